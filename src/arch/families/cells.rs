@@ -1,0 +1,261 @@
+//! Cell networks: a stem, a row of cells, a head. DARTS, DSARA and their supernets.
+//!
+//! Source: Liu et al. 2019 (DARTS) for the skeleton; arXiv 2212.14049 and its released successor for DSARA's placement
+//! and widths. Stem: 3x3 convolution to `stem_multiplier * C` and batch-norm. A cell reads the two preceding
+//! outputs through 1x1 convolutions (a factorised reduction where the preceding cell halved the size). Head:
+//! global average pool and a linear layer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::cell::{CellOp, Chain, factorized_reduce, lower, relu_conv_norm};
+use crate::arch::genotype::{CellGenotype, Edge, Genotype};
+use crate::arch::net::{Net, NodeId};
+use crate::arch::op::{Op, Shape, Window};
+use crate::error::{Error, Result};
+
+/// One cell of the row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Placed {
+    /// The kind of cell.
+    pub kind: String,
+    /// Channels of each state.
+    pub channels: usize,
+    /// Whether the cell halves the size.
+    pub reduction: bool,
+}
+
+/// What a cell network is, apart from its cells' insides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Skeleton {
+    /// Image `[h, w, c]`.
+    pub image: Shape,
+    /// Classes.
+    pub classes: usize,
+    /// Mean and deviation per channel of layer 0; absent: pixels enter as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalize: Option<Normalize>,
+    /// Channels behind the stem.
+    pub stem: usize,
+    /// The cells in order.
+    pub cells: Vec<Placed>,
+}
+
+/// Layer 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    /// Per channel.
+    pub mean: Vec<f32>,
+    /// Per channel.
+    pub std: Vec<f32>,
+}
+
+/// The rule that puts cells in a row and gives them widths.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Placement {
+    /// The kind that halves the size.
+    pub reduction: String,
+    /// The kind of the ordinary cells of each stage; a reduction stands between two stages.
+    pub stages: Vec<String>,
+    /// Channels of each stage as multiples of `C`; a reduction has its following stage's width.
+    pub widths: Vec<usize>,
+    /// Channels behind the stem as a multiple of `C`.
+    pub stem_multiplier: usize,
+}
+
+impl Placement {
+    /// DSARA: accurate cells before the second reduction, robust cells after it, widths `C : 2C : 2C`.
+    pub fn dsara() -> Self {
+        Placement {
+            reduction: "reduce".into(),
+            stages: ["accurate", "accurate", "robust"].map(String::from).into(),
+            widths: vec![1, 2, 2],
+            stem_multiplier: 3,
+        }
+    }
+
+    /// DARTS: normal cells everywhere, widths `C : 2C : 4C`.
+    pub fn darts() -> Self {
+        Placement {
+            reduction: "reduce".into(),
+            stages: ["normal", "normal", "normal"].map(String::from).into(),
+            widths: vec![1, 2, 4],
+            stem_multiplier: 3,
+        }
+    }
+
+    /// The row of `layers` cells whose reductions stand at `layers * s / stages` (integer division).
+    pub fn row(&self, channels: usize, layers: usize) -> Result<Vec<Placed>> {
+        let stages = self.stages.len();
+        let at: Vec<usize> = (1..stages).map(|s| s * layers / stages).collect();
+        if at.windows(2).any(|p| p[0] == p[1]) || at.first() == Some(&0) {
+            return Err(Error::Net(format!("{layers} cells are too few for {stages} stages")));
+        }
+        let mut stage = 0;
+        Ok((0..layers)
+            .map(|i| {
+                let reduction = at.contains(&i);
+                stage += usize::from(reduction);
+                let kind = if reduction { &self.reduction } else { &self.stages[stage] };
+                Placed { kind: kind.clone(), channels: channels * self.widths[stage], reduction }
+            })
+            .collect())
+    }
+
+    /// The row with given ordinary cells and channels per stage, a reduction between stages.
+    pub fn scaled_row(&self, depths: &[usize], channels: &[usize]) -> Vec<Placed> {
+        let mut row = Vec::new();
+        for (s, kind) in self.stages.iter().enumerate() {
+            if s > 0 {
+                row.push(Placed { kind: self.reduction.clone(), channels: channels[s], reduction: true });
+            }
+            let ordinary = Placed { kind: kind.clone(), channels: channels[s], reduction: false };
+            row.extend(std::iter::repeat_n(ordinary, depths[s]));
+        }
+        row
+    }
+}
+
+/// Where each kind of cell keeps its mixing weights in the flat vector: `[kind][edge][op]`, edges in node order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixLayout {
+    /// The kinds in order.
+    pub kinds: Vec<MixKind>,
+}
+
+/// One kind's candidate edges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixKind {
+    /// The kind of cell.
+    pub kind: String,
+    /// Intermediate nodes.
+    pub nodes: usize,
+    /// For every edge, in order of target node and source state, the operations to choose from.
+    pub edges: Vec<MixEdge>,
+    /// The states whose channels are the cell's output.
+    pub concat: Vec<usize>,
+}
+
+/// One candidate edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixEdge {
+    /// Source state.
+    pub from: usize,
+    /// Target state (first intermediate node is 2).
+    pub to: usize,
+    /// The operations.
+    pub ops: Vec<CellOp>,
+    /// The first operation's place in the flat mixing vector.
+    pub offset: usize,
+}
+
+impl MixLayout {
+    /// Scalars in the mixing vector.
+    pub fn len(&self) -> usize {
+        self.edges().map(|(_, e)| e.offset + e.ops.len()).max().unwrap_or(0)
+    }
+
+    /// Whether there is nothing to choose.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All edges with their kind, in order of the mixing vector.
+    pub fn edges(&self) -> impl Iterator<Item = (&MixKind, &MixEdge)> {
+        self.kinds.iter().flat_map(|k| k.edges.iter().map(move |e| (k, e)))
+    }
+}
+
+/// A derived network: discrete cells, learned scale and shift in every batch-norm.
+pub fn derived(skeleton: &Skeleton, genotype: &Genotype) -> Result<Net> {
+    build(skeleton, &mut |net, prefix, placed, s0, s1| {
+        let cell = genotype.cell(&placed.kind)?;
+        discrete_cell(net, prefix, cell, placed.reduction, s0, s1)
+    }, true)
+}
+
+/// A supernet: every edge a mixed sum of its candidates, batch-norms in cells without scale and shift.
+pub fn supernet(skeleton: &Skeleton, layout: &MixLayout) -> Result<Net> {
+    build(skeleton, &mut |net, prefix, placed, s0, s1| {
+        let kind = layout
+            .kinds
+            .iter()
+            .find(|k| k.kind == placed.kind)
+            .ok_or_else(|| Error::Net(format!("the space has no `{}` cell", placed.kind)))?;
+        mixed_cell(net, prefix, kind, placed.reduction, s0, s1)
+    }, false)
+}
+
+type CellBuilder<'a> = &'a mut dyn FnMut(&mut Net, &str, &Placed, NodeId, NodeId) -> Result<NodeId>;
+
+fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net> {
+    let mut net = Net::new();
+    let mut x = net.add("image", Op::Input { shape: skeleton.image }, &[])?;
+    if let Some(n) = &skeleton.normalize {
+        x = net.add("normalize", Op::Normalize { mean: n.mean.clone(), std: n.std.clone() }, &[x])?;
+    }
+    let stem = Chain::new(&mut net, "stem", x, true).conv("conv", skeleton.stem, Window::same(3, 1, 1))?.norm("bn")?.end();
+    let (mut before, mut last, mut halved) = (stem, stem, false);
+    for (i, placed) in skeleton.cells.iter().enumerate() {
+        let prefix = format!("cell{i}.{}", placed.kind);
+        let pre0 = format!("{prefix}.pre0");
+        let s0 = if halved {
+            factorized_reduce(&mut net, &pre0, before, placed.channels, affine)?
+        } else {
+            relu_conv_norm(&mut net, &pre0, before, placed.channels, affine)?
+        };
+        let s1 = relu_conv_norm(&mut net, &format!("{prefix}.pre1"), last, placed.channels, affine)?;
+        let out = cell(&mut net, &prefix, placed, s0, s1)?;
+        (before, last, halved) = (last, out, placed.reduction);
+    }
+    let tail = Chain::new(&mut net, "head", last, affine).push("pool", Op::GlobalAvgPool)?;
+    tail.push("fc", Op::Linear { out: skeleton.classes, bias: true })?;
+    Ok(net)
+}
+
+fn stride_of(reduction: bool, from: usize) -> usize {
+    if reduction && from < 2 { 2 } else { 1 }
+}
+
+fn discrete_cell(
+    net: &mut Net,
+    prefix: &str,
+    cell: &CellGenotype,
+    reduction: bool,
+    s0: NodeId,
+    s1: NodeId,
+) -> Result<NodeId> {
+    cell.validate()?;
+    let mut states = vec![s0, s1];
+    for (i, edges) in cell.nodes.iter().enumerate() {
+        let mut terms = Vec::with_capacity(edges.len());
+        for (e, Edge { op, from }) in edges.iter().enumerate() {
+            let name = format!("{prefix}.node{}.{e}.{op}", i + 2);
+            terms.push(lower(net, &name, *op, states[*from], stride_of(reduction, *from), true, false)?);
+        }
+        states.push(net.add(format!("{prefix}.node{}", i + 2), Op::Add, &terms)?);
+    }
+    let out: Vec<NodeId> = cell.concat.iter().map(|s| states[*s]).collect();
+    net.add(format!("{prefix}.concat"), Op::Concat, &out)
+}
+
+fn mixed_cell(net: &mut Net, prefix: &str, kind: &MixKind, reduction: bool, s0: NodeId, s1: NodeId) -> Result<NodeId> {
+    let mut states = vec![s0, s1];
+    for to in 2..kind.nodes + 2 {
+        let (mut terms, mut weights) = (Vec::new(), Vec::new());
+        for edge in kind.edges.iter().filter(|e| e.to == to) {
+            for (k, op) in edge.ops.iter().enumerate() {
+                if *op == CellOp::None {
+                    continue; // zeros: its share of the softmax is what it takes away from the others
+                }
+                let name = format!("{prefix}.edge{}_{to}.{op}", edge.from);
+                let stride = stride_of(reduction, edge.from);
+                terms.push(lower(net, &name, *op, states[edge.from], stride, false, true)?);
+                weights.push(edge.offset + k);
+            }
+        }
+        states.push(net.add(format!("{prefix}.node{to}"), Op::MixedSum { weights }, &terms)?);
+    }
+    let out: Vec<NodeId> = kind.concat.iter().map(|s| states[*s]).collect();
+    net.add(format!("{prefix}.concat"), Op::Concat, &out)
+}

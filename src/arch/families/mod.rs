@@ -1,0 +1,4 @@
+//! Families of networks, one file each; every one lowers to a [`Net`](super::net::Net).
+
+pub mod cells;
+pub mod preact_resnet;

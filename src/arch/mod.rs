@@ -1,0 +1,8 @@
+//! Architectures as values. No tensors, no files, no clock, no threads.
+
+pub mod cell;
+pub mod cost;
+pub mod families;
+pub mod genotype;
+pub mod net;
+pub mod op;

@@ -1,0 +1,275 @@
+//! A space file, resolved: every value checked, nothing optional that has a default.
+//!
+//! One TOML file describes a whole job: the cells and their choices, the search, the scaling, the retraining and the
+//! evaluation. Each struct here is a table of that file; every key is required unless marked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::cell::CellOp;
+use crate::arch::families::cells::{MixLayout, Normalize, Placement};
+use crate::threat::{Attack, AttackNorm, Pgd};
+use crate::units::{Fraction, Macs};
+
+/// A resolved space file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// A word for the job; part of default folder names.
+    pub name: String,
+    /// Default data source (`synthetic`), overridden by `--data`.
+    pub data: String,
+    /// MAC budgets, ascending; overridden by `--budgets`.
+    pub budgets: Vec<Macs>,
+    /// The run's seed; overridden by `--seed`.
+    pub seed: u64,
+    /// Layer 0; absent: pixels enter as they are.
+    pub normalize: Option<Normalize>,
+    /// Where cells stand and how wide they are.
+    pub placement: Placement,
+    /// The choices of each kind of cell.
+    pub cells: Vec<CellChoices>,
+    /// `[split]`.
+    pub split: Split,
+    /// `[supernet]`.
+    pub supernet: Supernet,
+    /// `[search]`.
+    pub search: Search,
+    /// `[derive]`.
+    pub derive: Derive,
+    /// `[scaling]`.
+    pub scaling: Scaling,
+    /// `[retrain]`.
+    pub retrain: Retrain,
+    /// `[evaluate]`.
+    pub evaluate: Evaluate,
+}
+
+/// `[[cells]]`: one kind of cell and what may stand on its edges.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CellChoices {
+    /// The kind's name.
+    pub kind: String,
+    /// Intermediate nodes.
+    pub nodes: usize,
+    /// Operations of every edge that `edges` does not list.
+    pub ops: Vec<CellOp>,
+    /// Edges with operations of their own, or with fewer (an empty list removes the edge): `"0->3" = ["skip_connect"]`.
+    pub edges: Vec<EdgeChoices>,
+    /// States whose channels are the cell's output.
+    pub concat: Vec<usize>,
+}
+
+/// An edge with a choice of its own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EdgeChoices {
+    /// Source state.
+    pub from: usize,
+    /// Target state.
+    pub to: usize,
+    /// Operations.
+    pub ops: Vec<CellOp>,
+}
+
+/// How the training images are divided; validation and search samples never train weights they judge.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// Training images used at all; 0 means every one.
+    pub train: usize,
+    /// Of these, held out for ranking candidates.
+    pub validation: usize,
+    /// Of the rest, the share that trains the supernet's weights; the other part trains the architecture.
+    pub weights_share: f64,
+    /// Test images used in the final table; 0 means every one.
+    pub test: usize,
+    /// Zero padding before a random crop back to size; 0 turns cropping off.
+    pub crop_pad: usize,
+    /// Whether images are mirrored at random.
+    pub flip: bool,
+}
+
+/// The supernet's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Supernet {
+    /// Channels `C` of the first stage.
+    pub channels: usize,
+    /// Cells.
+    pub layers: usize,
+}
+
+/// First or second order in the bilevel step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The weights are taken as they are.
+    First,
+    /// One virtual weight step; the Hessian-vector product by central differences.
+    Second,
+}
+
+/// The two-stage search.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Passes over the weight half of the search data.
+    pub epochs: u32,
+    /// The first of them in stage one (adversarial loss alone); the rest are stage two.
+    pub stage_one_epochs: u32,
+    /// The first of them that train the weights only.
+    pub warmup_epochs: u32,
+    /// Images a step.
+    pub batch: usize,
+    /// First or second order.
+    pub order: Order,
+    /// Factor on the adversarial objective in stage two.
+    pub lambda: f64,
+    /// The inner attack.
+    pub attack: Pgd,
+    /// Batch-norm while attacking.
+    pub attack_norm: AttackNorm,
+    /// SGD on the weights.
+    pub weights: Sgd,
+    /// Adam on the architecture.
+    pub arch: Adam,
+    /// Deviation of the initial architecture parameters.
+    pub arch_init: f64,
+    /// Images of the architecture half on which each epoch's accuracies are measured.
+    pub probe: usize,
+}
+
+/// Stochastic gradient descent with momentum and a cosine schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    /// Initial learning rate.
+    pub lr: f64,
+    /// Final learning rate of the cosine.
+    pub lr_min: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// L2 decay, added to the gradient.
+    pub weight_decay: f64,
+    /// Largest global gradient norm.
+    pub clip: f64,
+}
+
+/// Adam with L2 decay added to the gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adam {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// L2 decay.
+    pub weight_decay: f64,
+}
+
+/// From the supernet to genotypes, and the controls beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derive {
+    /// Genotypes taken from the supernet: the arg-max and seeded samples of the edge distributions.
+    pub genotypes: u32,
+    /// Incoming edges kept per node.
+    pub edges_per_node: usize,
+    /// Control: random genotypes.
+    pub random: u32,
+    /// Control: a hand-made residual network of the same MACs.
+    pub hand_made: bool,
+}
+
+/// RobustScaling of cell networks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Scalings kept per genotype and budget (nearest to the budget first).
+    pub per_budget: usize,
+    /// Smallest and largest share of depth in depth + width; the published optimum is 0.7.
+    pub depth_share: [f64; 2],
+    /// Largest relative distance of the counted MACs from the budget.
+    pub tolerance: f64,
+    /// Largest number of ordinary cells.
+    pub max_cells: usize,
+    /// Channels are multiples of this; even, because a factorised reduction splits them in two.
+    pub channel_multiple: usize,
+}
+
+/// Adversarial training methods.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Method {
+    /// Clean training.
+    Standard,
+    /// PGD adversarial training (Madry et al. 2018).
+    PgdAt {
+        /// Radius.
+        eps: Fraction,
+        /// Step.
+        step: Fraction,
+        /// Steps.
+        steps: u32,
+        /// Batch-norm while attacking.
+        attack_norm: AttackNorm,
+    },
+    /// One step from strong noise, no clipping to the ball (de Jorge et al. 2022).
+    NFgsm {
+        /// Radius; also the step.
+        eps: Fraction,
+        /// Noise amplitude in units of eps; the paper's is 2.
+        noise: Fraction,
+    },
+}
+
+/// Training candidates from scratch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retrain {
+    /// Passes over the training images (weights and architecture halves together).
+    pub epochs: u32,
+    /// Images a step.
+    pub batch: usize,
+    /// The method.
+    pub method: Method,
+    /// The optimiser.
+    pub sgd: Sgd,
+}
+
+/// How candidates are measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluate {
+    /// Images a pass.
+    pub batch: usize,
+    /// The attacks; ranking uses their worst case.
+    pub attacks: Vec<Attack>,
+}
+
+impl Config {
+    /// Where every kind of cell keeps its mixing weights.
+    pub fn mix_layout(&self) -> MixLayout {
+        use crate::arch::families::cells::{MixEdge, MixKind};
+        let mut offset = 0;
+        let kinds = self
+            .cells
+            .iter()
+            .map(|cell| {
+                let mut edges = Vec::new();
+                for to in 2..cell.nodes + 2 {
+                    for from in 0..to {
+                        let own = cell.edges.iter().find(|e| (e.from, e.to) == (from, to));
+                        let ops = own.map_or(&cell.ops, |e| &e.ops).clone();
+                        if !ops.is_empty() {
+                            edges.push(MixEdge { from, to, offset, ops });
+                            offset += edges.last().map_or(0, |e| e.ops.len());
+                        }
+                    }
+                }
+                MixKind { kind: cell.kind.clone(), nodes: cell.nodes, edges, concat: cell.concat.clone() }
+            })
+            .collect();
+        MixLayout { kinds }
+    }
+}

@@ -1,0 +1,8 @@
+//! robustnas
+pub mod arch;
+pub mod config;
+pub mod error;
+pub mod record;
+pub mod seed;
+pub mod threat;
+pub mod units;

@@ -1,0 +1,178 @@
+//! Facts about runs: what was measured, on what, against which attack. A leaf: nothing here computes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::cost::Cost;
+use crate::threat::Attack;
+use crate::units::{Macs, Tally};
+
+/// Where a candidate came from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "origin", rename_all = "snake_case")]
+pub enum Origin {
+    /// The supernet's genotype: 0 is the arg-max, the others were drawn from the edge distributions.
+    Searched {
+        /// Which.
+        genotype: u32,
+    },
+    /// Control: a uniformly random genotype of the same space.
+    Random {
+        /// Which.
+        genotype: u32,
+    },
+    /// Control: a residual network of the same multiply-accumulates.
+    HandMade,
+}
+
+impl Origin {
+    /// The word used in tables: `searched`, `random`, `hand-made`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Origin::Searched { .. } => "searched",
+            Origin::Random { .. } => "random",
+            Origin::HandMade => "hand-made",
+        }
+    }
+}
+
+/// On which samples a number was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Sample {
+    /// The data set as named on the command line's left of `:` (`synthetic`, `cifar10`, `hf`).
+    pub data: String,
+    /// Content hash of the data set (first 16 hexadecimal digits of SHA-256 over images and labels).
+    pub data_id: String,
+    /// `validation` or `test`.
+    pub split: String,
+    /// Number of samples.
+    pub n: u64,
+    /// Hash of the sample indices in order.
+    pub index_id: String,
+}
+
+/// What one attack left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AttackResult {
+    /// The attack with all its constants.
+    #[serde(flatten)]
+    pub attack: Attack,
+    /// Samples correct on the clean image and still correct under the attack.
+    pub robust: Tally,
+}
+
+/// A reason to doubt a robustness number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// The loss has a zero input gradient on many samples: the attack was blind.
+    ZeroGradient,
+    /// A one-step attack left fewer samples than many steps did: gradients mislead.
+    MoreStepsNotStronger,
+    /// Two passes over the same images disagreed.
+    RandomOutput,
+}
+
+/// Clean and adversarial accuracy on one sample of a data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Evaluation {
+    /// On what.
+    pub sample: Sample,
+    /// Accuracy on clean images.
+    pub clean: Tally,
+    /// Accuracy under each attack, alone.
+    pub attacks: Vec<AttackResult>,
+    /// Accuracy under the worst case of all attacks.
+    pub robust: Tally,
+    /// Doubts raised; an evaluation with any is not ranked.
+    pub checks: Vec<Check>,
+    /// Seed of the attacks' random numbers.
+    pub seed: u64,
+}
+
+/// How a candidate was trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Training {
+    /// The method with its constants, as in the configuration.
+    pub method: String,
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Training samples.
+    pub samples: u64,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+/// Why a candidate has no numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A loss or weight stopped being a number.
+    Nan,
+    /// Memory ran out.
+    Oom,
+    /// The network could not be built.
+    Invalid,
+}
+
+/// What became of a candidate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Trained and evaluated.
+    Ok {
+        /// How it was trained.
+        training: Training,
+        /// On the validation split; ranking uses this and nothing else.
+        validation: Evaluation,
+        /// On the test split, touched once, after ranking.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<Evaluation>,
+    },
+    /// Failed; the run went on.
+    Failed {
+        /// The kind of failure.
+        kind: FailureKind,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// One candidate at one budget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Record {
+    /// Content id of the architecture (its `arch.json`).
+    pub arch: String,
+    /// Where it came from.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The budget it was scaled to.
+    pub budget: Macs,
+    /// In words: family, cells per stage, channels.
+    pub summary: String,
+    /// Its cost, under a named rule.
+    pub cost: Cost,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+impl Record {
+    /// Why the record may not be ranked, if so.
+    pub fn ineligible(&self) -> Option<String> {
+        match &self.outcome {
+            Outcome::Failed { reason, .. } => Some(reason.clone()),
+            Outcome::Ok { validation, .. } if !validation.checks.is_empty() => {
+                Some(format!("checks raised: {:?}", validation.checks))
+            }
+            Outcome::Ok { .. } => None,
+        }
+    }
+
+    /// The validation numbers of a record that may be ranked.
+    pub fn ranked(&self) -> Option<&Evaluation> {
+        match &self.outcome {
+            Outcome::Ok { validation, .. } if validation.checks.is_empty() => Some(validation),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Words for quantities, so that no bare number needs a comment beside it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A rational number that prints as it was written: `8/255` stays `8/255`.
+///
+/// Perturbation sizes and attack steps are fractions because the field mixes `8/255`, `0.031` and `0.03137`, which
+/// are three different threat models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fraction {
+    num: u32,
+    den: u32,
+}
+
+impl Fraction {
+    /// Zero, written `0`.
+    pub const ZERO: Fraction = Fraction { num: 0, den: 1 };
+
+    /// `num / 255`, the customary unit of pixel perturbations.
+    pub const fn of_255(num: u32) -> Self {
+        Fraction { num, den: 255 }
+    }
+
+    /// The value as a 64-bit float.
+    pub fn value(self) -> f64 {
+        f64::from(self.num) / f64::from(self.den)
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.den == 1 {
+            write!(f, "{}", self.num)
+        } else {
+            write!(f, "{}/{}", self.num, self.den)
+        }
+    }
+}
+
+impl FromStr for Fraction {
+    type Err = String;
+
+    /// Reads `8/255`, `0.5` or `1`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not a non-negative fraction such as 8/255 or 0.5");
+        let text_trimmed = text.trim();
+        if let Some((num, den)) = text_trimmed.split_once('/') {
+            let num = num.trim().parse().map_err(|_| bad())?;
+            let den = den.trim().parse().map_err(|_| bad())?;
+            if den == 0 {
+                return Err(bad());
+            }
+            return Ok(Fraction { num, den });
+        }
+        let (whole, frac) = text_trimmed.split_once('.').unwrap_or((text_trimmed, ""));
+        let digits = format!("{whole}{frac}");
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(bad());
+        }
+        let den = 10u32.checked_pow(frac.len() as u32).ok_or_else(bad)?;
+        Ok(Fraction { num: digits.parse().map_err(|_| bad())?, den })
+    }
+}
+
+impl Serialize for Fraction {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fraction {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Fraction {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fraction".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": r"^\d+(/\d+|\.\d+)?$", "description": "a fraction such as 8/255"})
+    }
+}
+
+/// Multiply-accumulates of convolutions and linear layers for one image, bias-free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Macs(pub u64);
+
+/// Trainable scalars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Params(pub u64);
+
+fn si(f: &mut fmt::Formatter<'_>, value: u64) -> fmt::Result {
+    let v = value as f64;
+    let text = match value {
+        0..1_000 => format!("{value}"),
+        1_000..1_000_000 => format!("{:.1}k", v / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.2}M", v / 1e6),
+        _ => format!("{:.3}G", v / 1e9),
+    };
+    f.pad(&text)
+}
+
+impl fmt::Display for Macs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        si(f, self.0)
+    }
+}
+
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        si(f, self.0)
+    }
+}
+
+impl FromStr for Macs {
+    type Err = String;
+
+    /// Reads `20M`, `1.5G`, `400k` or a plain number of multiply-accumulates.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not a count of multiply-accumulates such as 20M or 1.5G");
+        let t = text.trim();
+        let (digits, unit) = match t.as_bytes().last() {
+            Some(b'k' | b'K') => (&t[..t.len() - 1], 1e3),
+            Some(b'm' | b'M') => (&t[..t.len() - 1], 1e6),
+            Some(b'g' | b'G') => (&t[..t.len() - 1], 1e9),
+            _ => (t, 1.0),
+        };
+        let value: f64 = digits.parse().map_err(|_| bad())?;
+        if !value.is_finite() || value <= 0.0 {
+            return Err(bad());
+        }
+        Ok(Macs((value * unit).round() as u64))
+    }
+}
+
+/// How many of how many: sums and intervals stay exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Tally {
+    /// Samples that count as a success.
+    pub hit: u64,
+    /// Samples looked at.
+    pub total: u64,
+}
+
+impl Tally {
+    /// The share of hits in `[0, 1]`; zero when nothing was looked at.
+    pub fn rate(self) -> f64 {
+        if self.total == 0 { 0.0 } else { self.hit as f64 / self.total as f64 }
+    }
+
+    /// The Wilson score interval at 95 %.
+    pub fn wilson95(self) -> (f64, f64) {
+        if self.total == 0 {
+            return (0.0, 1.0);
+        }
+        let (n, p, z) = (self.total as f64, self.rate(), 1.959_963_984_540_054);
+        let centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+        let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+        ((centre - half).max(0.0), (centre + half).min(1.0))
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.hit += other.hit;
+        self.total += other.total;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.2}%", 100.0 * self.rate()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_print_as_written() {
+        for text in ["8/255", "0", "1", "2/255"] {
+            assert_eq!(text.parse::<Fraction>().unwrap().to_string(), text);
+        }
+        assert_eq!("0.031".parse::<Fraction>().unwrap().to_string(), "31/1000");
+        for text in ["", "8/0", "-1", "1e3", "a/b", "8/", "."] {
+            assert!(text.parse::<Fraction>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn macs_read_units() {
+        assert_eq!("20M".parse(), Ok(Macs(20_000_000)));
+        assert_eq!("1.5G".parse(), Ok(Macs(1_500_000_000)));
+        assert!("0M".parse::<Macs>().is_err());
+        assert!("-3M".parse::<Macs>().is_err());
+        assert_eq!(Macs(423_796_000).to_string(), "423.80M");
+    }
+
+    #[test]
+    fn wilson_interval_of_half() {
+        let (lo, hi) = Tally { hit: 50, total: 100 }.wilson95();
+        assert!((lo - 0.403_831_5).abs() < 1e-6 && (hi - 0.596_168_5).abs() < 1e-6);
+    }
+}
