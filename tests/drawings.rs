@@ -99,7 +99,7 @@ fn cells_show_every_edge_and_kind() {
         }
         assert!(picture(&svg, 1.0).2 > 0.005);
     }
-    assert!(cells::draw(&published("CROZE")).finish().contains(">2 times<"));
+    assert!(cells::draw(&published("CROZE")).finish().contains(">2×<"));
 }
 
 /// No two operation boxes of a panel overlap.
@@ -146,7 +146,11 @@ fn the_row_shows_stages_widths_and_sizes() {
     {
         assert!(svg.contains(&format!(">{words}<")), "{words}");
     }
-    assert_eq!(svg.matches("<polygon").count(), 2 + 2 + 5, "two reductions, arrows behind image, stem and five groups");
+    assert_eq!(
+        svg.matches("<polygon").count(),
+        2 + 1 + 5 + 1,
+        "two reductions, arrows into stem, five groups and head"
+    );
     assert!(picture(&svg, 1.0).2 > 0.005);
 }
 

@@ -134,7 +134,7 @@ fn nested_lists_are_nodes() {
 fn errors_name_the_byte_and_what_was_expected() {
     refused("^", "expected `Genotype(...)`");
     refused("Genotype^", "expected `Genotype(...)`");
-    refused("Genotype(^3)", "expected a field");
+    refused("Genotype(^[])", "expected a field");
     refused("Genotype(n=[('sep_conv_3x3', 0), (^'sep_conv_3x4', 1)], n_concat=[2])", "did you mean `sep_conv_3x3`");
     refused(
         "Genotype(n=[('skip_connect', 0), ^('skip_connect', 2)], n_concat=[2])",

@@ -6,9 +6,9 @@
 
 use std::fmt::Write;
 
-use super::svg::{Anchor, Stroke, Svg, stack, text_width};
+use super::svg::{Anchor, Stroke, Svg, stack};
 use crate::arch::cell::CellOp;
-use crate::arch::genotype::{CellGenotype, Genotype};
+use crate::arch::genotype::{CellGenotype, Edge, Genotype};
 
 /// Ink of wires and letters.
 const INK: &str = "#2b2f36";
@@ -42,6 +42,12 @@ fn state_name(state: usize) -> String {
         1 => "c_{k-1}".into(),
         s => (s - 2).to_string(),
     }
+}
+
+/// The letter c with an index, centred.
+fn indexed(svg: &mut Svg, x: f64, y: f64, index: &str) {
+    let left = x - (8.0 + 6.0 * index.len() as f64) / 2.0;
+    svg.text(left, y, 16.0, Anchor::Start, INK, "c").text(left + 8.5, y + 4.0, 11.0, Anchor::Start, INK, index);
 }
 
 /// All cells of a genotype, one below the other.
@@ -82,7 +88,7 @@ pub fn draw_cell(cell: &CellGenotype) -> Svg {
             svg.arrow_head((out, y[state]), (1.0, 0.0), RAIL);
         }
         if taken > 1 {
-            svg.text(out - 12.0, y[state] - 5.0, 11.0, Anchor::End, INK, &format!("{taken} times"));
+            svg.text(out + 55.0, y[state] + 4.0, 12.0, Anchor::Start, INK, &format!("{taken}×"));
         }
     }
 
@@ -122,15 +128,14 @@ pub fn draw_cell(cell: &CellGenotype) -> Svg {
     }
     for (state, y) in y.iter().enumerate().take(2) {
         svg.rect(10.0, y - 13.0, LEFT - 24.0, 26.0, 5.0, "#e9ebef", Stroke::solid(INK, 1.6));
-        svg.text(10.0 + (LEFT - 24.0) / 2.0, y + 5.0, 14.0, Anchor::Middle, INK, &state_name(state));
+        indexed(&mut svg, 10.0 + (LEFT - 24.0) / 2.0, y + 4.0, if state == 0 { "k-2" } else { "k-1" });
     }
     svg.rect(out, y[first] - 13.0, 50.0, y[last] - y[first] + 26.0, 5.0, "#e9ebef", Stroke::solid(INK, 1.6));
     let middle = (y[first] + y[last]) / 2.0;
-    svg.text(out + 25.0, middle + 1.0, 14.0, Anchor::Middle, INK, "c_{k}");
+    indexed(&mut svg, out + 25.0, middle + if last > first { -1.0 } else { 4.0 }, "k");
     if last > first {
-        svg.text(out + 25.0, middle + 16.0, 11.0, Anchor::Middle, INK, "concat");
+        svg.text(out + 25.0, middle + 17.0, 11.0, Anchor::Middle, INK, "concat");
     }
-    debug_assert!(CellOp::ALL.iter().all(|op| text_width(&op.to_string(), 13.0) <= BOX.0));
     svg
 }
 

@@ -76,22 +76,20 @@ pub fn draw(skeleton: &Skeleton) -> Svg {
         for (i, line) in lines.iter().enumerate() {
             svg.text(*x + END / 2.0, below + 17.0 * i as f64, 12.0, Anchor::Middle, INK, line);
         }
-        svg.arrow_head((*x + END + GAP, axis), (1.0, 0.0), INK);
         *x += END + GAP;
     };
     let image = skeleton.image;
     end(&mut svg, &mut x, "image", HIGH, [format!("{} channels", image.c), format!("{}×{}", image.h, image.w)]);
     end(&mut svg, &mut x, "stem", HIGH, [format!("{} channels", skeleton.stem), format!("{}×{}", image.h, image.w)]);
+    svg.arrow_head((16.0 + END + GAP, axis), (1.0, 0.0), INK);
     for g in &groups {
         let (fill, border) = colour(&g.cell.kind);
         let (width, height) = (group_width(g), high(g.size.0));
         let cell = if g.cell.reduction { 56.0 } else { CELL };
         let mut left = x + (width - cell * g.count as f64) / 2.0;
-        if g.count == 1 && !g.cell.reduction {
-            left = x + (width - cell) / 2.0;
-        }
         let stroke = Stroke::solid(border, 1.4);
-        let span = (left, left + cell * g.count as f64);
+        let middle = x + width / 2.0;
+        svg.arrow_head((if g.cell.reduction { left } else { left + 2.5 }, axis), (1.0, 0.0), INK);
         for _ in 0..g.count {
             if g.cell.reduction {
                 // A funnel: as high as what enters on the left, as what leaves on the right.
@@ -108,21 +106,16 @@ pub fn draw(skeleton: &Skeleton) -> Svg {
             }
             left += cell;
         }
-        // The white line hides the axis left of a narrow group no more than the gap does.
-        svg.arrow_head((x + width + GAP, axis), (1.0, 0.0), INK);
-        let middle = (span.0 + span.1) / 2.0;
         let title = if g.cell.reduction { g.cell.kind.clone() } else { format!("{} × {}", g.count, g.cell.kind) };
         svg.text(middle, below, 14.0, Anchor::Middle, border, &title);
         svg.text(middle, below + 17.0, 12.0, Anchor::Middle, INK, &format!("C = {}", g.cell.channels));
         svg.text(middle, below + 34.0, 12.0, Anchor::Middle, INK, &format!("{}×{}", g.size.0, g.size.1));
         x += width + GAP;
     }
-    let head = |svg: &mut Svg| {
-        svg.rect(x, axis - 20.0, END, 40.0, 5.0, "#e9ebef", Stroke::solid(INK, 1.4));
-        svg.text(x + END / 2.0, axis + 5.0, 14.0, Anchor::Middle, INK, "head");
-        svg.text(x + END / 2.0, below, 12.0, Anchor::Middle, INK, "mean, linear");
-        svg.text(x + END / 2.0, below + 17.0, 12.0, Anchor::Middle, INK, &format!("{} logits", skeleton.classes));
-    };
-    head(&mut svg);
+    svg.arrow_head((x, axis), (1.0, 0.0), INK);
+    svg.rect(x, axis - 20.0, END, 40.0, 5.0, "#e9ebef", Stroke::solid(INK, 1.4));
+    svg.text(x + END / 2.0, axis + 5.0, 14.0, Anchor::Middle, INK, "head");
+    svg.text(x + END / 2.0, below, 12.0, Anchor::Middle, INK, "mean, linear");
+    svg.text(x + END / 2.0, below + 17.0, 12.0, Anchor::Middle, INK, &format!("{} logits", skeleton.classes));
     svg
 }
