@@ -1,6 +1,7 @@
 //! robustnas
 pub mod arch;
 pub mod config;
+pub mod data;
 pub mod error;
 pub mod record;
 pub mod seed;
