@@ -62,8 +62,8 @@ pub fn load(dir: &Path) -> Result<Dataset> {
             return Err(Error::data(dir, format!("no {half} images (png, jpg, jpeg); {EXPECTED}")));
         }
     }
-    let (shape, train) = read(train, None)?;
-    let (shape, test) = read(test, Some(shape))?;
+    let (shape, train) = read(dir, train, None)?;
+    let (shape, test) = read(dir, test, Some(shape))?;
     Ok(Dataset { name, classes, image: shape, train, test })
 }
 
@@ -125,12 +125,13 @@ fn entries(dir: &Path, classes: &[String]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn read(entries: Vec<Entry>, shape: Option<Shape>) -> Result<(Shape, Images)> {
+fn read(dir: &Path, entries: Vec<Entry>, shape: Option<Shape>) -> Result<(Shape, Images)> {
     let mut stack = Stack::of(shape);
     for chunk in entries.chunks(CHUNK) {
         let files: Vec<Vec<u8>> = chunk.iter().map(|(path, _)| std::fs::read(path).at(path)).collect::<Result<_>>()?;
         stack.extend(&files).map_err(|(i, why)| Error::data(&chunk[i].0, why))?;
     }
     let labels = entries.iter().map(|(_, label)| *label).collect();
-    Ok((stack.shape.unwrap_or(Shape::new(0, 0, 0)), Images { pixels: stack.pixels, labels }))
+    let shape = stack.shape.ok_or_else(|| Error::data(dir, format!("no images; {EXPECTED}")))?;
+    Ok((shape, Images { pixels: stack.pixels, labels }))
 }

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parquet::basic::{Compression, Type as Physical};
 use parquet::column::reader::get_typed_column_reader;
@@ -180,7 +181,7 @@ impl<'a> Shard<'a> {
     /// Opens a file and takes its class names, which must be those of the files before it.
     fn open(path: &'a Path, classes: &mut Option<Vec<String>>) -> Result<Self> {
         let file = File::open(path).at(path)?;
-        let reader = SerializedFileReader::new(file).map_err(|e| broken(path, "its footer", &e))?;
+        let reader = guarded(|| SerializedFileReader::new(file)).map_err(|e| broken(path, "its footer", &e))?;
         let metadata = reader.metadata();
         let columns = metadata.file_metadata().schema_descr().columns();
         let features = features(path, metadata)?;
@@ -223,19 +224,19 @@ impl<'a> Shard<'a> {
             }
             let rows = usize::try_from(metadata.num_rows())
                 .map_err(|_| Error::data(self.path, format!("row group {group} has a negative number of rows")))?;
-            let reader =
-                self.reader.get_row_group(group).map_err(|e| broken(self.path, &format!("row group {group}"), &e))?;
+            let reader = guarded(|| self.reader.get_row_group(group))
+                .map_err(|e| broken(self.path, &format!("row group {group}"), &e))?;
             let files = self.column::<ByteArrayType>(&*reader, self.picture, rows, &place)?;
             let files: Vec<&[u8]> = files.iter().map(ByteArray::data).collect();
             let numbers = self.labels(&*reader, rows, &place)?;
             stack.extend(&files).map_err(|(row, why)| Error::data(self.path, format!("{}: {why}", place(row))))?;
+            let classes = self.classes.unwrap_or(MAX_CLASSES);
             for (row, number) in numbers.into_iter().enumerate() {
-                let label = u32::try_from(number).ok().filter(|l| self.classes.is_none_or(|n| (*l as usize) < n));
-                let most = self.classes.unwrap_or(MAX_CLASSES) - 1;
-                labels.push(label.filter(|l| *l as usize <= most).ok_or_else(|| {
+                let label = u32::try_from(number).ok().filter(|l| (*l as usize) < classes);
+                labels.push(label.ok_or_else(|| {
                     Error::data(
                         self.path,
-                        format!("{}: label {number} is out of range; expected 0 to {most}", place(row)),
+                        format!("{}: label {number} is out of range; expected 0 to {}", place(row), classes - 1),
                     )
                 })?);
             }
@@ -263,18 +264,19 @@ impl<'a> Shard<'a> {
     ) -> Result<Vec<T::T>> {
         let descriptor = group.metadata().column(column).column_descr();
         let (name, full) = (descriptor.path().string(), descriptor.max_def_level());
-        let what = |e: &ParquetError| broken(self.path, &format!("{}, column `{name}`", place(0)), e);
-        let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column).map_err(|e| what(&e))?);
-        let (mut values, mut levels) = (Vec::new(), Vec::new());
-        let mut read = 0;
-        while read < rows {
-            let (more, _, _) =
-                reader.read_records(rows - read, Some(&mut levels), None, &mut values).map_err(|e| what(&e))?;
-            if more == 0 {
-                break;
+        let (values, levels) = guarded(|| {
+            let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
+            let (mut values, mut levels) = (Vec::new(), Vec::new());
+            let mut read = 0;
+            while read < rows {
+                match reader.read_records(rows - read, Some(&mut levels), None, &mut values)? {
+                    (0, ..) => break,
+                    (more, ..) => read += more,
+                }
             }
-            read += more;
-        }
+            Ok((values, levels))
+        })
+        .map_err(|e| broken(self.path, &format!("{}, column `{name}`", place(0)), &e))?;
         if let Some(row) = levels.iter().position(|level| *level < full) {
             return Err(Error::data(self.path, format!("{}: `{name}` is null", place(row))));
         }
@@ -290,6 +292,12 @@ impl<'a> Shard<'a> {
 
 /// More classes than any classification data set has: without metadata, a larger label is taken for damage.
 const MAX_CLASSES: usize = 100_000;
+
+/// Calls the parquet library, which answers some damaged pages with a panic; that, too, is a fact about the file.
+fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(ParquetError::General("a page cannot be decoded".into())))
+}
 
 fn broken(path: &Path, part: &str, e: &ParquetError) -> Error {
     let pointer = std::fs::File::open(path).ok().is_some_and(|mut file| {
@@ -325,12 +333,12 @@ fn features(path: &Path, metadata: &ParquetMetaData) -> Result<Vec<(String, Vec<
         .collect()
 }
 
-fn names(columns: &[std::sync::Arc<ColumnDescriptor>]) -> String {
+fn names(columns: &[Arc<ColumnDescriptor>]) -> String {
     columns.iter().map(|c| format!("`{}` ({})", c.path().string(), c.physical_type())).collect::<Vec<_>>().join(", ")
 }
 
 /// The column `<any>.bytes`.
-fn picture_column(path: &Path, columns: &[std::sync::Arc<ColumnDescriptor>]) -> Result<usize> {
+fn picture_column(path: &Path, columns: &[Arc<ColumnDescriptor>]) -> Result<usize> {
     let structs: Vec<(usize, &str)> = columns
         .iter()
         .enumerate()
@@ -357,11 +365,7 @@ fn picture_column(path: &Path, columns: &[std::sync::Arc<ColumnDescriptor>]) -> 
 }
 
 /// The integer column named as a label, or the only one the metadata call a `ClassLabel`.
-fn label_column(
-    path: &Path,
-    columns: &[std::sync::Arc<ColumnDescriptor>],
-    features: &[(String, Vec<String>)],
-) -> Result<usize> {
+fn label_column(path: &Path, columns: &[Arc<ColumnDescriptor>], features: &[(String, Vec<String>)]) -> Result<usize> {
     let find = |name: &str| columns.iter().position(|c| c.path().string() == name);
     let only = match features {
         [(name, _)] => find(name),

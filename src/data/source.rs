@@ -45,7 +45,7 @@ impl Source {
             "hf" => Source::Hf,
             "folder" => Source::Folder,
             _ => {
-                let hint = nearest(scheme, SCHEMES).map(|k| format!("; did you mean `{k}`?")).unwrap_or_default();
+                let hint = nearest(scheme, SCHEMES).map(|k| format!("; did you mean `{k}`?")).unwrap_or(".".into());
                 return Err(Error::Usage(format!(
                     "data `{text}`: unknown source `{scheme}`{hint} Known: synthetic, cifar10:DIR, cifar100:DIR, \
                      hf:DIR, folder:DIR"
