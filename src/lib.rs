@@ -1,6 +1,7 @@
 //! robustnas
 pub mod arch;
 pub mod config;
+pub mod data;
 pub mod engine;
 pub mod error;
 pub mod record;
