@@ -2,7 +2,9 @@
 pub mod arch;
 pub mod config;
 pub mod error;
+pub mod rank;
 pub mod record;
 pub mod seed;
+pub mod store;
 pub mod threat;
 pub mod units;
