@@ -4,6 +4,7 @@ pub mod config;
 pub mod error;
 pub mod rank;
 pub mod record;
+pub mod report;
 pub mod seed;
 pub mod store;
 pub mod threat;
