@@ -42,11 +42,11 @@ fn decades(low: f64, high: f64, steps: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// Four to ten multiples of 1, 2 or 5 times a power of ten.
+/// A handful of multiples of 1, 2 or 5 times a power of ten.
 fn even(low: f64, high: f64) -> Vec<f64> {
     let rough = (high - low) / 5.0;
     let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0].map(|s| s * power).into_iter().find(|s| *s >= rough * 0.99).unwrap_or(10.0 * power);
+    let step = [1.0, 2.0, 5.0].map(|s| s * power).into_iter().find(|s| *s >= rough * 0.7).unwrap_or(10.0 * power);
     ((low / step).ceil() as i64..=(high / step).floor() as i64).map(|i| i as f64 * step).collect()
 }
 

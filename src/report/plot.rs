@@ -15,12 +15,12 @@ const INK: &str = "#222222";
 const FAINT: &str = "#767676";
 const GRID: &str = "#e6e6e6";
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1040.0;
 const MARGIN: f64 = 24.0;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 19.0;
 const PLOT_HEIGHT: f64 = 420.0;
-const LEGEND: f64 = 232.0;
+const LEGEND: f64 = 300.0;
 const MARKER: f64 = 5.0;
 
 /// Draws a frontier as SVG: robust accuracy filled with its 95 % Wilson interval, clean accuracy hollow, a marker per
@@ -51,6 +51,7 @@ pub fn plot(frontier: &Frontier) -> Result<String> {
         Some(axes) => {
             axes.draw(&mut svg, frontier);
             let coloured = || frontier.runs.iter().zip(COLOURS);
+            coloured().for_each(|(run, colour)| axes.intervals(&mut svg, run, colour));
             coloured().for_each(|(run, colour)| axes.steps(&mut svg, run, colour));
             // Controls below, so that the searched networks stay visible where they coincide.
             for searched in [false, true] {
@@ -196,10 +197,15 @@ impl Axes {
         }
     }
 
+    fn intervals(&self, svg: &mut Svg, run: &FrontierRun, colour: &str) {
+        for point in &run.points {
+            let (x, (low, high)) = (self.x(point.macs), point.robust.wilson95());
+            svg.line((x, self.y(low)), (x, self.y(high)), Stroke::solid(colour, 0.6));
+        }
+    }
+
     fn point(&self, svg: &mut Svg, point: &FrontierPoint, colour: &str) {
         let x = self.x(point.macs);
-        let (low, high) = point.robust.wilson95();
-        svg.line((x, self.y(low)), (x, self.y(high)), Stroke::solid(colour, 0.8));
         marker(svg, &point.origin, (x, self.y(point.clean.rate())), "#ffffff", Stroke::solid(colour, 1.6));
         marker(svg, &point.origin, (x, self.y(point.robust.rate())), colour, Stroke::solid("#ffffff", 0.8));
     }
@@ -220,48 +226,67 @@ fn marker(svg: &mut Svg, origin: &Origin, (x, y): (f64, f64), fill: &str, stroke
     };
 }
 
+/// Rows of samples and words, written downwards.
+struct Legend<'a> {
+    svg: &'a mut Svg,
+    x: f64,
+    y: f64,
+}
+
+impl Legend<'_> {
+    /// A sample drawn at `(x, y)` and what it stands for.
+    fn row(&mut self, text: &str, sample: impl Fn(&mut Svg, f64, f64)) {
+        sample(self.svg, self.x, self.y);
+        self.words(self.x + 32.0, INK, text);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.words(self.x, FAINT, text);
+    }
+
+    fn gap(&mut self) {
+        self.y += LINE / 2.0;
+    }
+
+    fn words(&mut self, x: f64, colour: &str, text: &str) {
+        self.svg.text(x, self.y + 4.5, TEXT, Anchor::Start, colour, &clip(text, WIDTH - MARGIN - x));
+        self.y += LINE;
+    }
+}
+
 /// Who is who, right of the plot.
 fn legend(svg: &mut Svg, frontier: &Frontier, x: f64, top: f64) {
-    let text_x = x + 32.0;
-    let room = WIDTH - MARGIN - text_x;
-    let mut y = top + 4.0;
-    let mut row = |svg: &mut Svg, draw: &dyn Fn(&mut Svg, f64), text: &str, colour: &str| {
-        draw(svg, y);
-        svg.text(text_x, y + 4.5, TEXT, Anchor::Start, colour, &clip(text, room));
-        y += LINE;
-    };
+    let mut legend = Legend { svg, x, y: top + 4.0 };
     for (run, colour) in frontier.runs.iter().zip(COLOURS) {
-        let sample = |svg: &mut Svg, y: f64| {
+        legend.row(&run.name, |svg, x, y| {
             svg.line((x, y), (x + 24.0, y), Stroke::solid(colour, 3.0));
-        };
-        row(svg, &sample, &run.name, INK);
-        row(svg, &|_, _| {}, &format!("hypervolume {:.4}", run.hypervolume.searched), FAINT);
+        });
+        legend.words(x + 32.0, FAINT, &format!("seed {}, hypervolume {:.4}", run.seed, run.hypervolume.searched));
     }
-    row(svg, &|_, _| {}, "", INK);
+    legend.gap();
     let origins = [
         (Origin::Searched { genotype: 0 }, "searched"),
         (Origin::Random { genotype: 0 }, "random control"),
         (Origin::HandMade, "hand-made control"),
     ];
     for (origin, text) in &origins {
-        let sample = |svg: &mut Svg, y: f64| {
-            marker(svg, origin, (x + 6.0, y), FAINT, Stroke::NONE);
-            marker(svg, origin, (x + 20.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
-        };
-        row(svg, &sample, text, INK);
+        legend.row(text, |svg, x, y| {
+            marker(svg, origin, (x + 5.0, y), FAINT, Stroke::NONE);
+            marker(svg, origin, (x + 19.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
+        });
     }
-    row(svg, &|_, _| {}, "filled: robust, hollow: clean", FAINT);
-    row(svg, &|_, _| {}, "", INK);
-    row(svg, &|_, _| {}, "best searched network", INK);
-    for (stroke, text) in [(Stroke::solid(FAINT, 2.0), "robust"), (Stroke::dashed(FAINT, 1.2), "clean")] {
-        let sample = |svg: &mut Svg, y: f64| {
+    legend.note("filled: robust; hollow: clean");
+    legend.gap();
+    for (stroke, text) in
+        [(Stroke::solid(FAINT, 2.0), "best searched, robust"), (Stroke::dashed(FAINT, 1.2), "best searched, clean")]
+    {
+        legend.row(text, |svg, x, y| {
             svg.polyline(&[(x, y + 4.0), (x + 10.0, y + 4.0), (x + 10.0, y - 4.0), (x + 24.0, y - 4.0)], stroke);
-        };
-        row(svg, &sample, text, INK);
+        });
     }
-    row(svg, &|_, _| {}, "", INK);
-    row(svg, &|_, _| {}, "hypervolume: of the searched,", FAINT);
-    row(svg, &|_, _| {}, &format!("from {} MACs, 0 %, 0 %", short(frontier.reference.macs)), FAINT);
+    legend.gap();
+    legend.note("hypervolume of the searched networks");
+    legend.note(&format!("from {} MACs, clean 0 %, robust 0 %", short(frontier.reference.macs)));
 }
 
 /// A text cut with an ellipsis where it would leave the picture.
