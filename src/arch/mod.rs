@@ -6,3 +6,4 @@ pub mod families;
 pub mod genotype;
 pub mod net;
 pub mod op;
+pub mod scaling;
