@@ -44,7 +44,7 @@ pub struct Pgd {
 
 /// One attack with all its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(tag = "attack", rename_all = "snake_case")]
+#[serde(tag = "attack", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Attack {
     /// One signed step of length eps from the clean image (Goodfellow et al. 2015).
     Fgsm {

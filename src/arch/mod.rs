@@ -8,4 +8,5 @@ pub mod genotype;
 pub mod nb201;
 pub mod net;
 pub mod op;
+pub mod scaling;
 pub mod spec;

@@ -3,10 +3,18 @@
 //! One TOML file describes a whole job: the cells and their choices, the search, the scaling, the retraining and the
 //! evaluation. Each struct here is a table of that file; every key is required unless marked.
 
+mod check;
+mod doc;
+mod parse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::arch::cell::CellOp;
-use crate::arch::families::cells::{MixLayout, Normalize, Placement};
+use crate::arch::families::cells::{MixLayout, Normalize, Placement, Skeleton};
+use crate::arch::op::Shape;
+pub use crate::arch::scaling::Scaling;
+use crate::arch::scaling::{STAGES, StageCells};
+use crate::error::{Error, Result};
 use crate::threat::{Attack, AttackNorm, Pgd};
 use crate::units::{Fraction, Macs};
 
@@ -181,22 +189,6 @@ pub struct Derive {
     pub hand_made: bool,
 }
 
-/// RobustScaling of cell networks.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scaling {
-    /// Scalings kept per genotype and budget (nearest to the budget first).
-    pub per_budget: usize,
-    /// Smallest and largest share of depth in depth + width; the published optimum is 0.7.
-    pub depth_share: [f64; 2],
-    /// Largest relative distance of the counted MACs from the budget.
-    pub tolerance: f64,
-    /// Largest number of ordinary cells.
-    pub max_cells: usize,
-    /// Channels are multiples of this; even, because a factorised reduction splits them in two.
-    pub channel_multiple: usize,
-}
-
 /// Adversarial training methods.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
@@ -248,6 +240,52 @@ pub struct Evaluate {
 }
 
 impl Config {
+    /// The supernet's row of cells for images of a size.
+    ///
+    /// # Errors
+    /// [`Error::Net`] when there are fewer layers than stages.
+    pub fn supernet_skeleton(&self, image: Shape, classes: usize) -> Result<Skeleton> {
+        Ok(Skeleton {
+            image,
+            classes,
+            normalize: self.normalize.clone(),
+            stem: self.placement.stem_multiplier * self.supernet.channels,
+            cells: self.placement.row(self.supernet.channels, self.supernet.layers)?,
+        })
+    }
+
+    /// A derived network's row with the given ordinary cells and channels per stage; the stem has
+    /// `stem_multiplier` times the first stage's channels.
+    pub fn scaled_skeleton(&self, image: Shape, classes: usize, cells: &[usize], channels: &[usize]) -> Skeleton {
+        Skeleton {
+            image,
+            classes,
+            normalize: self.normalize.clone(),
+            stem: self.placement.stem_multiplier * channels[0],
+            cells: self.placement.scaled_row(cells, channels),
+        }
+    }
+
+    /// What RobustScaling needs to know of each stage's ordinary cells.
+    ///
+    /// # Errors
+    /// [`Error::Net`] when a stage's kind has no `[[cells]]` entry or there are not three stages.
+    pub fn stage_cells(&self) -> Result<StageCells> {
+        let mut stages = StageCells { nodes: [0; STAGES], concat: [0; STAGES] };
+        if self.placement.stages.len() != STAGES {
+            return Err(Error::Net(format!(
+                "RobustScaling needs {STAGES} stages, not {}",
+                self.placement.stages.len()
+            )));
+        }
+        for (s, kind) in self.placement.stages.iter().enumerate() {
+            let cell = self.cells.iter().find(|c| c.kind == *kind);
+            let cell = cell.ok_or_else(|| Error::Net(format!("the space has no `{kind}` cell")))?;
+            (stages.nodes[s], stages.concat[s]) = (cell.nodes, cell.concat.len());
+        }
+        Ok(stages)
+    }
+
     /// Where every kind of cell keeps its mixing weights.
     pub fn mix_layout(&self) -> MixLayout {
         use crate::arch::families::cells::{MixEdge, MixKind};

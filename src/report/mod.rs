@@ -1,7 +1,16 @@
-//! What a run looks like to a reader: drawings. Knows architectures, no tensors and no files.
+//! Reports: bytes and pictures from records and architectures. No tensors, no run folders; whoever calls decides where the
+//! bytes go.
 
+pub mod axis;
 pub mod blocks;
 pub mod cells;
+pub mod document;
+pub mod frontier;
+pub mod plot;
 pub mod png;
+pub mod protocol;
+pub mod ranked;
 pub mod row;
+pub mod schema;
 pub mod svg;
+pub mod table;

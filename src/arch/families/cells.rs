@@ -52,6 +52,7 @@ pub struct Normalize {
 
 /// The rule that puts cells in a row and gives them widths.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Placement {
     /// The kind that halves the size.
     pub reduction: String,

@@ -1,0 +1,281 @@
+//! A parsed file that still knows where each value stands, with the command line's `--set` values laid over it.
+//!
+//! A value that came from the command line has a span beyond the end of the file, so that one number says for every
+//! error whether it belongs to a line of the file or to an option.
+
+use std::ops::Range;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
+
+use crate::error::{Error, Result, nearest};
+
+type Span = Range<usize>;
+type Node<'a> = Spanned<DeValue<'a>>;
+
+/// A `--set key=value`.
+pub(super) struct Override {
+    key: String,
+    value: String,
+    /// `v=value` behind as many blanks as shift the parser's spans beyond the file.
+    shifted: String,
+    span: Span,
+}
+
+impl Override {
+    /// The overrides of a file of `text`, each with a span of its own.
+    pub fn list(text: &str, pairs: &[(String, String)]) -> Vec<Self> {
+        let mut start = text.len() + 1;
+        pairs
+            .iter()
+            .map(|(key, value)| {
+                let shifted = format!("{}v={value}", " ".repeat(start));
+                let span = start..shifted.len() + 1;
+                start = span.end;
+                Override { key: key.clone(), value: value.clone(), shifted, span }
+            })
+            .collect()
+    }
+
+    /// A TOML value, else the text as a string, so that a word needs no quotes.
+    fn value(&self) -> Node<'_> {
+        let parsed = DeTable::parse(&self.shifted).ok().map(Spanned::into_inner).filter(|t| t.len() == 1);
+        let string = || Spanned::new(self.span.clone(), DeValue::String(self.value.clone().into()));
+        parsed.and_then(|mut table| table.remove("v")).unwrap_or_else(string)
+    }
+
+    fn error(&self, message: &str) -> Error {
+        Error::Usage(format!("--set {}={}: {message}", self.key, self.value))
+    }
+}
+
+/// The tree of a file and the spans of its values.
+pub(super) struct Doc<'a> {
+    path: &'a Path,
+    text: &'a str,
+    root: Node<'a>,
+    overrides: &'a [Override],
+}
+
+impl<'a> Doc<'a> {
+    /// Parses the text and lays the overrides over it, later ones over earlier ones.
+    ///
+    /// # Errors
+    /// [`Error::Config`] at the line of a syntax error, [`Error::Usage`] for an override that leads nowhere.
+    pub fn parse(text: &'a str, path: &'a Path, overrides: &'a [Override]) -> Result<Self> {
+        let table = DeTable::parse(text).map_err(|e| {
+            let start = e.span().map_or(0, |s| s.start);
+            Error::Config { path: path.to_owned(), line: line(text, start), message: e.message().to_owned() }
+        })?;
+        let mut root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        for set in overrides {
+            let steps: Vec<&str> = set.key.split('.').collect();
+            if steps.contains(&"") {
+                return Err(set.error("write the key as a.b.c, for example search.epochs"));
+            }
+            put(&mut root, &steps, set.value(), &set.span).map_err(|e| set.error(&e))?;
+        }
+        Ok(Doc { path, text, root, overrides })
+    }
+
+    /// Reads the whole tree as a value.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Usage`] at the offending key: unknown (with the nearest known one), missing, of
+    /// the wrong type or of a value its type refuses.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        read(&self.root).map_err(|e| self.explain::<T>(&e))
+    }
+
+    /// An error at a dotted path (`cells.0.ops`), or at the nearest enclosing value the file has.
+    pub fn fail(&self, path: &str, message: impl Into<String>) -> Error {
+        let mut node = &self.root;
+        for step in path.split('.') {
+            match child(node.get_ref(), step) {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        self.fail_at(node.span().start, message.into())
+    }
+
+    fn fail_at(&self, start: usize, message: String) -> Error {
+        match self.overrides.iter().find(|set| set.span.contains(&start)) {
+            Some(set) => set.error(&message),
+            None => Error::Config { path: self.path.to_owned(), line: line(self.text, start), message },
+        }
+    }
+
+    fn explain<T: DeserializeOwned>(&self, error: &toml::de::Error) -> Error {
+        let span = error.span().unwrap_or(0..0);
+        let (mut path, mut start) = (Vec::new(), span.start);
+        if span.end > 0 {
+            find(&self.root, &span, &mut path);
+        }
+        let message = error.message();
+        let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        let table = |path: &[String]| match path {
+            [] => "the top of the file".to_owned(),
+            path => format!("[{}]", path.join(".")),
+        };
+        if message.starts_with("unknown field") && !words.is_empty() {
+            let (key, known) = (words[0], &words[1..]);
+            if path.last().is_some_and(|last| last == key) {
+                path.pop();
+            }
+            if let Some(value) = self.node(&path).and_then(|t| child(t.get_ref(), key)) {
+                start = value.span().start;
+            }
+            return self.fail_at(start, format!("unknown key `{key}` in {}{}", table(&path), hint(key, known)));
+        }
+        if let (true, Some(key)) = (message.starts_with("missing field"), words.first()) {
+            return self.fail_at(start, format!("the key `{key}` is missing from {}", table(&path)));
+        }
+        if let Some((key, value)) = self.culprit::<T>(&path, message) {
+            path.push(key);
+            start = value;
+        }
+        let message = match words[..] {
+            [typed, ref known @ ..] if message.starts_with("unknown variant") => {
+                format!("unknown value `{typed}`{}", hint(typed, known))
+            }
+            _ => plain(message),
+        };
+        match path.is_empty() {
+            true => self.fail_at(start, message),
+            false => self.fail_at(start, format!("`{}`: {message}", path.join("."))),
+        }
+    }
+
+    /// Serde buffers a table whose type depends on one of its keys, and loses the positions inside: the culprit is
+    /// then the key without which the complaint is another.
+    fn culprit<T: DeserializeOwned>(&self, path: &[String], message: &str) -> Option<(String, usize)> {
+        let DeValue::Table(table) = self.node(path)?.get_ref() else { return None };
+        table.iter().find_map(|(key, value)| {
+            let mut without = self.root.clone();
+            let mut node = &mut without;
+            for step in path {
+                node = child_mut(node.get_mut(), step)?;
+            }
+            if let DeValue::Table(table) = node.get_mut() {
+                table.remove(key);
+            }
+            let same = read::<T>(&without).is_err_and(|e| e.message() == message);
+            (!same).then(|| (key.get_ref().to_string(), value.span().start))
+        })
+    }
+
+    fn node(&self, path: &[String]) -> Option<&Node<'a>> {
+        path.iter().try_fold(&self.root, |node, step| child(node.get_ref(), step))
+    }
+}
+
+/// One-based line of a byte.
+fn line(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
+}
+
+fn read<T: DeserializeOwned>(root: &Node<'_>) -> Result<T, toml::de::Error> {
+    T::deserialize(ValueDeserializer::from(root.clone()))
+}
+
+/// The value at one step of a path: a table's key, an array's index, or the `kind` of a table in an array.
+fn child<'n, 'a>(node: &'n DeValue<'a>, step: &str) -> Option<&'n Node<'a>> {
+    match node {
+        DeValue::Table(table) => table.get(step),
+        DeValue::Array(array) => array.get(index(array, step)?),
+        _ => None,
+    }
+}
+
+fn child_mut<'n, 'a>(node: &'n mut DeValue<'a>, step: &str) -> Option<&'n mut Node<'a>> {
+    match node {
+        DeValue::Table(table) => table.get_mut(step),
+        DeValue::Array(array) => index(array, step).and_then(|i| array.get_mut(i)),
+        _ => None,
+    }
+}
+
+fn index(array: &[Node<'_>], step: &str) -> Option<usize> {
+    match step.parse() {
+        Ok(i) => (i < array.len()).then_some(i),
+        Err(_) => array.iter().position(|e| kind(e) == Some(step)),
+    }
+}
+
+fn kind<'n>(node: &'n Node<'_>) -> Option<&'n str> {
+    child(node.get_ref(), "kind")?.get_ref().as_str()
+}
+
+/// Puts a value at a path; missing tables are made, so that a misspelt one is refused like any unknown key.
+fn put<'a>(node: &mut Node<'a>, steps: &[&str], value: Node<'a>, span: &Span) -> Result<(), String> {
+    let [step, rest @ ..] = steps else {
+        *node = value;
+        return Ok(());
+    };
+    match node.get_mut() {
+        DeValue::Table(table) => {
+            let key = Spanned::new(span.clone(), DeString::Owned((*step).to_owned()));
+            let empty = || Spanned::new(span.clone(), DeValue::Table(DeTable::new()));
+            put(table.entry(key).or_insert_with(empty), rest, value, span)
+        }
+        DeValue::Array(array) => {
+            if let Some(element) = index(array, step).and_then(|i| array.get_mut(i)) {
+                return put(element, rest, value, span);
+            }
+            let kinds: Vec<&str> = array.iter().filter_map(kind).collect();
+            Err(match kinds.is_empty() {
+                true => format!("`{step}` is not an index below {}", array.len()),
+                false => format!("no element is called `{step}`{}", hint(step, &kinds)),
+            })
+        }
+        other => Err(format!("there is nothing to set below a value of type {}", other.type_str())),
+    }
+}
+
+/// The path of the innermost value, or of the key, that a span belongs to.
+fn find(node: &Node<'_>, span: &Span, path: &mut Vec<String>) -> bool {
+    let step_into = |step: String, key: Option<Span>, value: &Node<'_>, path: &mut Vec<String>| {
+        path.push(step);
+        if find(value, span, path) || key.as_ref() == Some(span) || covers(value, span) {
+            return true;
+        }
+        path.pop();
+        false
+    };
+    match node.get_ref() {
+        DeValue::Table(table) => table.iter().any(|(k, v)| step_into(k.get_ref().to_string(), Some(k.span()), v, path)),
+        DeValue::Array(array) => array.iter().enumerate().any(|(i, v)| step_into(i.to_string(), None, v, path)),
+        _ => false,
+    }
+}
+
+fn covers(value: &Node<'_>, span: &Span) -> bool {
+    value.span().start <= span.start && span.end <= value.span().end
+}
+
+/// The nearest known name, else all of them.
+pub(super) fn hint(typed: &str, known: &[&str]) -> String {
+    match nearest(typed, known.iter().copied()) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None if known.is_empty() => String::new(),
+        None => format!("; known: {}", known.join(", ")),
+    }
+}
+
+/// Serde's words for types, in the reader's.
+fn plain(message: &str) -> String {
+    let Some((what, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
+    let expected = match expected {
+        "u32" | "u64" | "usize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a string" => "a string",
+        "a boolean" => "true or false",
+        other => other.strip_prefix("struct ").map_or(other, |_| "a table"),
+    };
+    let what = what.strip_prefix("invalid type: ").or(what.strip_prefix("invalid value: ")).unwrap_or(what);
+    format!("expected {expected}, got {what}")
+}

@@ -1,0 +1,202 @@
+//! A space file as it is written, and the way from it to a [`Config`] and back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::doc::{Doc, Override};
+use super::{CellChoices, Config, Derive, EdgeChoices, Evaluate, Retrain, Scaling, Search, Split, Supernet};
+use crate::arch::cell::CellOp;
+use crate::arch::families::cells::{Normalize, Placement};
+use crate::error::{Error, Result};
+use crate::units::Macs;
+
+/// The file: what may be left out is optional here and nowhere behind.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    name: String,
+    data: String,
+    budgets: Vec<RawBudget>,
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalize: Option<Normalize>,
+    placement: Placement,
+    cells: Vec<RawCells>,
+    split: Split,
+    supernet: Supernet,
+    search: Search,
+    derive: Derive,
+    scaling: Scaling,
+    retrain: Retrain,
+    evaluate: Evaluate,
+}
+
+/// `[[cells]]`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCells {
+    kind: String,
+    nodes: usize,
+    ops: Vec<CellOp>,
+    concat: Vec<usize>,
+    /// `"0->3" = [..]`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    edges: BTreeMap<String, Vec<CellOp>>,
+}
+
+/// A count written `"20M"` or in full.
+struct RawBudget(Macs);
+
+impl Serialize for RawBudget {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self.0.0 {
+            n if n.is_multiple_of(1_000_000) => s.collect_str(&format_args!("{}M", n / 1_000_000)),
+            n => s.serialize_u64(n),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RawBudget {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Budget;
+        impl Visitor<'_> for Budget {
+            type Value = RawBudget;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a count of multiply-accumulates such as \"20M\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawBudget, E> {
+                text.parse().map(RawBudget).map_err(E::custom)
+            }
+            fn visit_u64<E: de::Error>(self, count: u64) -> Result<RawBudget, E> {
+                Ok(RawBudget(Macs(count)))
+            }
+            fn visit_i64<E: de::Error>(self, count: i64) -> Result<RawBudget, E> {
+                u64::try_from(count)
+                    .map(|n| RawBudget(Macs(n)))
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(count), &self))
+            }
+        }
+        d.deserialize_any(Budget)
+    }
+}
+
+impl Config {
+    /// Reads a space file, with `--set key=value` pairs laid over it (`search.epochs`, `cells.robust.ops`,
+    /// `evaluate.attacks.0.steps`; the value is TOML, else a string).
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the line of the offending key; [`Error::Usage`] if it came from an override.
+    pub fn from_toml(text: &str, path: &Path, overrides: &[(String, String)]) -> Result<Config> {
+        let overrides = Override::list(text, overrides);
+        let doc = Doc::parse(text, path, &overrides)?;
+        let raw: RawConfig = doc.read()?;
+        let mut cells = Vec::with_capacity(raw.cells.len());
+        for (i, cell) in raw.cells.into_iter().enumerate() {
+            let mut edges = Vec::with_capacity(cell.edges.len());
+            for (key, ops) in cell.edges {
+                let (from, to) = edge(&key).map_err(|message| doc.fail(&format!("cells.{i}.edges.{key}"), message))?;
+                edges.push(EdgeChoices { from, to, ops });
+            }
+            edges.sort_by_key(|e| (e.to, e.from));
+            let RawCells { kind, nodes, ops, concat, edges: _ } = cell;
+            cells.push(CellChoices { kind, nodes, ops, edges, concat });
+        }
+        let mut budgets: Vec<Macs> = raw.budgets.into_iter().map(|b| b.0).collect();
+        budgets.sort_unstable();
+        let config = Config {
+            name: raw.name,
+            data: raw.data,
+            budgets,
+            seed: raw.seed,
+            normalize: raw.normalize,
+            placement: raw.placement,
+            cells,
+            split: raw.split,
+            supernet: raw.supernet,
+            search: raw.search,
+            derive: raw.derive,
+            scaling: raw.scaling,
+            retrain: raw.retrain,
+            evaluate: raw.evaluate,
+        };
+        super::check::check(&config, &doc)?;
+        Ok(config)
+    }
+
+    /// The whole file, every value written out; [`Config::from_toml`] reads it back to an equal configuration.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a value that TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(&self.raw())
+            .map_err(|e| Error::Usage(format!("the configuration cannot be written as TOML: {e}")))
+    }
+
+    /// The keys whose values differ, each as `search.epochs: 50 -> 20` (this one's value first).
+    pub fn differences(&self, other: &Config) -> Vec<String> {
+        let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
+        for (config, keys) in [(self, &mut ours), (other, &mut theirs)] {
+            let tree = serde_json::to_value(config.raw()).expect("plain structs with string keys are JSON");
+            flatten(String::new(), &tree, keys);
+        }
+        let mut keys: Vec<&String> = ours.keys().chain(theirs.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let shown = |side: &BTreeMap<String, String>, key| side.get(key).map_or("absent", |v| v).to_owned();
+        keys.into_iter()
+            .filter(|key| ours.get(*key) != theirs.get(*key))
+            .map(|key| format!("{key}: {} -> {}", shown(&ours, key), shown(&theirs, key)))
+            .collect()
+    }
+
+    fn raw(&self) -> RawConfig {
+        let cell = |c: &CellChoices| RawCells {
+            kind: c.kind.clone(),
+            nodes: c.nodes,
+            ops: c.ops.clone(),
+            concat: c.concat.clone(),
+            edges: c.edges.iter().map(|e| (format!("{}->{}", e.from, e.to), e.ops.clone())).collect(),
+        };
+        RawConfig {
+            name: self.name.clone(),
+            data: self.data.clone(),
+            budgets: self.budgets.iter().copied().map(RawBudget).collect(),
+            seed: self.seed,
+            normalize: self.normalize.clone(),
+            placement: self.placement.clone(),
+            cells: self.cells.iter().map(cell).collect(),
+            split: self.split,
+            supernet: self.supernet,
+            search: self.search,
+            derive: self.derive,
+            scaling: self.scaling,
+            retrain: self.retrain,
+            evaluate: self.evaluate.clone(),
+        }
+    }
+}
+
+fn edge(key: &str) -> Result<(usize, usize), String> {
+    key.split_once("->")
+        .and_then(|(from, to)| Some((from.trim().parse().ok()?, to.trim().parse().ok()?)))
+        .ok_or_else(|| format!("`{key}` is not an edge; write \"source->target\", for example \"0->2\""))
+}
+
+/// Leaves by dotted path; elements of a list of tables go by their kind, else by their number.
+fn flatten(path: String, tree: &serde_json::Value, leaves: &mut BTreeMap<String, String>) {
+    use serde_json::Value::{Array, Object};
+    let join = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
+    match tree {
+        Object(map) => map.iter().for_each(|(key, value)| flatten(join(key), value, leaves)),
+        Array(list) if list.iter().any(|e| e.is_object()) => {
+            for (i, value) in list.iter().enumerate() {
+                let step = value.get("kind").and_then(|k| k.as_str()).map_or(i.to_string(), str::to_owned);
+                flatten(join(&step), value, leaves);
+            }
+        }
+        leaf => drop(leaves.insert(path, leaf.to_string())),
+    }
+}

@@ -1,0 +1,289 @@
+//! Every mistake in a space file is answered with its line, what was expected and, for names, the nearest one.
+
+use std::path::Path;
+
+use robustnas::config::Config;
+use robustnas::error::Error;
+
+const GOOD: &str = include_str!("../search_spaces/dsara-tiny.toml");
+
+/// Edges of its own for the first cell.
+fn with_edges(edges: &str) -> String {
+    let first = GOOD.find("concat = [2, 3, 4, 5]\n").unwrap() + "concat = [2, 3, 4, 5]\n".len();
+    format!("{}\n[cells.edges]\n{edges}\n{}", &GOOD[..first], &GOOD[first..])
+}
+
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replacen(from, to, 1)
+}
+
+fn read(text: &str, sets: &[(&str, &str)]) -> Result<Config, Error> {
+    let sets: Vec<_> = sets.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    Config::from_toml(text, Path::new("space.toml"), &sets)
+}
+
+/// The error stands on the first line that contains `at`, and says all of `words`.
+fn refused(text: &str, at: &str, words: &[&str]) {
+    let error = read(text, &[]).expect_err(at);
+    let line = text.lines().position(|l| l.contains(at)).unwrap_or_else(|| panic!("{at}")) + 1;
+    let said = error.to_string();
+    assert!(said.starts_with(&format!("space.toml:{line}: ")), "line {line} expected: {said}");
+    assert_eq!(error.exit_code(), 3);
+    for word in words {
+        assert!(said.contains(word), "`{word}` expected: {said}");
+    }
+}
+
+/// The same with one replacement, on the line of the replacement.
+fn refuses(from: &str, to: &str, words: &[&str]) {
+    refused(&changed(from, to), to.trim_start_matches('\n').lines().next().unwrap(), words);
+}
+
+#[test]
+fn the_good_file_is_good() {
+    read(GOOD, &[]).unwrap();
+    read(&with_edges("\"0->3\" = [\"skip_connect\"]\n\"1->3\" = []"), &[]).unwrap();
+}
+
+#[test]
+fn syntax() {
+    refuses("epochs = 3\n", "epochs = \n", &[]);
+    refuses("seed = 2\n", "seed = 2\nseed = 3 # again\n", &["duplicate key"]);
+}
+
+#[test]
+fn unknown_keys() {
+    refuses("layers = 5", "layer = 5", &["unknown key `layer` in [supernet]", "did you mean `layers`?"]);
+    refuses("seed = 2", "sede = 2", &["unknown key `sede` in the top of the file", "`seed`"]);
+    refuses("[search.attack]", "[search.atack]", &["unknown key `atack` in [search]", "`attack`"]);
+    refuses("noise = \"2\"", "noice = \"2\"", &["unknown key `noice` in [retrain.method]", "`noise`"]);
+    refuses("stem_multiplier = 3", "stem_mult = 3", &["did you mean `stem_multiplier`?"]);
+    refuses("nodes = 4", "node = 4", &["unknown key `node` in [cells.0]", "`nodes`"]);
+    refuses("attack = \"fgsm\"\neps = \"8/255\"", "attack = \"fgsm\"\neps = \"8/255\"\nsteps = 3 # of FGSM", &[]);
+}
+
+#[test]
+fn an_unknown_key_of_an_attack_has_its_own_line() {
+    let text = changed("attack = \"fgsm\"\n", "attack = \"fgsm\"\nsteps = 3 # of FGSM\n");
+    refused(&text, "steps = 3 # of FGSM", &["unknown key `steps` in [evaluate.attacks.0]"]);
+}
+
+#[test]
+fn missing_keys() {
+    refused(&changed("layers = 5", ""), "[supernet]", &["the key `layers` is missing from [supernet]"]);
+    refused(&changed("noise = \"2\"", ""), "[retrain.method]", &["`noise` is missing from [retrain.method]"]);
+    refused(&changed("seed = 2", ""), "# DSARA", &["`seed` is missing from the top of the file"]);
+}
+
+#[test]
+fn wrong_types() {
+    refuses("channels = 4\n", "channels = \"4\"\n", &["`supernet.channels`: expected a whole number, got string"]);
+    refuses("channels = 4\n", "channels = -4\n", &["`supernet.channels`: expected a whole number, got integer `-4`"]);
+    refuses("flip = false", "flip = 0", &["`split.flip`: expected true or false"]);
+    refuses("lambda = 0.1 ", "lambda = true", &["`search.lambda`: expected a number"]);
+    refuses("order = \"first\"", "order = \"third\"", &["unknown value `third`", "first"]);
+    refuses("name = \"n_fgsm\"", "name = \"n_fgms\"", &["`retrain.method.name`", "did you mean `n_fgsm`?"]);
+    refuses("budgets = [\"1M\",", "budgets = [\"1T\",", &["`1T` is not a count", "such as 20M"]);
+}
+
+#[test]
+fn fractions() {
+    for bad in ["8/0", "8\\\\255", "-8/255", "eight"] {
+        refuses("eps = \"8/255\"\nstep", &format!("eps = \"{bad}\" #\nstep"), &["`search.attack.eps`", "8/255"]);
+    }
+    refuses("step = \"4/255\"", "step = \"0\"", &["`search.attack.step` must be above 0"]);
+    refuses("step = \"4/255\"", "step = \"4\"", &["at most 1"]);
+    // Inside a table whose type depends on its name.
+    refused(
+        &changed("eps = \"8/255\"\nnoise", "eps = \"8/\" # bad\nnoise"),
+        "# bad",
+        &["`retrain.method.eps`", "`8/` is not a non-negative fraction"],
+    );
+}
+
+#[test]
+fn operations() {
+    let typo = changed("\"sep_conv_3x3\", \"sep_conv_5x5\"", "\n\"sep_conv_3x4\", \"sep_conv_5x5\"");
+    refused(&typo, "sep_conv_3x4", &["`cells.0.ops", "unknown operation `sep_conv_3x4`; did you mean `sep_conv_3x3`?"]);
+    let twice = changed("\"sep_conv_3x3\", \"sep_conv_5x5\"", "\"sep_conv_3x3\",\n\"sep_conv_3x3\"");
+    let line = twice.lines().position(|l| l.starts_with("\"sep_conv_3x3\"")).unwrap() + 1;
+    assert!(read(&twice, &[]).unwrap_err().to_string().starts_with(&format!("space.toml:{line}: operation")));
+    let all = "ops = [\"max_pool_3x3\", \"avg_pool_3x3\", \"skip_connect\", \"sep_conv_3x3\", \"sep_conv_5x5\", \
+               \"dil_conv_3x3\", \"dil_conv_5x5\"]";
+    refuses(all, "ops = []", &["has no operations"]);
+}
+
+#[test]
+fn edges() {
+    for (edge, words) in [
+        ("3->2", &["edge `3->2` closes a cycle", "smaller number"][..]),
+        ("2->2", &["edge `2->2` closes a cycle"]),
+        ("0->9", &["ends at state 9, which does not exist", "states 0 to 5"]),
+        ("9->3", &["starts at state 9, which does not exist"]),
+        ("0->1", &["ends at state 1, an input of the cell"]),
+        ("0-3", &["`0-3` is not an edge", "source->target"]),
+        ("a->3", &["`a->3` is not an edge"]),
+    ] {
+        let line = format!("\"{edge}\" = [\"skip_connect\"]");
+        refused(&with_edges(&format!("\"0->2\" = [\"skip_connect\"]\n{line}")), &line, words);
+    }
+    refused(&with_edges("\"0->2\" = [\"skip\"]"), "\"0->2\" = [\"skip\"]", &["did you mean `skip_connect`?"]);
+}
+
+#[test]
+fn unconnected_nodes() {
+    let text = with_edges("\"0->2\" = []\n\"1->2\" = [\"none\"]");
+    refused(&text, "[cells.edges]\n".trim(), &["node 2 of the `accurate` cell has no incoming edge"]);
+    // The comment above the cells shows the header too.
+    let dangling = changed("concat = [2, 3, 4, 5]", "concat = [2, 3, 4]");
+    refused(&dangling, "concat = [2, 3, 4]", &["node 5 of the `accurate` cell is dangling"]);
+}
+
+#[test]
+fn outputs() {
+    refuses("concat = [2, 3, 4, 5]", "concat = []", &["`concat` of the `accurate` cell is empty"]);
+    refuses("concat = [2, 3, 4, 5]", "concat = [2, 3, 4, 6]", &["state 6, which does not exist", "states 0 to 5"]);
+    refuses("concat = [2, 3, 4, 5]", "concat = [2, 3, 4, 5, 5]", &["state `5` is listed twice"]);
+    let reduce = GOOD.find("kind = \"reduce\"").unwrap();
+    let tail = GOOD[reduce..].replacen("concat = [2, 3, 4, 5]", "concat = [1, 2, 3, 4, 5]", 1);
+    refused(&format!("{}{tail}", &GOOD[..reduce]), "concat = [1,", &["a reduction takes state 1, an input"]);
+}
+
+#[test]
+fn placement() {
+    refuses("widths = [1, 2, 2]", "widths = [1, 2]", &["`placement.widths` has 2 entries for 3 stages"]);
+    refuses("widths = [1, 2, 2]", "widths = [1, 0, 2]", &["must be at least 1"]);
+    let robus = "stages = [\"accurate\", \"accurate\", \"robus\"]";
+    let stages = "stages = [\"accurate\", \"accurate\", \"robust\"]";
+    let text = changed(stages, robus).replace("kind = \"robust\"", "kind = \"robust\"");
+    assert!(read(&text, &[]).unwrap_err().to_string().contains("no stage of [placement] uses cells of kind `robust`"));
+    refuses("reduction = \"reduce\"", "reduction = \"robust\"", &[]);
+}
+
+#[test]
+fn kinds_without_a_cell() {
+    let text = changed("\"accurate\", \"accurate\", \"robust\"]", "\"accurate\", \"acurate\", \"robust\"]");
+    refused(&text, "acurate", &["no [[cells]] entry describes the kind `acurate`", "did you mean `accurate`?"]);
+    let text = changed("kind = \"robust\"", "kind = \"reduce\" # twice");
+    refused(&text, "# twice", &["two [[cells]] entries describe `reduce`"]);
+    let text = changed("\"accurate\", \"accurate\", \"robust\"]", "\"accurate\", \"robust\"]");
+    refused(&text, "stages = [", &["has 2 entries", "3 stages"]);
+}
+
+#[test]
+fn sizes() {
+    refuses("channels = 4\n", "channels = 0\n", &["`supernet.channels` must be at least 1, got 0"]);
+    refuses("layers = 5 ", "layers = 0 ", &["`supernet.layers` must be from 1"]);
+    refuses("layers = 5 ", "layers = 3 ", &["3 layers are too few for 3 stages", "at least 4"]);
+    let odd = changed("widths = [1, 2, 2]", "widths = [2, 1, 2]").replace("channels = 4\n", "channels = 5\n");
+    refused(&odd, "channels = 5", &["5 channels, an odd number", "factorised reduction"]);
+    refuses("validation = 200", "validation = 0", &["must be at least 1"]);
+    refuses("validation = 200", "validation = 1200", &["leave none to train on"]);
+    refuses("weights_share = 0.5", "weights_share = 1.0", &["strictly between 0 and 1, got 1"]);
+}
+
+#[test]
+fn search() {
+    refuses("epochs = 3\nstage", "epochs = 0 #\nstage", &["`search.epochs` must be at least 1"]);
+    refuses("stage_one_epochs = 1", "stage_one_epochs = 4", &["is 4, more than the 3 epochs"]);
+    refuses("warmup_epochs = 0", "warmup_epochs = 4", &["more than the 3 epochs"]);
+    refuses("batch = 64\norder", "batch = 0 #\norder", &["`search.batch` must be at least 1"]);
+    refuses("lambda = 0.1 ", "lambda = 0 ", &["`search.lambda` must be above 0"]);
+    refuses("lr = 0.025", "lr = nan", &["`search.weights.lr` must be above 0"]);
+    refuses("lr_min = 0.001", "lr_min = 0.1", &["at most `lr`"]);
+    refuses("momentum = 0.9", "momentum = 1.0", &["below 1"]);
+    refuses("restarts = 1", "restarts = 0", &["`search.attack.restarts` must be at least 1"]);
+    refused(
+        &changed("restarts = 1\nrandom_start = true", "restarts = 2\nrandom_start = false"),
+        "restarts = 2",
+        &["2 restarts from the clean image"],
+    );
+}
+
+#[test]
+fn candidates() {
+    refuses("genotypes = 1", "genotypes = 0", &["`derive.genotypes` must be at least 1"]);
+    refuses("edges_per_node = 2", "edges_per_node = 0", &["must be at least 1"]);
+    refuses("depth_share = [0.6, 0.92]", "depth_share = [0.6, 1.0]", &["strictly between 0 and 1"]);
+    refuses("depth_share = [0.6, 0.92]", "depth_share = [0.0, 0.9]", &["strictly between 0 and 1"]);
+    refuses("depth_share = [0.6, 0.92]", "depth_share = [0.8, 0.6]", &["reversed: [0.8, 0.6]"]);
+    refuses("depth_share = [0.6, 0.92]", "depth_share = [0.8]", &["scaling.depth_share"]);
+    refuses("tolerance = 0.05", "tolerance = 0.0", &["`scaling.tolerance` must be between 0 and 1, got 0"]);
+    refuses("tolerance = 0.05", "tolerance = -0.1", &["got -0.1"]);
+    refuses("channel_multiple = 2", "channel_multiple = 3", &["must be even", "got 3"]);
+    refuses("max_cells = 8", "max_cells = 4", &["from 5"]);
+    refuses("per_budget = 1", "per_budget = 0", &["must be at least 1"]);
+    refuses("epochs = 3\nbatch", "epochs = 0 #\nbatch", &["`retrain.epochs` must be at least 1"]);
+    refuses("budgets = [\"1M\", \"2M\", \"4M\"]", "budgets = []", &["`budgets` is empty"]);
+    refuses("budgets = [\"1M\",", "budgets = [\"0M\",", &["`0M` is not a count"]);
+    refuses("budgets = [\"1M\",", "budgets = [0,", &["contains 0"]);
+    refuses("budgets = [\"1M\",", "budgets = [\"2M\",", &["2.00M twice"]);
+}
+
+#[test]
+fn attacks() {
+    let none = GOOD[..GOOD.find("[[evaluate.attacks]]").unwrap()].replace("batch = 128", "batch = 128\nattacks = []");
+    refused(&none, "attacks = []", &["at least one attack"]);
+    let twice = format!("{GOOD}\n[[evaluate.attacks]] # again\nattack = \"fgsm\"\neps = \"8/255\"\n");
+    refused(&twice, "# again", &["`FGSM linf 8/255` is listed twice"]);
+    refuses("attack = \"fgsm\"", "attack = \"fsgm\"", &["`evaluate.attacks.0.attack`", "did you mean `fgsm`?"]);
+}
+
+#[test]
+fn overrides() {
+    let config = read(
+        GOOD,
+        &[
+            ("search.epochs", "7"),
+            ("data", "cifar10:elsewhere"),
+            ("budgets", "[\"3M\"]"),
+            ("cells.robust.ops", "[\"skip_connect\", \"dil_conv_5x5\"]"),
+            ("cells.0.edges.0->3", "[\"skip_connect\"]"),
+            ("evaluate.attacks.1.steps", "50"),
+            ("search.epochs", "9"),
+            ("normalize", "{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }"),
+        ],
+    )
+    .unwrap();
+    assert_eq!((config.search.epochs, config.data.as_str()), (9, "cifar10:elsewhere"));
+    assert_eq!((config.budgets.len(), config.cells[2].ops.len(), config.cells[0].edges.len()), (1, 2, 1));
+    assert_eq!(config.evaluate.attacks[1].name(), "pgd-50");
+    assert!(config.normalize.is_some());
+    assert_eq!(read(&config.to_toml().unwrap(), &[]).unwrap(), config);
+}
+
+#[test]
+fn bad_overrides_are_usage_errors() {
+    for (key, value, words) in [
+        ("search.epoch", "7", &["unknown key `epoch` in [search]", "did you mean `epochs`?"][..]),
+        ("serach.epochs", "7", &["unknown key `serach`", "did you mean `search`?"]),
+        ("search..epochs", "7", &["a.b.c"]),
+        ("seed.x", "7", &["nothing to set below"]),
+        ("cells.robus.nodes", "7", &["no element is called `robus`", "did you mean `robust`?"]),
+        ("evaluate.attacks.5.eps", "7", &["not an index below 2"]),
+        ("search.epochs", "many", &["`search.epochs`: expected a whole number"]),
+        ("supernet.channels", "0", &["`supernet.channels` must be at least 1"]),
+        ("retrain.method.eps", "8/0", &["`8/0` is not a non-negative fraction"]),
+        ("cells.0.edges.3->2", "[]", &["closes a cycle"]),
+    ] {
+        let error = read(GOOD, &[("name", "fine"), (key, value)]).unwrap_err();
+        let said = error.to_string();
+        assert_eq!(error.exit_code(), 2, "{said}");
+        assert!(said.starts_with(&format!("--set {key}={value}: ")), "{said}");
+        assert!(words.iter().all(|w| said.contains(w)), "{said}");
+    }
+}
+
+#[test]
+fn differences_name_keys_and_values() {
+    let old = read(GOOD, &[]).unwrap();
+    let sets = [("search.epochs", "9"), ("cells.robust.nodes", "4"), ("cells.reduce.ops", "[\"skip_connect\"]")];
+    let new = read(GOOD, &sets).unwrap();
+    assert_eq!(old.differences(&old), Vec::<String>::new());
+    let differences = old.differences(&new);
+    assert_eq!(differences.len(), 2, "{differences:?}");
+    assert!(differences[0].starts_with("cells.reduce.ops: [\"max_pool_3x3\""), "{differences:?}");
+    assert!(differences[0].ends_with("-> [\"skip_connect\"]"), "{differences:?}");
+    assert_eq!(differences[1], "search.epochs: 3 -> 9");
+}

@@ -1,0 +1,101 @@
+//! Every shipped search space parses, resolves, round-trips, costs what it did, and can be scaled to its own budgets.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use robustnas::arch::cost::cost;
+use robustnas::arch::families::cells::{derived, supernet};
+use robustnas::arch::genotype::{CellGenotype, Edge, Genotype};
+use robustnas::arch::op::Shape;
+use robustnas::arch::scaling::residual_control;
+use robustnas::config::Config;
+use serde_json::{Value, json};
+
+const IMAGE: Shape = Shape::new(32, 32, 3);
+
+fn spaces() -> BTreeMap<String, Config> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("search_spaces");
+    let files = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let spaces: BTreeMap<_, _> = files
+        .filter(|f| f.extension().is_some_and(|e| e == "toml"))
+        .map(|f: PathBuf| {
+            let config = Config::from_toml(&std::fs::read_to_string(&f).unwrap(), &f, &[]).unwrap();
+            (f.file_name().unwrap().to_str().unwrap().to_owned(), config)
+        })
+        .collect();
+    assert!(spaces.len() >= 3);
+    spaces
+}
+
+#[test]
+fn round_trip() {
+    for (name, config) in spaces() {
+        let text = config.to_toml().unwrap();
+        let again = Config::from_toml(&text, Path::new(&name), &[]).unwrap();
+        assert_eq!(again, config, "{name}");
+        assert_eq!(again.to_toml().unwrap(), text, "{name}");
+    }
+}
+
+/// Regenerate with `UPDATE=1 cargo test --test search_spaces` and read the difference.
+#[test]
+fn golden_costs() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/spaces.json");
+    let lines: serde_json::Map<String, Value> = spaces()
+        .into_iter()
+        .map(|(name, config)| {
+            let skeleton = config.supernet_skeleton(IMAGE, 10).unwrap();
+            let layout = config.mix_layout();
+            let cost = cost(&supernet(&skeleton, &layout).unwrap());
+            (name, json!({ "params": cost.params, "macs": cost.macs, "mixing": layout.len() }))
+        })
+        .collect();
+    let found = serde_json::to_string_pretty(&lines).unwrap() + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).expect("no golden file: run once with UPDATE=1");
+    assert_eq!(found, golden);
+}
+
+/// The same operation (by its place in the list) on the first edges of every node.
+fn uniform(config: &Config, op: usize) -> Genotype {
+    let cells = config.mix_layout().kinds.into_iter().map(|kind| {
+        let nodes = (2..kind.nodes + 2).map(|to| {
+            let edges = kind.edges.iter().filter(|e| e.to == to).take(config.derive.edges_per_node);
+            edges.map(|e| Edge { op: e.ops[op.min(e.ops.len() - 1)], from: e.from }).collect()
+        });
+        CellGenotype { nodes: nodes.collect(), kind: kind.kind, concat: kind.concat }
+    });
+    Genotype { cells: cells.collect() }
+}
+
+/// Genotypes of the heaviest and of middling operations reach every budget of their space, inside band and tolerance.
+#[test]
+fn budgets_are_reachable() {
+    for (name, config) in spaces() {
+        for op in [3, 4, 5] {
+            let genotype = uniform(&config, op);
+            let count = |cells: &[usize], channels: &[usize]| {
+                let skeleton = config.scaled_skeleton(IMAGE, 10, cells, channels);
+                Ok(cost(&derived(&skeleton, &genotype)?).macs)
+            };
+            for budget in &config.budgets {
+                let choice = config.scaling.candidates(*budget, config.stage_cells().unwrap(), &count);
+                let choice = choice.unwrap_or_else(|e| panic!("{name}, operation {op}: {e}"));
+                for kept in &choice.kept {
+                    assert_eq!(count(&kept.cells, &kept.channels).unwrap(), kept.macs);
+                    assert!(kept.macs.0.abs_diff(budget.0) as f64 <= config.scaling.tolerance * budget.0 as f64);
+                    assert!(
+                        (config.scaling.depth_share[0]..=config.scaling.depth_share[1]).contains(&kept.depth_share)
+                    );
+                }
+            }
+        }
+        for budget in &config.budgets {
+            let (_, net) = residual_control(*budget, IMAGE, 10).unwrap();
+            assert!(cost(&net).macs.0.abs_diff(budget.0) * 20 <= budget.0, "{name}, {budget}");
+        }
+    }
+}
