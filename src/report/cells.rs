@@ -59,8 +59,7 @@ pub fn draw(genotype: &Genotype) -> Svg {
 /// One cell.
 pub fn draw_cell(cell: &CellGenotype) -> Svg {
     let states = cell.nodes.len() + 2;
-    let hanging =
-        |state: usize, node: &[_]| node.iter().filter(|e: &&crate::arch::genotype::Edge| e.from == state).count();
+    let hanging = |state: usize, node: &[Edge]| node.iter().filter(|e| e.from == state).count();
     // A row is as high as the most boxes that hang off its rail in one column.
     let mut y = vec![TOP];
     for state in 0..states {
