@@ -174,12 +174,17 @@ fn reports_know_no_tensors() {
     }
 }
 
-/// Writes the pictures to the folder in `DRAWINGS`, to be looked at.
+/// Every kind of drawing has ink; the pictures are also written to the folder in `DRAWINGS`, to be looked at.
 #[test]
 fn pictures_to_look_at() {
-    let Some(folder) = std::env::var_os("DRAWINGS").map(std::path::PathBuf::from) else { return };
-    let save =
-        |name: &str, svg: &Svg| std::fs::write(folder.join(name), rasterise(&svg.finish(), 1.5).unwrap()).unwrap();
+    let folder = std::env::var_os("DRAWINGS").map(std::path::PathBuf::from);
+    let save = |name: &str, svg: &Svg| {
+        let text = svg.finish();
+        assert!(picture(&text, 1.0).2 > 0.002, "{name}");
+        if let Some(folder) = &folder {
+            std::fs::write(folder.join(name), rasterise(&text, 1.5).unwrap()).unwrap();
+        }
+    };
     for name in ["ARNAS", "DARTS_V2", "AmoebaNet", "CROZE", "LRNAS_c10"] {
         save(&format!("{name}.png"), &cells::draw(&published(name)));
     }

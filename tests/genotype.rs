@@ -165,6 +165,8 @@ fn errors_name_the_byte_and_what_was_expected() {
     refused("Genotype(n=[[('skip_connect', 0), ^('skip_connect', 3, 1)]], n_concat=[2])", "list of state 2");
     refused("Genotype(n=[('skip_connect', 0), ('skip_connect', 1)], n_concat=[2])\n^M = Genotype()", "one genotype");
     refused("{\"n\" ^[]}", "expected `:`");
+    refused("{^\"a b\": []}", "letters, digits");
+    refused("{^\"\": []}", "letters, digits");
     refused("ä = Genotype(n=^ö)", "expected a list");
 }
 

@@ -36,6 +36,11 @@ pub(super) struct Field {
     pub value: Spanned,
 }
 
+/// What a bare word is made of; the tuple writes cells' names bare, so those of a JSON object must be words too.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '.'
+}
+
 /// Reads text, remembering where it is.
 pub(super) struct Reader<'a> {
     text: &'a str,
@@ -55,6 +60,10 @@ impl<'a> Reader<'a> {
             self.fields('{', '}', |r| {
                 let at = r.at;
                 let name = r.quoted()?;
+                if name.is_empty() || !name.chars().all(is_word) {
+                    r.at = at;
+                    return Err(r.fail("expected the name of a cell in letters, digits and `_`"));
+                }
                 r.expect(':')?;
                 Ok((name, at))
             })?
@@ -128,7 +137,7 @@ impl<'a> Reader<'a> {
     /// A bare word, possibly dotted (`genotypes.Genotype`); empty where there is none.
     fn word(&mut self) -> &'a str {
         let rest = &self.text[self.at..];
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         self.at += end;
         &rest[..end]
     }
