@@ -45,6 +45,9 @@ real!(f32, F32);
 real!(f64, F64);
 
 /// Runs `f` compiled for the widest vectors this machine has (AVX-512, AVX2 and FMA, or the portable baseline).
+///
+/// `f` must be `#[inline(always)]`: a closure that is called and not inlined is compiled for the baseline, where a fused
+/// multiply-add is a function call.
 #[inline(always)]
 pub fn simd<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)

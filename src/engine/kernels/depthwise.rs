@@ -48,6 +48,7 @@ impl Depthwise {
     }
 
     /// Copies the source into the padded plane.
+    #[inline(always)]
     fn pad<T: Real>(&self, x: &[T], plane: &mut [T]) {
         let (ph, pw) = self.padded();
         let (c, pad, crop) = (self.source.c, self.window.pad, self.load.crop);
@@ -75,14 +76,14 @@ impl Depthwise {
     /// `y = depthwise(load(x), weight)`.
     pub fn forward<T: Real>(&self, x: &[T], weight: &[T], y: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
-        simd(|| self.pad(x, plane));
+        simd(#[inline(always)] || self.pad(x, plane));
         correlate(plane, self.padded().1, weight, &self.window, self.output, y);
     }
 
     /// `dweight += sum over pixels of load(x) dy`.
     pub fn backward_weight<T: Real>(&self, x: &[T], dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
-        simd(|| self.pad(x, plane));
+        simd(#[inline(always)] || self.pad(x, plane));
         correlate_weight(plane, self.padded().1, dy, &self.window, self.output, dweight);
     }
 
@@ -113,12 +114,12 @@ impl Depthwise {
                 load: Load::default(),
             };
             let padded = &mut padded[..back.padded_len()];
-            simd(|| back.pad(dy, padded));
+            simd(#[inline(always)] || back.pad(dy, padded));
             correlate(padded, back.padded().1, flipped, &back.window, back.output, plain);
         } else {
             let pw = self.padded().1;
             plane.fill(T::zero());
-            simd(|| scatter(plane, pw, weight, dy, win, self.output));
+            simd(#[inline(always)] || scatter(plane, pw, weight, dy, win, self.output));
             let crop = self.load.crop;
             plain.fill(T::zero());
             for y in crop[0]..self.source.h {
@@ -135,9 +136,9 @@ impl Depthwise {
 /// `out[oy, ox] = sum over taps of plane[oy s + ky d, ox s + kx d] * weight[tap]`, channel by channel.
 fn correlate<T: Real>(plane: &[T], pw: usize, weight: &[T], win: &Window, out: Shape, y: &mut [T]) {
     match win.kernel {
-        [3, 3] => simd(|| correlate_k::<T, 3>(plane, pw, weight, win, out, y)),
-        [5, 5] => simd(|| correlate_k::<T, 5>(plane, pw, weight, win, out, y)),
-        _ => simd(|| correlate_k::<T, 0>(plane, pw, weight, win, out, y)),
+        [3, 3] => simd(#[inline(always)] || correlate_k::<T, 3>(plane, pw, weight, win, out, y)),
+        [5, 5] => simd(#[inline(always)] || correlate_k::<T, 5>(plane, pw, weight, win, out, y)),
+        _ => simd(#[inline(always)] || correlate_k::<T, 0>(plane, pw, weight, win, out, y)),
     }
 }
 
@@ -192,7 +193,7 @@ fn correlate_weight<T: Real>(plane: &[T], pw: usize, dy: &[T], win: &Window, out
     let c = out.c;
     let [kh, kw] = win.kernel;
     let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
-    simd(|| {
+    simd(#[inline(always)] || {
         for_channels!(c, |c0, L| {
             for ky in 0..kh {
                 for kx in 0..kw {

@@ -14,7 +14,7 @@ pub const MOMENTUM: f64 = 0.1;
 pub fn moments<T: Real>(x: &[T], c: usize, moments: &mut [T]) {
     let share = T::one() / T::from_f64((x.len() / c) as f64);
     let (mean, m2) = moments.split_at_mut(c);
-    simd(|| {
+    simd(#[inline(always)] || {
         for_channels!(c, |c0, L| {
             let mut sum = [[T::zero(); L]; 4];
             for (p, at) in (c0..x.len()).step_by(c).enumerate() {
@@ -77,7 +77,7 @@ pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale:
 /// `y = x * scale + shift`.
 pub fn apply<T: Real>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
     let c = scale.len();
-    simd(|| {
+    simd(#[inline(always)] || {
         for_channels!(c, |c0, L| {
             let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
             for at in (c0..x.len()).step_by(c) {
@@ -94,7 +94,7 @@ pub fn apply<T: Real>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
 /// [`apply`] on the place of its input.
 pub fn apply_in_place<T: Real>(scale: &[T], shift: &[T], x: &mut [T]) {
     let c = scale.len();
-    simd(|| {
+    simd(#[inline(always)] || {
         for_channels!(c, |c0, L| {
             let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
             for at in (c0..x.len()).step_by(c) {
@@ -111,7 +111,7 @@ pub fn apply_in_place<T: Real>(scale: &[T], shift: &[T], x: &mut [T]) {
 pub fn backward_sums<T: Real>(x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
     let c = unit.len();
     let (sum, dot) = sums.split_at_mut(c);
-    simd(|| {
+    simd(#[inline(always)] || {
         for_channels!(c, |c0, L| {
             let (a, b): (&[T; L], &[T; L]) = (lanes(unit, c0), lanes(offset, c0));
             let (mut s, mut d) = ([[T::zero(); L]; 2], [[T::zero(); L]; 2]);
@@ -170,7 +170,7 @@ pub fn backward_line<T: Real>(
 /// `dx = scale * dy + slope * x + level`, in place on `dy`.
 pub fn backward_apply<T: Real>(x: &[T], scale: &[T], slope: &[T], level: &[T], dy: &mut [T]) {
     let c = scale.len();
-    simd(|| {
+    simd(#[inline(always)] || {
         for_channels!(c, |c0, L| {
             let (a, b, e): (&[T; L], &[T; L], &[T; L]) = (lanes(scale, c0), lanes(slope, c0), lanes(level, c0));
             for at in (c0..x.len()).step_by(c) {

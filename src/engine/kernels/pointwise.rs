@@ -6,7 +6,7 @@ use crate::engine::real::{Real, simd};
 /// `dst = src`, or `dst += src`; where `x` is given, only at places with `x > 0` (the ReLU's derivative).
 pub fn store_masked<T: Real>(src: &[T], x: Option<&[T]>, dst: &mut [T], accumulate: bool) {
     let zero = T::zero();
-    simd(|| match (x, accumulate) {
+    simd(#[inline(always)] || match (x, accumulate) {
         (None, false) => dst.copy_from_slice(src),
         (None, true) => {
             for (d, s) in dst.iter_mut().zip(src) {
@@ -28,7 +28,7 @@ pub fn store_masked<T: Real>(src: &[T], x: Option<&[T]>, dst: &mut [T], accumula
 
 /// `dst = a * src`, or `dst += a * src`.
 pub fn axpy<T: Real>(a: T, src: &[T], dst: &mut [T], accumulate: bool) {
-    simd(|| {
+    simd(#[inline(always)] || {
         if accumulate {
             for (d, s) in dst.iter_mut().zip(src) {
                 *d = s.fma(a, *d);
@@ -43,7 +43,7 @@ pub fn axpy<T: Real>(a: T, src: &[T], dst: &mut [T], accumulate: bool) {
 
 /// `sum a b`, in eight interleaved partial sums.
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    simd(|| {
+    simd(#[inline(always)] || {
         let mut acc = [T::zero(); 32];
         let (a, b) = (a.chunks_exact(32), b.chunks_exact(32));
         let tail = a.remainder().iter().zip(b.remainder()).fold(T::zero(), |t, (x, y)| x.fma(*y, t));
@@ -58,7 +58,7 @@ pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 
 /// `dst = max(src, 0)`.
 pub fn relu<T: Real>(src: &[T], dst: &mut [T]) {
-    simd(|| {
+    simd(#[inline(always)] || {
         for (d, s) in dst.iter_mut().zip(src) {
             *d = s.larger(T::zero());
         }

@@ -27,7 +27,7 @@ impl Pool {
     /// The largest value under the window.
     pub fn max_forward<T: Real>(&self, x: &[T], y: &mut [T]) {
         let (c, sw) = (self.source.c, self.source.w);
-        simd(|| {
+        simd(#[inline(always)] || {
             for oy in 0..self.output.h {
                 for ox in 0..self.output.w {
                     let to = (oy * self.output.w + ox) * c;
@@ -54,7 +54,7 @@ impl Pool {
         if !accumulate {
             dx.fill(T::zero());
         }
-        simd(|| {
+        simd(#[inline(always)] || {
             for oy in 0..self.output.h {
                 for ox in 0..self.output.w {
                     let from = (oy * self.output.w + ox) * c;
@@ -92,7 +92,7 @@ impl Pool {
     /// The mean under the window.
     pub fn avg_forward<T: Real>(&self, x: &[T], count_include_pad: bool, y: &mut [T]) {
         let (c, sw) = (self.source.c, self.source.w);
-        simd(|| {
+        simd(#[inline(always)] || {
             for oy in 0..self.output.h {
                 for ox in 0..self.output.w {
                     let share: T = self.share(oy, ox, count_include_pad);
@@ -123,7 +123,7 @@ impl Pool {
         if !accumulate {
             dx.fill(T::zero());
         }
-        simd(|| {
+        simd(#[inline(always)] || {
             for oy in 0..self.output.h {
                 for ox in 0..self.output.w {
                     let share: T = self.share(oy, ox, count_include_pad);

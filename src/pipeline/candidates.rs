@@ -1,0 +1,170 @@
+//! The networks that are trained: the supernet's genotypes and the controls, each scaled to every budget.
+
+use crate::arch::cost::{Cost, cost};
+use crate::arch::families::cells::{MixLayout, Skeleton, derived};
+use crate::arch::file::id_of;
+use crate::arch::genotype::Genotype;
+use crate::arch::net::Net;
+use crate::arch::scaling::{STAGES, ScalingChoice, StageCells, residual_control};
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::record::{Origin, Outcome, Record};
+use crate::search::derive::{argmax, random, sample};
+use crate::search::distribution::Alpha;
+use crate::seed::Seed;
+use crate::units::Macs;
+
+/// Draws that may repeat an earlier genotype before the space is taken to hold no more.
+const DRAWS: u64 = 200;
+
+/// A network to be trained.
+pub struct Candidate {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The budget it is scaled to.
+    pub budget: Macs,
+    /// Its cells; none for the hand-made control.
+    pub genotype: Option<Genotype>,
+    /// Where the cells stand.
+    pub skeleton: Option<Skeleton>,
+    /// The network.
+    pub net: Net,
+    /// Its content id.
+    pub id: String,
+    /// In words.
+    pub summary: String,
+}
+
+impl Candidate {
+    /// Whether a record is about this candidate.
+    pub fn is_of(&self, record: &Record) -> bool {
+        record.arch == self.id && record.budget == self.budget && record.origin == self.origin
+    }
+
+    /// The candidate's record.
+    pub fn record(&self, cost: Cost, outcome: Outcome) -> Record {
+        Record {
+            arch: self.id.clone(),
+            origin: self.origin.clone(),
+            budget: self.budget,
+            summary: self.summary.clone(),
+            cost,
+            outcome,
+        }
+    }
+}
+
+/// What scaling has to know of the configuration's cells.
+pub fn stage_cells(config: &Config) -> Result<StageCells> {
+    let mut cells = StageCells { nodes: [0; STAGES], concat: [0; STAGES] };
+    if config.placement.stages.len() != STAGES {
+        let n = config.placement.stages.len();
+        return Err(Error::Impossible(format!("RobustScaling is defined for {STAGES} stages, the space has {n}")));
+    }
+    for (s, kind) in config.placement.stages.iter().enumerate() {
+        if let Some(cell) = config.cells.iter().find(|c| c.kind == *kind) {
+            cells.nodes[s] = cell.nodes;
+            cells.concat[s] = cell.concat.len();
+        }
+    }
+    Ok(cells)
+}
+
+/// The network skeleton of a scaling.
+pub fn skeleton(config: &Config, data: &Dataset, cells: &[usize], channels: &[usize]) -> Skeleton {
+    Skeleton {
+        image: data.image,
+        classes: data.classes.len(),
+        normalize: config.normalize.clone(),
+        stem: config.placement.stem_multiplier * channels[0],
+        cells: config.placement.scaled_row(cells, channels),
+    }
+}
+
+/// The scalings of a genotype to a budget.
+pub fn scalings(config: &Config, data: &Dataset, genotype: &Genotype, budget: Macs) -> Result<ScalingChoice> {
+    let count = |cells: &[usize], channels: &[usize]| {
+        Ok(cost(&derived(&skeleton(config, data, cells, channels), genotype)?).macs)
+    };
+    config.scaling.candidates(budget, stage_cells(config)?, &count)
+}
+
+/// Different genotypes: a first one if given, then draws.
+fn distinct(first: Option<Genotype>, n: u32, mut draw: impl FnMut(u64) -> Genotype) -> Vec<Genotype> {
+    let mut list: Vec<Genotype> = first.into_iter().collect();
+    let mut at = 0;
+    while list.len() < n as usize && at < DRAWS {
+        let genotype = draw(at);
+        if !list.contains(&genotype) {
+            list.push(genotype);
+        }
+        at += 1;
+    }
+    list.truncate(n as usize);
+    list
+}
+
+/// The random genotypes of the controls.
+pub fn random_genotypes(config: &Config, layout: &MixLayout, n: u32, seed: Seed) -> Vec<Genotype> {
+    let seed = seed.child("random");
+    distinct(None, n, |i| random(layout, config.derive.edges_per_node, seed.index(i)))
+}
+
+/// All candidates, budget by budget: searched, random, hand-made. A genotype that cannot be scaled to a budget is left out
+/// there; the plan has made sure that not all are.
+pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<Vec<Candidate>> {
+    let layout = config.mix_layout();
+    let mix = alpha.mix(&layout);
+    let keep = config.derive.edges_per_node;
+    let draws = seed.child("derive");
+    let searched = distinct(Some(argmax(&layout, &mix, keep)), config.derive.genotypes, |i| {
+        sample(&layout, &mix, keep, draws.index(i))
+    });
+    let controls = random_genotypes(config, &layout, config.derive.random, seed);
+    let mut list: Vec<Candidate> = Vec::new();
+    for budget in &config.budgets {
+        let origins = (0..).map(|genotype| Origin::Searched { genotype }).zip(&searched);
+        let randoms = (0..).map(|genotype| Origin::Random { genotype }).zip(&controls);
+        for (origin, genotype) in origins.chain(randoms) {
+            match scalings(config, data, genotype, *budget) {
+                Ok(choice) => {
+                    for scaled in choice.kept {
+                        let skeleton = skeleton(config, data, &scaled.cells, &scaled.channels);
+                        let net = derived(&skeleton, genotype)?;
+                        let summary = format!("cells {} channels {}", dashed(&scaled.cells), dashed(&scaled.channels));
+                        list.push(Candidate {
+                            origin: origin.clone(),
+                            budget: *budget,
+                            genotype: Some(genotype.clone()),
+                            skeleton: Some(skeleton),
+                            id: id_of(&net)?,
+                            net,
+                            summary,
+                        });
+                    }
+                }
+                Err(Error::Impossible(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        if config.derive.hand_made {
+            let (resnet, net) = residual_control(*budget, data.image, data.classes.len())?;
+            let stages: Vec<String> = resnet.stages.iter().map(|(blocks, c)| format!("{blocks}x{c}")).collect();
+            list.push(Candidate {
+                origin: Origin::HandMade,
+                budget: *budget,
+                genotype: None,
+                skeleton: None,
+                id: id_of(&net)?,
+                net,
+                summary: format!("preact-resnet stem {} stages {}", resnet.stem, stages.join("-")),
+            });
+        }
+    }
+    Ok(list)
+}
+
+fn dashed(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,45 @@
+//! Signals: the first asks for a checkpoint and a clean end, a second interrupt from the keyboard ends the program at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+
+use crate::error::{IoContext, Result};
+
+/// Exit code of a second Ctrl-C.
+const KILLED_FROM_KEYBOARD: i32 = 130;
+
+/// Whether, and by what, the run was asked to stop. The handlers only set a flag; the work looks at it between steps.
+#[derive(Default)]
+pub struct Interrupt {
+    flags: Vec<(&'static str, Arc<AtomicBool>)>,
+}
+
+impl Interrupt {
+    /// One that never comes: for tests and for callers with their own signals.
+    pub fn never() -> Self {
+        Interrupt::default()
+    }
+
+    /// Listens to TERM, INT, USR1 and USR2 from here on.
+    pub fn install() -> Result<Self> {
+        let signals = [("SIGTERM", SIGTERM), ("SIGINT", SIGINT), ("SIGUSR1", SIGUSR1), ("SIGUSR2", SIGUSR2)];
+        let mut flags = Vec::new();
+        for (name, signal) in signals {
+            let flag = Arc::new(AtomicBool::new(false));
+            let at = std::path::Path::new(name);
+            if signal == SIGINT {
+                signal_hook::flag::register_conditional_shutdown(signal, KILLED_FROM_KEYBOARD, Arc::clone(&flag)).at(at)?;
+            }
+            signal_hook::flag::register(signal, Arc::clone(&flag)).at(at)?;
+            flags.push((name, flag));
+        }
+        Ok(Interrupt { flags })
+    }
+
+    /// The signal that asked the run to stop, if one did.
+    pub fn signal(&self) -> Option<&'static str> {
+        self.flags.iter().find(|(_, flag)| flag.load(Ordering::Relaxed)).map(|(name, _)| *name)
+    }
+}

@@ -1,0 +1,428 @@
+//! The whole job: the order of its stages, each of which can be interrupted and taken up again.
+//!
+//! | stage | from | gives | left in the run folder |
+//! |---|---|---|---|
+//! | plan | configuration, data | what can be satisfied, with time and memory | - |
+//! | search | supernet, data | architecture parameters | an event an epoch, `search` |
+//! | candidates | parameters, budgets | networks | `archs/<id>/arch.json`, `genotype.txt` |
+//! | train and evaluate | network, data | record | `weights.safetensors`, an event |
+//! | test | ranked records | test numbers | an event, `eval.json` |
+//! | rank | records | ranking, frontier | `ranked.json`, `frontier.json`, `frontier.svg` |
+//!
+//! Everything random is a child of the run's seed by a fixed name, and every stage begins with what the journal and the
+//! last checkpoint say, so the outcome does not depend on when and how often the process was killed.
+
+mod candidates;
+mod interrupt;
+mod memory;
+mod plan;
+mod stage;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use serde_json::json;
+
+use crate::arch::file::ArchFile;
+use crate::config::Config;
+use crate::data::split::{Splits, index_id};
+use crate::data::{Dataset, Source};
+use crate::engine::Network;
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate;
+use crate::record::{Evaluation, FailureKind, Outcome, Record, Sample, SearchEpoch, Training};
+use crate::report::frontier::Frontier;
+use crate::report::plot::plot;
+use crate::report::protocol::Split;
+use crate::report::ranked::Ranked;
+use crate::search::distribution::Alpha;
+use crate::search::learner::{SearchState, Supernet};
+use crate::seed::Seed;
+use crate::store::event::{Event, records};
+use crate::store::run::{Opened, RunAbout, RunDir};
+use crate::train::fit::{Position, fit};
+use crate::train::method::describe;
+use crate::train::retrain::Trainee;
+
+pub use candidates::Candidate;
+pub use interrupt::Interrupt;
+pub use plan::{BudgetPlan, Plan};
+use stage::{Saver, Stage};
+
+/// What the user asked for.
+pub struct Job {
+    /// The resolved configuration.
+    pub config: Config,
+    /// The run folder.
+    pub out: PathBuf,
+    /// The command line, kept for people.
+    pub argv: Vec<String>,
+    /// Time between checkpoints; has no influence on the outcome.
+    pub checkpoint_every: Duration,
+}
+
+/// Where a job tells how it gets on. None of it reaches a file.
+pub trait Progress {
+    /// Something worth a line.
+    fn note(&mut self, text: &str);
+    /// A stage of so many steps begins, `done` of them already taken.
+    fn begin(&mut self, stage: &str, done: u64, steps: u64);
+    /// A step was taken.
+    fn step(&mut self, detail: &str);
+    /// The stage is over.
+    fn end(&mut self);
+}
+
+/// Runs a job to its end, or to the next interruption.
+///
+/// # Errors
+/// [`Error::Stopped`] after a signal, with everything saved; [`Error::Impossible`] before anything is begun when a budget
+/// cannot be met; whatever reading data or writing the run folder fails with. A candidate that fails is a record.
+pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<Ranked> {
+    let source = Source::parse(&job.config.data)?;
+    progress.note(&format!("reading {source}"));
+    let data = source.load()?;
+    let seed = Seed::root(job.config.seed);
+    let splits = Splits::draw(&data, &job.config.split, seed.child("splits"))?;
+    let about = RunAbout {
+        seed: job.config.seed,
+        data: source.to_string(),
+        data_id: data.content_id(),
+        argv: job.argv.clone(),
+    };
+    let plan = Plan::draw(&job.config, &data, &splits)?;
+    progress.note(&plan.to_string());
+    let text = job.config.to_toml()?;
+    let data_id = about.data_id.clone();
+    let (folder, opened) = RunDir::open(&job.out, &text, about, &|stored, given| {
+        let read = |text: &str| Config::from_toml(text, Path::new("config.toml"), &[]);
+        Ok(read(stored)?.differences(&read(given)?))
+    })?;
+    crate::store::disk::ensure_free(&job.out, plan.disk_bytes)?;
+    let events = match opened {
+        Opened::New => {
+            progress.note(&format!("new run in {}", job.out.display()));
+            Vec::new()
+        }
+        Opened::Resumed { events, warnings } => {
+            for warning in &warnings {
+                progress.note(&format!("warning: {warning}"));
+            }
+            progress.note(&format!("continuing the run in {}", job.out.display()));
+            events
+        }
+    };
+    let mut night = Night {
+        config: &job.config,
+        data: &data,
+        data_word: source.to_string().split(':').next().unwrap_or_default().to_owned(),
+        data_id,
+        splits: &splits,
+        seed,
+        device: Device::Cpu,
+        saver: Saver::new(folder.checkpoints()?, job.checkpoint_every),
+        folder,
+        events,
+        interrupt,
+        progress,
+    };
+    let alpha = night.search()?;
+    let candidates = candidates::derive(night.config, night.data, &alpha, night.seed)?;
+    for candidate in &candidates {
+        night.candidate(candidate)?;
+    }
+    night.test(&candidates)?;
+    night.rank()
+}
+
+/// A run at work.
+struct Night<'a> {
+    config: &'a Config,
+    data: &'a Dataset,
+    data_word: String,
+    data_id: String,
+    splits: &'a Splits,
+    seed: Seed,
+    device: Device,
+    saver: Saver,
+    folder: RunDir,
+    events: Vec<Event>,
+    interrupt: &'a Interrupt,
+    progress: &'a mut dyn Progress,
+}
+
+impl Night<'_> {
+    fn append(&mut self, event: Event) -> Result<()> {
+        self.folder.append(&event)?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// A stage's result in the journal.
+    fn result_of(&self, name: &str) -> Option<&serde_json::Value> {
+        self.events.iter().find_map(|event| match event {
+            Event::Stage { stage, result } if stage == name => Some(result),
+            _ => None,
+        })
+    }
+
+    fn journaled_epochs(&self) -> u32 {
+        let is_epoch = |e: &&Event| matches!(e, Event::Stage { stage, .. } if stage == "search.epoch");
+        self.events.iter().filter(is_epoch).count() as u32
+    }
+
+    /// The supernet's search: its architecture parameters.
+    fn search(&mut self) -> Result<Alpha> {
+        if let Some(result) = self.result_of("search") {
+            return serde_json::from_value(result["alpha"].clone())
+                .map_err(|e| Error::run(self.folder.path(), format!("the journal's search result is damaged: {e}")));
+        }
+        let config = self.config;
+        let mut supernet = plan::supernet(config, self.data, self.splits, self.seed, &self.device)?;
+        let loader = plan::search_loader(config, self.data, &self.splits.weights, self.seed.child("weights"), &self.device);
+        let probe_ids = &self.splits.arch[..config.search.probe.min(self.splits.arch.len())];
+        let probe = plan::search_loader(config, self.data, probe_ids, self.seed.child("probe"), &self.device);
+        let mut from = Position::default();
+        if let Some((meta, tensors)) = self.saver.load(&Stage::Search)? {
+            let state: SearchState = stage::read(&meta, "search")?;
+            from = stage::read(&meta, "position")?;
+            let [network, momentum] = &tensors[..] else { return Err(stage::foreign("two tensors")) };
+            supernet.restore(state, network, momentum.clone())?;
+        }
+        let steps = loader.steps() as u64;
+        let total = steps * u64::from(config.search.epochs);
+        self.progress.begin("search", steps * u64::from(from.epoch) + from.step as u64, total);
+        let this = self;
+        fit(&mut supernet, &loader, config.search.epochs, from, &mut |supernet: &mut Supernet<'_>, at, loss| {
+            this.progress.step(&format!("epoch {} stage {} loss {loss:.3}", at.epoch + 1, supernet.stage(at.epoch)));
+            if at.step == 0 {
+                let epoch = at.epoch - 1;
+                let seed = this.seed.child("probe").index(u64::from(epoch));
+                let report = supernet.report(epoch, &probe, seed)?;
+                this.progress.note(&epoch_line(&report));
+                if this.journaled_epochs() < at.epoch {
+                    let result = serde_json::to_value(&report).map_err(stage::unwritable)?;
+                    this.append(Event::Stage { stage: "search.epoch".into(), result })?;
+                }
+            }
+            this.pause(&Stage::Search, |meta| {
+                let (state, network, momentum) = supernet.save();
+                meta.insert("search".into(), json!(state));
+                meta.insert("position".into(), json!(at));
+                vec![("network", network.clone()), ("momentum", momentum.clone())]
+            })
+        })?;
+        this.progress.end();
+        let alpha = supernet.save().0.alpha.clone();
+        this.append(Event::Stage { stage: "search".into(), result: json!({ "alpha": alpha }) })?;
+        Ok(alpha)
+    }
+
+    /// Between two steps: saves when it is time to, stops when asked to.
+    fn pause(
+        &mut self,
+        stage: &Stage,
+        snapshot: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>) -> Vec<(&'static str, Tensor)>,
+    ) -> Result<()> {
+        let signal = self.interrupt.signal();
+        if signal.is_some() || self.saver.is_due() {
+            self.saver.save(stage, snapshot)?;
+        }
+        match signal {
+            Some(signal) => Err(Error::Stopped { signal }),
+            None => Ok(()),
+        }
+    }
+
+    /// Trains and evaluates a candidate, unless the journal has its record.
+    fn candidate(&mut self, candidate: &Candidate) -> Result<()> {
+        if records(&self.events).iter().any(|r| candidate.is_of(r)) {
+            return Ok(());
+        }
+        let file = ArchFile::new(
+            &candidate.net,
+            candidate.summary.clone(),
+            candidate.genotype.clone(),
+            candidate.skeleton.clone(),
+        )?;
+        let mut files = vec![("arch.json", file.to_json()?.into_bytes())];
+        if let Some(genotype) = &candidate.genotype {
+            files.push(("genotype.txt", format!("{genotype}\n").into_bytes()));
+        }
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (*n, &b[..])).collect();
+        self.folder.write_arch(&candidate.id, &files)?;
+        let outcome = match self.train_and_evaluate(candidate) {
+            Ok(outcome) => outcome,
+            Err(Error::NotFinite(reason)) => Outcome::Failed { kind: FailureKind::Nan, reason },
+            Err(Error::Net(reason)) => Outcome::Failed { kind: FailureKind::Invalid, reason },
+            Err(other) => return Err(other),
+        };
+        if let Outcome::Failed { reason, .. } = &outcome {
+            self.progress.note(&format!("{} failed: {reason}", candidate.id));
+        }
+        let record = candidate.record(file.cost, outcome);
+        self.append(Event::Candidate { record })
+    }
+
+    fn train_and_evaluate(&mut self, candidate: &Candidate) -> Result<Outcome> {
+        let config = self.config;
+        let stage = Stage::Train { arch: candidate.id.clone(), budget: candidate.budget, origin: candidate.origin.clone() };
+        let seed = self.seed.child("train").child(&candidate.id);
+        let network = Network::new(candidate.net.clone(), seed.child("init"), &self.device)?;
+        let mut trainee = Trainee::new(network, config.retrain)?;
+        if let Some(reason) = memory::shortage(trainee.network(), config.retrain.batch) {
+            return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
+        }
+        let ids = self.splits.retrain();
+        let loader = plan::train_loader(config, self.data, &ids, seed.child("data"), &self.device);
+        let mut from = Position::default();
+        if let Some((meta, tensors)) = self.saver.load(&stage)? {
+            from = stage::read(&meta, "position")?;
+            let [network, momentum] = &tensors[..] else { return Err(stage::foreign("two tensors")) };
+            trainee.restore(network, momentum.clone())?;
+        }
+        let steps = loader.steps() as u64;
+        let total = steps * u64::from(config.retrain.epochs);
+        let name = format!("{} {} {}", candidate.budget, candidate.origin.word(), &candidate.id[..8]);
+        self.progress.begin(&name, steps * u64::from(from.epoch) + from.step as u64, total);
+        let this = &mut *self;
+        fit(&mut trainee, &loader, config.retrain.epochs, from, &mut |trainee: &mut Trainee, at, loss| {
+            this.progress.step(&format!("loss {loss:.3}"));
+            this.pause(&stage, |meta| {
+                let (network, momentum) = trainee.save();
+                meta.insert("position".into(), json!(at));
+                vec![("network", network.clone()), ("momentum", momentum.clone())]
+            })
+        })?;
+        this.progress.end();
+        let mut network = trainee.into_network();
+        let ids = &self.splits.validation;
+        let validation = self.measure(&mut network, &self.data.train, ids, "validation")?;
+        self.progress.note(&format!(
+            "{name}: clean {} robust {} on {} validation images",
+            validation.clean, validation.robust, validation.clean.total
+        ));
+        self.folder.write_arch(&candidate.id, &[("weights.safetensors", &stage::weights(&network)?)])?;
+        let training = Training {
+            method: describe(&config.retrain.method),
+            epochs: config.retrain.epochs,
+            samples: loader.ids.len() as u64,
+            seed: config.seed,
+        };
+        Ok(Outcome::Ok { training, validation, test: None })
+    }
+
+    fn measure(
+        &mut self,
+        network: &mut Network,
+        images: &crate::data::Images,
+        ids: &[u32],
+        split: &str,
+    ) -> Result<Evaluation> {
+        let sample = Sample {
+            data: self.data_word.clone(),
+            data_id: self.data_id.clone(),
+            split: split.to_owned(),
+            n: ids.len() as u64,
+            index_id: index_id(ids),
+        };
+        let loader = crate::train::fit::Loader {
+            images,
+            shape: self.data.image,
+            ids,
+            batch: self.config.evaluate.batch,
+            augment: None,
+            seed: self.seed,
+            device: &self.device,
+        };
+        let interrupt = self.interrupt;
+        evaluate(network, &loader, &self.config.evaluate.attacks, sample, self.config.seed, &mut || {
+            match interrupt.signal() {
+                Some(signal) => Err(Error::Stopped { signal }),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// The final table's numbers: every ranked candidate once on the test images.
+    fn test(&mut self, candidates: &[Candidate]) -> Result<()> {
+        let todo: Vec<&Candidate> = candidates
+            .iter()
+            .filter(|c| {
+                records(&self.events).iter().any(|r| {
+                    c.is_of(r) && matches!(&r.outcome, Outcome::Ok { test: None, validation, .. } if validation.checks.is_empty())
+                })
+            })
+            .collect();
+        self.progress.begin("test", 0, todo.len() as u64);
+        for candidate in todo {
+            let mut network = Network::new(candidate.net.clone(), self.seed, &self.device)?;
+            stage::load_weights(&mut network, self.folder.path(), &candidate.id)?;
+            let evaluation = self.measure(&mut network, &self.data.test, &self.splits.test, "test")?;
+            let mut bytes = serde_json::to_vec_pretty(&evaluation).map_err(stage::unwritable)?;
+            bytes.push(b'\n');
+            self.folder.write_arch(&candidate.id, &[("eval.json", &bytes)])?;
+            self.append(Event::Test {
+                arch: candidate.id.clone(),
+                origin: candidate.origin.clone(),
+                budget: candidate.budget,
+                evaluation,
+            })?;
+            self.progress.step(&candidate.id);
+        }
+        self.progress.end();
+        Ok(())
+    }
+
+    /// Writes the run's answer.
+    fn rank(&mut self) -> Result<Ranked> {
+        let ranked = Ranked::new(self.config.seed, &records(&self.events))?;
+        self.folder.write_output("ranked.json", &ranked.to_json()?)?;
+        let frontier = Frontier::combine(&[(&self.config.name, &ranked)], Split::Test)?;
+        self.folder.write_output("frontier.json", &frontier.to_json()?)?;
+        self.folder.write_output("frontier.svg", plot(&frontier)?.as_bytes())?;
+        self.saver.clear()?;
+        Ok(ranked)
+    }
+}
+
+fn epoch_line(report: &SearchEpoch) -> String {
+    let of = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
+    let cells: Vec<String> = report
+        .cells
+        .iter()
+        .map(|c| {
+            let entropy = c.entropy.iter().sum::<f64>() / c.entropy.len().max(1) as f64;
+            format!("{} entropy {entropy:.3} skips {:.0}%", c.kind, 100.0 * c.skip_share)
+        })
+        .collect();
+    format!(
+        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} | {}",
+        report.epoch,
+        report.stage,
+        report.weight_loss,
+        of(report.natural_loss),
+        of(report.adversarial_loss),
+        of(report.gamma),
+        report.clean,
+        report.adversarial,
+        cells.join(", ")
+    )
+}
+
+/// Seconds of wall time in words: `3 s`, `4.5 min`, `7.2 h`.
+pub fn duration_words(seconds: f64) -> String {
+    match seconds {
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6000.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// Runs something once and says how long it took.
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let start = Instant::now();
+    let value = work()?;
+    Ok((value, start.elapsed().as_secs_f64()))
+}

@@ -1,0 +1,296 @@
+//! What a night will bring, said before it begins: which budgets can be met, in about how much time and memory.
+
+use std::fmt;
+
+use candle_core::Device;
+
+use super::candidates::{random_genotypes, scalings, skeleton};
+use super::memory::training_bytes;
+use super::timed;
+use crate::arch::cost::cost;
+use crate::arch::families::cells::{self, Skeleton, derived};
+use crate::arch::net::Net;
+use crate::arch::scaling::{ScalingChoice, residual_control};
+use crate::config::{Config, Method};
+use crate::data::batch::Augment;
+use crate::data::split::Splits;
+use crate::data::{Dataset, Images};
+use crate::engine::{Network, NormMode, Wrt};
+use crate::error::{Error, Result};
+use crate::search::learner::Supernet;
+use crate::seed::Seed;
+use crate::threat::Attack;
+use crate::train::fit::{Learner, Loader, Position};
+use crate::train::retrain::Trainee;
+use crate::units::Macs;
+
+/// Genotypes of the space whose scalings stand for all others.
+const WITNESSES: u32 = 8;
+/// Images of the passes that are timed.
+const TIMED: usize = 16;
+/// Room for reports and the journal.
+const SMALL_FILES: u64 = 64 << 20;
+
+/// What is expected of one budget.
+pub struct BudgetPlan {
+    /// The budget.
+    pub budget: Macs,
+    /// How many of the witnesses can be scaled to it.
+    pub met: (u32, u32),
+    /// The scalings of the first witness that can.
+    pub choice: ScalingChoice,
+    /// Networks that will be trained.
+    pub networks: u32,
+    /// Seconds a network.
+    pub seconds: f64,
+    /// Bytes of memory a network.
+    pub bytes: u64,
+}
+
+/// The whole plan.
+pub struct Plan {
+    /// Multiply-accumulates and parameters of the supernet.
+    pub supernet: crate::arch::cost::Cost,
+    /// Seconds of the search.
+    pub search_seconds: f64,
+    /// Bytes of memory of the search.
+    pub search_bytes: u64,
+    /// The budgets.
+    pub budgets: Vec<BudgetPlan>,
+    /// Bytes of disk that the run may take.
+    pub disk_bytes: u64,
+}
+
+/// The supernet's skeleton.
+pub fn supernet_skeleton(config: &Config, data: &Dataset) -> Result<Skeleton> {
+    Ok(Skeleton {
+        image: data.image,
+        classes: data.classes.len(),
+        normalize: config.normalize.clone(),
+        stem: config.placement.stem_multiplier * config.supernet.channels,
+        cells: config.placement.row(config.supernet.channels, config.supernet.layers)?,
+    })
+}
+
+/// A fresh supernet with everything that learns.
+pub fn supernet<'a>(
+    config: &Config,
+    data: &'a Dataset,
+    splits: &'a Splits,
+    seed: Seed,
+    device: &'a Device,
+) -> Result<Supernet<'a>> {
+    let layout = config.mix_layout();
+    let net = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
+    let network = Network::new(net, seed.child("supernet"), device)?;
+    let arch = search_loader(config, data, &splits.arch, seed.child("arch"), device);
+    Supernet::new(network, layout, config.search, config.derive.edges_per_node, arch, seed)
+}
+
+/// Batches for the search.
+pub fn search_loader<'a>(
+    config: &Config,
+    data: &'a Dataset,
+    ids: &'a [u32],
+    seed: Seed,
+    device: &'a Device,
+) -> Loader<'a> {
+    loader(config, &data.train, data, ids, config.search.batch, seed, device)
+}
+
+/// Batches for training a candidate.
+pub fn train_loader<'a>(config: &Config, data: &'a Dataset, ids: &'a [u32], seed: Seed, device: &'a Device) -> Loader<'a> {
+    loader(config, &data.train, data, ids, config.retrain.batch, seed, device)
+}
+
+fn loader<'a>(
+    config: &Config,
+    images: &'a Images,
+    data: &'a Dataset,
+    ids: &'a [u32],
+    batch: usize,
+    seed: Seed,
+    device: &'a Device,
+) -> Loader<'a> {
+    let augment = Augment { crop_pad: config.split.crop_pad, flip: config.split.flip };
+    Loader { images, shape: data.image, ids, batch, augment: Some(augment), seed, device }
+}
+
+impl Plan {
+    /// Draws the plan: counts scalings, times one small step of the search and of a training.
+    ///
+    /// # Errors
+    /// [`Error::Impossible`] where a budget is out of reach of every witness.
+    pub fn draw(config: &Config, data: &Dataset, splits: &Splits) -> Result<Plan> {
+        let device = Device::Cpu;
+        let seed = Seed::root(config.seed).child("plan");
+        let layout = config.mix_layout();
+        let witnesses = random_genotypes(config, &layout, WITNESSES, Seed::root(config.seed));
+        let mut met = Vec::new();
+        for budget in &config.budgets {
+            met.push(witness(config, data, &witnesses, *budget)?);
+        }
+        let mut budgets = Vec::new();
+        let mut disk_bytes = SMALL_FILES;
+        for (budget, (count, choice, net)) in config.budgets.iter().zip(met) {
+            let kept = choice.kept.len() as u32;
+            let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
+            let mut trainee = trainee(config, net, seed, &device)?;
+            let bytes = training_bytes(trainee.network(), config.retrain.batch);
+            let seconds = training_seconds(config, data, splits, &mut trainee, &device)?;
+            // Weights of every network, and three checkpoints of weights and momentum while one is trained.
+            disk_bytes += 4 * trainee.network().layout().len() as u64 * (u64::from(networks) + 6);
+            budgets.push(BudgetPlan { budget: *budget, met: count, choice, networks, seconds, bytes });
+            if config.derive.hand_made {
+                residual_control(*budget, data.image, data.classes.len())?;
+            }
+        }
+        let net = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
+        let cost = cost(&net);
+        let mut network = Network::new(net, seed, &device)?;
+        let search_bytes = [Wrt::PARAMS, Wrt::INPUT, Wrt { params: true, mix: true, input: false }]
+            .map(|wrt| network.arena_bytes(config.search.batch, wrt, NormMode::Train) as u64)
+            .into_iter()
+            .max()
+            .unwrap_or(0);
+        disk_bytes += 24 * network.layout().len() as u64;
+        drop(network);
+        let search_seconds = search_seconds(config, data, splits, seed, &device)?;
+        Ok(Plan { supernet: cost, search_seconds, search_bytes, budgets, disk_bytes })
+    }
+
+    /// Seconds in all.
+    pub fn seconds(&self) -> f64 {
+        self.search_seconds + self.budgets.iter().map(|b| b.seconds * f64::from(b.networks)).sum::<f64>()
+    }
+}
+
+/// How many witnesses can be scaled to a budget, and the first one's scalings and network.
+fn witness(
+    config: &Config,
+    data: &Dataset,
+    witnesses: &[crate::arch::genotype::Genotype],
+    budget: Macs,
+) -> Result<((u32, u32), ScalingChoice, Net)> {
+    let mut found = None;
+    let mut count = 0;
+    let mut why = None;
+    for genotype in witnesses {
+        match scalings(config, data, genotype, budget) {
+            Ok(choice) => {
+                count += 1;
+                if let (None, Some(first)) = (&found, choice.kept.first()) {
+                    let net = derived(&skeleton(config, data, &first.cells, &first.channels), genotype)?;
+                    found = Some((choice, net));
+                }
+            }
+            Err(Error::Impossible(reason)) => why = Some(reason),
+            Err(other) => return Err(other),
+        }
+    }
+    match found {
+        Some((choice, net)) => Ok(((count, witnesses.len() as u32), choice, net)),
+        None => Err(Error::Impossible(why.unwrap_or_else(|| format!("no network of {budget}: the space is empty")))),
+    }
+}
+
+fn trainee(config: &Config, net: Net, seed: Seed, device: &Device) -> Result<Trainee> {
+    Trainee::new(Network::new(net, seed, device)?, config.retrain)
+}
+
+/// One small step, timed the second time (the first allocates), as seconds an image.
+fn seconds_an_image<L: Learner>(learner: &mut L, loader: &Loader<'_>) -> Result<f64> {
+    let order = loader.order(0);
+    let batch = loader.batch(&order, 0, 0)?;
+    learner.step(&batch, Position::default())?;
+    let (_, seconds) = timed(|| learner.step(&batch, Position::default()))?;
+    Ok(seconds / batch.labels.len() as f64)
+}
+
+fn training_seconds(
+    config: &Config,
+    data: &Dataset,
+    splits: &Splits,
+    trainee: &mut Trainee,
+    device: &Device,
+) -> Result<f64> {
+    let ids = splits.retrain();
+    let few = Loader { batch: TIMED, ..train_loader(config, data, &ids, Seed::root(0), device) };
+    let step = seconds_an_image(trainee, &few)?;
+    let training = step * ids.len() as f64 * f64::from(config.retrain.epochs);
+    // A forward and a backward pass of an attack against the passes of a training step, each about a forward pass
+    // and its double; two thirds of the images are taken to be right and attacked.
+    let train_passes = match config.retrain.method {
+        Method::Standard => 3.0,
+        Method::PgdAt { steps, .. } => 3.0 + 2.0 * f64::from(steps),
+        Method::NFgsm { .. } => 5.0,
+    };
+    let attack_passes: f64 = config
+        .evaluate
+        .attacks
+        .iter()
+        .map(|a| match a {
+            Attack::Fgsm { .. } => 3.0,
+            Attack::Pgd(p) => f64::from(p.restarts.max(1)) * (1.0 + 2.0 * f64::from(p.steps)),
+        })
+        .sum();
+    let images = (splits.validation.len() + splits.test.len()) as f64;
+    Ok(training + step / train_passes * images * (1.0 + attack_passes * 2.0 / 3.0))
+}
+
+fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, device: &Device) -> Result<f64> {
+    let mut small = config.clone();
+    small.search.batch = TIMED.min(config.search.batch);
+    // Every kind of step happens at the first position when nothing is warm-up and stage two begins at once.
+    small.search.warmup_epochs = 0;
+    small.search.stage_one_epochs = 0;
+    let mut supernet = supernet(&small, data, splits, seed, device)?;
+    let few = search_loader(&small, data, &splits.weights, seed, device);
+    let step = seconds_an_image(&mut supernet, &few)?;
+    Ok(step * splits.weights.len() as f64 * f64::from(config.search.epochs))
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes >> 20;
+        writeln!(
+            f,
+            "supernet: {} parameters, {} MACs ({}); search about {} and {} MiB",
+            self.supernet.params,
+            self.supernet.macs,
+            self.supernet.rule,
+            super::duration_words(self.search_seconds),
+            mib(self.search_bytes)
+        )?;
+        writeln!(
+            f,
+            "{:>10}  {:>11}  {:>8}  {:>12}  {:>9}  {:>9}  an example: cells, channels, depth share, MACs",
+            "budget", "satisfiable", "networks", "time each", "memory", "left out"
+        )?;
+        for b in &self.budgets {
+            let example = b.choice.kept.first().map_or(String::new(), |s| {
+                format!("{:?} {:?} {:.3} {}", s.cells, s.channels, s.depth_share, s.macs)
+            });
+            writeln!(
+                f,
+                "{:>10}  {:>11}  {:>8}  {:>12}  {:>9}  {:>9}  {example}",
+                b.budget,
+                format!("{} of {}", b.met.0, b.met.1),
+                b.networks,
+                super::duration_words(b.seconds),
+                format!("{} MiB", mib(b.bytes)),
+                b.choice.rejected_total,
+            )?;
+            if let Some(r) = b.choice.rejected.first() {
+                let macs = r.macs.map_or("-".into(), |m| m.to_string());
+                writeln!(f, "{:>10}  nearest left out: {:?} {:?} {macs}: {}", "", r.cells, r.channels, r.reason)?;
+            }
+        }
+        write!(
+            f,
+            "about {} in all, {} MiB of disk",
+            super::duration_words(self.seconds()),
+            mib(self.disk_bytes)
+        )
+    }
+}

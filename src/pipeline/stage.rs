@@ -1,0 +1,148 @@
+//! What a stage saves between two steps, and how it finds it again.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::engine::Network;
+use crate::error::{Error, IoContext, Result};
+use crate::record::Origin;
+use crate::store::checkpoint::{Checkpoints, Snapshot};
+use crate::units::Macs;
+
+/// Which stage a checkpoint belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// The supernet's search.
+    Search,
+    /// A candidate's training.
+    Train {
+        /// Its id.
+        arch: String,
+        /// Its budget.
+        budget: Macs,
+        /// Its origin.
+        origin: Origin,
+    },
+}
+
+impl Stage {
+    fn to_json(&self) -> Value {
+        match self {
+            Stage::Search => json!({"stage": "search"}),
+            Stage::Train { arch, budget, origin } => {
+                json!({"stage": "train", "arch": arch, "budget": budget, "origin": origin})
+            }
+        }
+    }
+}
+
+/// Saves a stage's state now and then.
+pub struct Saver {
+    checkpoints: Checkpoints,
+    every: Duration,
+    last: Instant,
+}
+
+impl Saver {
+    /// Saves into a run's checkpoints.
+    pub fn new(checkpoints: Checkpoints, every: Duration) -> Self {
+        Saver { checkpoints, every, last: Instant::now() }
+    }
+
+    /// Whether the last checkpoint is old enough for another.
+    pub fn is_due(&self) -> bool {
+        self.last.elapsed() >= self.every
+    }
+
+    /// Saves a stage's state: small values into the map, vectors by name.
+    pub fn save(
+        &mut self,
+        stage: &Stage,
+        snapshot: impl FnOnce(&mut Map<String, Value>) -> Vec<(&'static str, Tensor)>,
+    ) -> Result<()> {
+        let mut meta = Map::new();
+        let tensors = snapshot(&mut meta)
+            .into_iter()
+            .map(|(name, tensor)| Ok((name.to_owned(), tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?)))
+            .collect::<Result<Vec<_>>>()?;
+        meta.insert("of".into(), stage.to_json());
+        self.checkpoints.save(&Snapshot { meta: Value::Object(meta), tensors })?;
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    /// The last state saved by this very stage, if the newest checkpoint is one.
+    pub fn load(&mut self, stage: &Stage) -> Result<Option<(Value, Vec<Tensor>)>> {
+        let Some(loaded) = self.checkpoints.load()? else { return Ok(None) };
+        let Snapshot { meta, tensors } = loaded.snapshot;
+        if meta["of"] != stage.to_json() {
+            return Ok(None);
+        }
+        let tensors = tensors
+            .into_iter()
+            .map(|(_, shape, values)| Ok(Tensor::from_vec(values, shape, &Device::Cpu)?))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Some((meta, tensors)))
+    }
+
+    /// Removes the checkpoints of a finished run.
+    pub fn clear(&mut self) -> Result<()> {
+        self.checkpoints.clear()
+    }
+}
+
+/// A value out of a checkpoint's small part.
+pub fn read<T: DeserializeOwned>(meta: &Value, key: &str) -> Result<T> {
+    serde_json::from_value(meta[key].clone()).map_err(|e| foreign(&format!("`{key}`: {e}")))
+}
+
+/// A checkpoint whose checksum is right and whose content is not.
+pub fn foreign(what: &str) -> Error {
+    Error::run("checkpoint", format!("not a checkpoint of this stage ({what}); remove the folder to begin the stage anew"))
+}
+
+/// JSON that could not be written; a bug, but one that loses nothing.
+pub fn unwritable(e: serde_json::Error) -> Error {
+    Error::run("journal", format!("cannot be written as JSON: {e}"))
+}
+
+/// A network's numbers as safetensors, under the names of its layout.
+pub fn weights(network: &Network) -> Result<Vec<u8>> {
+    let values: Vec<f32> = network.state().to_vec1()?;
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let views = network
+        .layout()
+        .tensors()
+        .iter()
+        .map(|t| {
+            let view = TensorView::new(Dtype::F32, t.shape.clone(), &bytes[4 * t.range.start..4 * t.range.end]);
+            view.map(|view| (t.name.clone(), view)).map_err(|e| Error::Tensor(e.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, None).map_err(|e| Error::Tensor(e.to_string()))
+}
+
+/// Reads the weights of an architecture of a run; every tensor must be there with its shape.
+pub fn load_weights(network: &mut Network, run: &Path, arch: &str) -> Result<()> {
+    let path = run.join("archs").join(arch).join("weights.safetensors");
+    let bytes = std::fs::read(&path).at(&path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::data(&path, e.to_string()))?;
+    let mut values = vec![0f32; network.layout().len()];
+    for tensor in network.layout().tensors() {
+        let view = file.tensor(&tensor.name).map_err(|e| Error::data(&path, format!("`{}`: {e}", tensor.name)))?;
+        if view.shape() != tensor.shape || view.dtype() != Dtype::F32 {
+            let (found, want) = (view.shape(), &tensor.shape);
+            return Err(Error::data(&path, format!("`{}` has shape {found:?}, expected {want:?} of f32", tensor.name)));
+        }
+        for (v, b) in values[tensor.range.clone()].iter_mut().zip(view.data().chunks_exact(4)) {
+            *v = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        }
+    }
+    let len = values.len();
+    network.set_state(&Tensor::from_vec(values, len, &Device::Cpu)?)
+}
