@@ -1,8 +1,57 @@
-//! robustnas
+//! # robustnas
+//!
+//! Neural architecture search for networks that stay accurate under adversarial attack.
+//!
+//! ## The flow
+//!
+//! ```text
+//! search_spaces/*.toml -> Config -> supernet Net -> two-stage search -> Genotype
+//!   -> RobustScaling to each MAC budget -> Net -> adversarial training -> attacks -> Record
+//!   -> ranking, frontier -> JSON, SVG
+//! ```
+//!
+//! ## The layers: imports point down only (`tests/layering.rs` holds it)
+//!
+//! | layer | modules | must not know |
+//! |---|---|---|
+//! | words | [`units`], [`seed`], [`error`] | anything else |
+//! | architectures as values | [`arch`] | candle, files, clock, threads |
+//! | facts about runs | [`threat`], [`record`], [`rank`], [`config`] | candle, files |
+//! | tensors | [`data`], [`engine`] | attacks, training, results |
+//! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
+//! | procedures | [`search`], [`evaluate`] | the store, the command line |
+//! | edges | [`store`], [`report`], [`pipeline`], [`cli`] | |
+//!
+//! ## Invariants (each is a test)
+//!
+//! 1. `arch`, `config`, `threat`, `record`, `rank`, `report` import no candle.
+//! 2. Only `store` writes under `results/`.
+//! 3. Randomness comes through `seed` alone.
+//! 4. Normalisation is the network's layer 0: every caller passes pixels in `[0, 1]`.
+//! 5. There is one training loop, [`train::fit`].
+//! 6. A result is never edited; a record whose attack raised a check is kept and not ranked.
+//! 7. Every operation: built shape = declared shape, counted cost = declared cost, gradients = finite differences.
+//! 8. Every attack stays in the ball and the box, changes nothing at eps 0, gives the same bytes for the same seed, and leaves
+//!    the running statistics alone.
+//! 9. Every file in `search_spaces/` parses, resolves, round-trips and has a golden cost.
+
+#![warn(missing_docs)]
+
 pub mod arch;
+pub mod attack;
+// cli
 pub mod config;
+pub mod data;
+pub mod engine;
 pub mod error;
+pub mod evaluate;
+// pipeline
+pub mod rank;
 pub mod record;
+pub mod report;
+pub mod search;
 pub mod seed;
+pub mod store;
 pub mod threat;
+pub mod train;
 pub mod units;

@@ -176,3 +176,39 @@ impl Record {
         }
     }
 }
+
+/// One epoch of the supernet's search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SearchEpoch {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// 0 while only the weights learn, then 1 (adversarial loss alone) and 2 (both losses).
+    pub stage: u8,
+    /// Mean loss of the weight steps, on adversarial images.
+    pub weight_loss: f64,
+    /// Mean loss on clean images of the architecture half; absent while nobody asked for it.
+    pub natural_loss: Option<f64>,
+    /// Mean loss on adversarial images of the architecture half.
+    pub adversarial_loss: Option<f64>,
+    /// Mean share of the natural gradient in the common descent direction (stage two).
+    pub gamma: Option<f64>,
+    /// Accuracy of the supernet on clean probe images (batch statistics).
+    pub clean: Tally,
+    /// Accuracy under the search's inner attack on the same images.
+    pub adversarial: Tally,
+    /// Per kind of cell, the state of its choices.
+    pub cells: Vec<CellState>,
+}
+
+/// How decided a kind of cell is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CellState {
+    /// The kind.
+    pub kind: String,
+    /// Entropy of every edge's distribution, in nats, in order of target and source.
+    pub entropy: Vec<f64>,
+    /// Share of skip connections among the operations that the arg-max genotype would keep: the collapse watch.
+    pub skip_share: f64,
+    /// Share of operations without weights (pools and skips).
+    pub weightless_share: f64,
+}

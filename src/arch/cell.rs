@@ -171,7 +171,9 @@ pub fn relu_conv_norm(net: &mut Net, prefix: &str, x: NodeId, out: usize, affine
 /// Halves the size without losing a pixel grid: ReLU, two strided 1x1 convolutions, the second shifted by a pixel.
 pub fn factorized_reduce(net: &mut Net, prefix: &str, x: NodeId, out: usize, affine: bool) -> Result<NodeId> {
     if !out.is_multiple_of(2) {
-        return Err(Error::Net(format!("`{prefix}`: a factorised reduction needs an even number of channels, got {out}")));
+        return Err(Error::Net(format!(
+            "`{prefix}`: a factorised reduction needs an even number of channels, got {out}"
+        )));
     }
     let half = Window::square(1, 2, 0);
     let relu = net.add(format!("{prefix}.relu"), Op::Act { act: Act::Relu }, &[x])?;
@@ -203,9 +205,7 @@ pub fn lower(
     match op {
         CellOp::None => net.add(format!("{prefix}.zero"), Op::Zero { stride }, &[x]),
         CellOp::MaxPool(k) => pool(net, Op::MaxPool { window: Window::same(k, stride, 1) }),
-        CellOp::AvgPool(k) => {
-            pool(net, Op::AvgPool { window: Window::same(k, stride, 1), count_include_pad: false })
-        }
+        CellOp::AvgPool(k) => pool(net, Op::AvgPool { window: Window::same(k, stride, 1), count_include_pad: false }),
         CellOp::SkipConnect if stride == 1 => Ok(x),
         CellOp::SkipConnect => factorized_reduce(net, prefix, x, c, affine),
         CellOp::SepConv(k) => Ok(Chain::new(net, prefix, x, affine)

@@ -1,4 +1,15 @@
-//! Genotypes: which operation sits on which edge of each kind of cell.
+//! Genotypes: which operation sits on which edge of each kind of cell, and the text form the literature exchanges.
+//!
+//! Read: the tuple `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)` that DARTS prints, with
+//! any kinds of cells, with or without `NAME = `; the same fields as a JSON object. A cell's edges are flat pairs
+//! `(op, from)` (two per node, or every predecessor of every node in order), triples with the target, or a list per
+//! node. Fields that are `None` are passed over.
+
+mod read;
+mod text;
+
+use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +65,14 @@ pub struct Genotype {
 }
 
 impl Genotype {
+    /// Reads a genotype from text; `label` is the name of the text in errors.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the byte and what was expected there.
+    pub fn parse(text: &str, label: &Path) -> Result<Self> {
+        read::parse(text, label)
+    }
+
     /// The cell of a kind.
     ///
     /// # Errors
@@ -63,5 +82,36 @@ impl Genotype {
             let kinds: Vec<&str> = self.cells.iter().map(|c| c.kind.as_str()).collect();
             Error::Net(format!("the genotype has no `{kind}` cell; it has {}", kinds.join(", ")))
         })
+    }
+}
+
+impl CellGenotype {
+    /// Edges with the state they lead to, in order.
+    pub fn edges(&self) -> impl Iterator<Item = (usize, Edge)> {
+        self.nodes.iter().enumerate().flat_map(|(i, edges)| edges.iter().map(move |e| (i + 2, *e)))
+    }
+
+    /// Whether flat pairs say which edge belongs to which node.
+    fn is_flat(&self) -> bool {
+        let sources: Vec<usize> = self.edges().map(|(_, e)| e.from).collect();
+        read::distribution(&sources).is_some_and(|counts| counts.into_iter().eq(self.nodes.iter().map(Vec::len)))
+    }
+}
+
+/// The canonical text: the tuple DARTS prints, on one line, the output as a list. A cell is flat pairs `(op, from)`
+/// where these suffice, else triples `(op, to, from)`.
+impl fmt::Display for Genotype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Genotype(")?;
+        for (i, cell) in self.cells.iter().enumerate() {
+            let flat = cell.is_flat();
+            let edge = |(to, Edge { op, from }): (usize, Edge)| {
+                if flat { format!("('{op}', {from})") } else { format!("('{op}', {to}, {from})") }
+            };
+            let edges: Vec<String> = cell.edges().map(edge).collect();
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{0}=[{1}], {0}_concat={2:?}", cell.kind, edges.join(", "), cell.concat)?;
+        }
+        f.write_str(")")
     }
 }

@@ -3,7 +3,10 @@
 pub mod cell;
 pub mod cost;
 pub mod families;
+pub mod file;
 pub mod genotype;
+pub mod nb201;
 pub mod net;
 pub mod op;
 pub mod scaling;
+pub mod spec;

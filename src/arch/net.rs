@@ -175,7 +175,10 @@ impl Net {
         }
         let last = self.node(self.output());
         if last.shape.area() != 1 {
-            return Err(Error::Net(format!("the last node `{}` gives {}, not a vector of logits", last.name, last.shape)));
+            return Err(Error::Net(format!(
+                "the last node `{}` gives {}, not a vector of logits",
+                last.name, last.shape
+            )));
         }
         Ok(())
     }

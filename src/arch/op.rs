@@ -394,10 +394,7 @@ impl Op {
             (conv(4, Window::same(3, 1, 2), 4, false), vec![x]),
             (conv(4, Window::same(5, 2, 2), 4, false), vec![x]),
             (conv(8, Window::same(3, 2, 1), 4, true), vec![x]),
-            (
-                conv(6, Window { kernel: [1, 3], stride: [1, 2], pad: [0, 1], dilation: [1, 1] }, 1, false),
-                vec![x],
-            ),
+            (conv(6, Window { kernel: [1, 3], stride: [1, 2], pad: [0, 1], dilation: [1, 1] }, 1, false), vec![x]),
             (Op::BatchNorm { affine: true }, vec![x]),
             (Op::BatchNorm { affine: false }, vec![x]),
             (Op::Act { act: Act::Relu }, vec![x]),

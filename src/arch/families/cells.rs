@@ -169,22 +169,30 @@ impl MixLayout {
 
 /// A derived network: discrete cells, learned scale and shift in every batch-norm.
 pub fn derived(skeleton: &Skeleton, genotype: &Genotype) -> Result<Net> {
-    build(skeleton, &mut |net, prefix, placed, s0, s1| {
-        let cell = genotype.cell(&placed.kind)?;
-        discrete_cell(net, prefix, cell, placed.reduction, s0, s1)
-    }, true)
+    build(
+        skeleton,
+        &mut |net, prefix, placed, s0, s1| {
+            let cell = genotype.cell(&placed.kind)?;
+            discrete_cell(net, prefix, cell, placed.reduction, s0, s1)
+        },
+        true,
+    )
 }
 
 /// A supernet: every edge a mixed sum of its candidates, batch-norms in cells without scale and shift.
 pub fn supernet(skeleton: &Skeleton, layout: &MixLayout) -> Result<Net> {
-    build(skeleton, &mut |net, prefix, placed, s0, s1| {
-        let kind = layout
-            .kinds
-            .iter()
-            .find(|k| k.kind == placed.kind)
-            .ok_or_else(|| Error::Net(format!("the space has no `{}` cell", placed.kind)))?;
-        mixed_cell(net, prefix, kind, placed.reduction, s0, s1)
-    }, false)
+    build(
+        skeleton,
+        &mut |net, prefix, placed, s0, s1| {
+            let kind = layout
+                .kinds
+                .iter()
+                .find(|k| k.kind == placed.kind)
+                .ok_or_else(|| Error::Net(format!("the space has no `{}` cell", placed.kind)))?;
+            mixed_cell(net, prefix, kind, placed.reduction, s0, s1)
+        },
+        false,
+    )
 }
 
 type CellBuilder<'a> = &'a mut dyn FnMut(&mut Net, &str, &Placed, NodeId, NodeId) -> Result<NodeId>;
@@ -195,7 +203,8 @@ fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net
     if let Some(n) = &skeleton.normalize {
         x = net.add("normalize", Op::Normalize { mean: n.mean.clone(), std: n.std.clone() }, &[x])?;
     }
-    let stem = Chain::new(&mut net, "stem", x, true).conv("conv", skeleton.stem, Window::same(3, 1, 1))?.norm("bn")?.end();
+    let stem =
+        Chain::new(&mut net, "stem", x, true).conv("conv", skeleton.stem, Window::same(3, 1, 1))?.norm("bn")?.end();
     let (mut before, mut last, mut halved) = (stem, stem, false);
     for (i, placed) in skeleton.cells.iter().enumerate() {
         let prefix = format!("cell{i}.{}", placed.kind);

@@ -1,0 +1,244 @@
+//! The little language of genotype files: the literals Python prints and the ones JSON allows, each with its place.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Deepest nesting of brackets; published files need four.
+const MAX_DEPTH: usize = 8;
+/// Longest `range(..)`; a cell has a few states.
+const MAX_RANGE: u64 = 1024;
+
+/// A literal.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// `'text'` or `"text"`.
+    Text(String),
+    /// A non-negative integer.
+    Int(usize),
+    /// `None` or `null`.
+    Nothing,
+    /// `[..]`, `(..)` or `range(a, b)`.
+    List(Vec<Spanned>),
+}
+
+/// A literal and the byte it starts at.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Spanned {
+    pub value: Value,
+    pub at: usize,
+}
+
+/// `name = value` of the tuple or `"name": value` of the dictionary.
+pub(super) struct Field {
+    pub name: String,
+    pub at: usize,
+    pub value: Spanned,
+}
+
+/// Reads text, remembering where it is.
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    label: &'a Path,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(text: &'a str, label: &'a Path) -> Self {
+        Reader { text, at: 0, label }
+    }
+
+    /// The fields of the one genotype in the text.
+    pub fn genotype(&mut self) -> Result<Vec<Field>> {
+        self.space();
+        let fields = if self.peek() == Some('{') {
+            self.fields('{', '}', |r| {
+                let at = r.at;
+                let name = r.quoted()?;
+                r.expect(':')?;
+                Ok((name, at))
+            })?
+        } else {
+            let mut name = self.word();
+            self.space();
+            if !name.is_empty() && self.peek() == Some('=') {
+                self.at += 1;
+                self.space();
+                name = self.word();
+                self.space();
+            }
+            if name.is_empty() || self.peek() != Some('(') {
+                return Err(self.fail("expected `Genotype(...)`, `NAME = Genotype(...)` or a JSON object"));
+            }
+            self.fields('(', ')', |r| {
+                let at = r.at;
+                let name = r.word();
+                if name.is_empty() {
+                    return Err(r.fail("expected a field such as `normal=[...]`"));
+                }
+                r.expect('=')?;
+                Ok((name.to_owned(), at))
+            })?
+        };
+        if self.peek().is_some() {
+            return Err(self.fail("expected the end: a file holds one genotype"));
+        }
+        Ok(fields)
+    }
+
+    /// An error at the present place.
+    fn fail(&self, expected: &str) -> Error {
+        let found = match self.peek() {
+            None => "the end of the file".to_owned(),
+            Some(_) => {
+                let rest: String = self.text[self.at..].chars().take(16).take_while(|c| *c != '\n').collect();
+                format!("`{rest}`")
+            }
+        };
+        Error::data_at(self.label, self.at as u64, format!("{expected}; found {found}"))
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    /// Skips white space and comments.
+    fn space(&mut self) {
+        loop {
+            let rest = &self.text[self.at..];
+            let trimmed = rest.trim_start();
+            self.at += rest.len() - trimmed.len();
+            if !trimmed.starts_with('#') {
+                return;
+            }
+            self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+        }
+    }
+
+    fn expect(&mut self, wanted: char) -> Result<()> {
+        self.space();
+        if self.peek() != Some(wanted) {
+            return Err(self.fail(&format!("expected `{wanted}`")));
+        }
+        self.at += wanted.len_utf8();
+        self.space();
+        Ok(())
+    }
+
+    /// A bare word, possibly dotted (`genotypes.Genotype`); empty where there is none.
+    fn word(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    /// A quoted string without escapes; names of operations and fields need none.
+    fn quoted(&mut self) -> Result<String> {
+        let quote = match self.peek() {
+            Some(q @ ('\'' | '"')) => q,
+            _ => return Err(self.fail("expected a quoted name")),
+        };
+        let body = &self.text[self.at + 1..];
+        let end = body.find([quote, '\\', '\n']).filter(|i| body[*i..].starts_with(quote));
+        let Some(end) = end else {
+            return Err(self.fail("expected a quoted name that closes on its line and has no escapes"));
+        };
+        self.at += end + 2;
+        Ok(body[..end].to_owned())
+    }
+
+    fn fields(
+        &mut self,
+        open: char,
+        close: char,
+        mut key: impl FnMut(&mut Self) -> Result<(String, usize)>,
+    ) -> Result<Vec<Field>> {
+        let mut fields = Vec::new();
+        self.expect(open)?;
+        while self.peek() != Some(close) {
+            let (name, at) = key(self)?;
+            let value = self.value(0)?;
+            fields.push(Field { name, at, value });
+            self.separator(close)?;
+        }
+        self.expect(close)?;
+        Ok(fields)
+    }
+
+    /// A comma, or the closing bracket still to be read.
+    fn separator(&mut self, close: char) -> Result<()> {
+        self.space();
+        match self.peek() {
+            Some(',') => self.expect(','),
+            Some(c) if c == close => Ok(()),
+            _ => Err(self.fail(&format!("expected `,` or `{close}`"))),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Spanned> {
+        self.space();
+        if depth > MAX_DEPTH {
+            return Err(self.fail(&format!("expected at most {MAX_DEPTH} nested lists")));
+        }
+        let at = self.at;
+        let value = match self.peek() {
+            Some('\'' | '"') => Value::Text(self.quoted()?),
+            Some('[') => Value::List(self.list('[', ']', depth)?),
+            Some('(') => Value::List(self.list('(', ')', depth)?),
+            Some(c) if c.is_ascii_digit() => Value::Int(self.integer()?),
+            _ => match self.word() {
+                "None" | "null" => Value::Nothing,
+                "range" => Value::List(self.range(depth)?),
+                _ => {
+                    self.at = at;
+                    return Err(self.fail("expected a list, a quoted operation, a whole number or `range(a, b)`"));
+                }
+            },
+        };
+        self.space();
+        Ok(Spanned { value, at })
+    }
+
+    fn list(&mut self, open: char, close: char, depth: usize) -> Result<Vec<Spanned>> {
+        let mut items = Vec::new();
+        self.expect(open)?;
+        while self.peek() != Some(close) {
+            items.push(self.value(depth + 1)?);
+            self.separator(close)?;
+        }
+        self.expect(close)?;
+        Ok(items)
+    }
+
+    fn integer(&mut self) -> Result<usize> {
+        let at = self.at;
+        let digits = self.word();
+        digits.parse().map_err(|_| {
+            self.at = at;
+            self.fail("expected a whole number")
+        })
+    }
+
+    /// `range(b)` or `range(a, b)`, written out.
+    fn range(&mut self, depth: usize) -> Result<Vec<Spanned>> {
+        self.space();
+        let at = self.at;
+        let bounds = self.list('(', ')', depth)?;
+        let ints: Vec<usize> =
+            bounds.iter().filter_map(|b| if let Value::Int(i) = b.value { Some(i) } else { None }).collect();
+        let (from, to) = match ints[..] {
+            [to] if bounds.len() == 1 => (0, to),
+            [from, to] if bounds.len() == 2 => (from, to),
+            _ => {
+                self.at = at;
+                return Err(self.fail("expected `range(b)` or `range(a, b)`"));
+            }
+        };
+        if to.saturating_sub(from) as u64 > MAX_RANGE {
+            self.at = at;
+            return Err(self.fail(&format!("expected a range of at most {MAX_RANGE} states")));
+        }
+        Ok((from..to).map(|i| Spanned { value: Value::Int(i), at }).collect())
+    }
+}

@@ -1,0 +1,152 @@
+//! What a data set holds and what looks wrong with it, before a night is spent on it.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Dataset, Images, Source};
+use crate::arch::op::Shape;
+use crate::error::Result;
+
+/// The findings of `robustnas data check`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Report {
+    /// The source as it was named.
+    pub source: String,
+    /// The data set's name in tables.
+    pub name: String,
+    /// See [`Dataset::content_id`].
+    pub content_id: String,
+    /// Size of every image, `[h, w, c]`.
+    pub image: Shape,
+    /// Training images.
+    pub train: usize,
+    /// Test images.
+    pub test: usize,
+    /// Every class and its images.
+    pub classes: Vec<ClassCount>,
+    /// Mean of each channel of the training images, in `[0, 1]`.
+    pub mean: Vec<f64>,
+    /// Deviation of each channel over all training pixels.
+    pub std: Vec<f64>,
+    /// What a person should look at; empty when nothing was found.
+    pub warnings: Vec<String>,
+}
+
+/// Images of one class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ClassCount {
+    /// The class.
+    pub name: String,
+    /// Training images.
+    pub train: usize,
+    /// Test images.
+    pub test: usize,
+}
+
+/// A class with this many times the images of another is worth a warning.
+const IMBALANCE: f64 = 1.5;
+
+/// Loads a source and looks at every image. Errors: those of [`Source::load`].
+pub fn check(source: &Source) -> Result<Report> {
+    Ok(inspect(source.to_string(), &source.load()?))
+}
+
+/// Looks at every image of a loaded data set.
+pub fn inspect(source: String, data: &Dataset) -> Report {
+    let (train, test) = (tally(&data.train, data.classes.len()), tally(&data.test, data.classes.len()));
+    let classes: Vec<ClassCount> = data
+        .classes
+        .iter()
+        .zip(train.iter().zip(&test))
+        .map(|(name, (&train, &test))| ClassCount { name: name.clone(), train, test })
+        .collect();
+    let mut warnings = Vec::new();
+    imbalance("training", &data.classes, &train, &mut warnings);
+    imbalance("test", &data.classes, &test, &mut warnings);
+    duplicates(data, &mut warnings);
+    let (mean, std) = moments(&data.train, data.image.c);
+    Report {
+        source,
+        name: data.name.clone(),
+        content_id: data.content_id(),
+        image: data.image,
+        train: data.train.len(),
+        test: data.test.len(),
+        classes,
+        mean,
+        std,
+        warnings,
+    }
+}
+
+fn tally(images: &Images, classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    for &label in &images.labels {
+        counts[label as usize] += 1;
+    }
+    counts
+}
+
+fn imbalance(half: &str, names: &[String], counts: &[usize], warnings: &mut Vec<String>) {
+    let empty: Vec<&str> = names.iter().zip(counts).filter(|(_, n)| **n == 0).map(|(name, _)| name.as_str()).collect();
+    if !empty.is_empty() {
+        warnings.push(format!(
+            "{} of {} classes have no {half} images: {}",
+            empty.len(),
+            names.len(),
+            empty.join(", ")
+        ));
+    }
+    let filled = || (0..counts.len()).filter(|&c| counts[c] > 0);
+    let (Some(least), Some(most)) = (filled().min_by_key(|&c| counts[c]), filled().max_by_key(|&c| counts[c])) else {
+        return;
+    };
+    if counts[most] as f64 > IMBALANCE * counts[least] as f64 {
+        warnings.push(format!(
+            "{half} classes are uneven: `{}` has {} images, `{}` has {}; accuracy is over images, not over classes",
+            names[most], counts[most], names[least], counts[least]
+        ));
+    }
+}
+
+/// Equal images across the halves flatter every score; equal images with two labels cannot all be learned.
+fn duplicates(data: &Dataset, warnings: &mut Vec<String>) {
+    let mut seen: HashMap<&[u8], u32> = HashMap::with_capacity(data.train.len());
+    let (mut repeated, mut contradicted) = (0, 0);
+    for (i, &label) in data.train.labels.iter().enumerate() {
+        match seen.insert(data.train.image(i), label) {
+            Some(other) if other != label => contradicted += 1,
+            Some(_) => repeated += 1,
+            None => {}
+        }
+    }
+    if repeated > 0 {
+        warnings.push(format!("{repeated} training images repeat another one of the same class"));
+    }
+    if contradicted > 0 {
+        warnings.push(format!("{contradicted} training images repeat another one under a different label"));
+    }
+    let leaked = (0..data.test.len()).filter(|&i| seen.contains_key(data.test.image(i))).count();
+    if leaked > 0 {
+        warnings.push(format!("{leaked} of {} test images are also training images", data.test.len()));
+    }
+}
+
+/// Mean and deviation per channel over all pixels; the sums are integers, so their order does not matter.
+fn moments(images: &Images, channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut sums = vec![(0u64, 0u64); channels];
+    for pixel in images.pixels.chunks_exact(channels) {
+        for (sum, &byte) in sums.iter_mut().zip(pixel) {
+            sum.0 += u64::from(byte);
+            sum.1 += u64::from(byte) * u64::from(byte);
+        }
+    }
+    let n = (images.pixels.len() / channels) as f64;
+    sums.into_iter()
+        .map(|(sum, squares)| {
+            let mean = sum as f64 / n;
+            (mean / 255.0, (squares as f64 / n - mean * mean).max(0.0).sqrt() / 255.0)
+        })
+        .unzip()
+}

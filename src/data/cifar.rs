@@ -1,0 +1,143 @@
+//! The official binary versions of CIFAR-10 and CIFAR-100 (Krizhevsky 2009, <https://www.cs.toronto.edu/~kriz/cifar.html>).
+//!
+//! A record is the label (CIFAR-100: the coarse, then the fine label, one byte each) and 3,072 bytes: the red, green and
+//! blue planes of 32 rows of 32 pixels.
+
+use std::path::{Path, PathBuf};
+
+use super::{Dataset, Images};
+use crate::arch::op::Shape;
+use crate::error::{Error, IoContext, Result};
+
+const SHAPE: Shape = Shape::new(32, 32, 3);
+
+const CLASSES_10: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// What tells one of the two data sets from the other.
+struct Layout {
+    name: &'static str,
+    /// The folder inside the official archive.
+    folder: &'static str,
+    archive: &'static str,
+    train: &'static [&'static str],
+    test: &'static [&'static str],
+    names: &'static str,
+    /// Label bytes before the pixels; the last one counts.
+    label_bytes: usize,
+    classes: usize,
+}
+
+const CIFAR_10: Layout = Layout {
+    name: "cifar10",
+    folder: "cifar-10-batches-bin",
+    archive: "cifar-10-binary.tar.gz",
+    train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+    test: &["test_batch.bin"],
+    names: "batches.meta.txt",
+    label_bytes: 1,
+    classes: 10,
+};
+
+const CIFAR_100: Layout = Layout {
+    name: "cifar100",
+    folder: "cifar-100-binary",
+    archive: "cifar-100-binary.tar.gz",
+    train: &["train.bin"],
+    test: &["test.bin"],
+    names: "fine_label_names.txt",
+    label_bytes: 2,
+    classes: 100,
+};
+
+/// Reads CIFAR-10 from the folder that holds `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or from the
+/// one above it. Class names come from `batches.meta.txt`, or are the official ones.
+///
+/// Errors: [`Error::Data`] for a missing file, a torn record (its offset) and a label out of range (its offset).
+pub fn load10(dir: &Path) -> Result<Dataset> {
+    load(&CIFAR_10, dir, || CLASSES_10.iter().map(|c| (*c).to_owned()).collect())
+}
+
+/// Reads CIFAR-100 with its fine labels from the folder that holds `train.bin` and `test.bin`, or from the one above it.
+/// Class names come from `fine_label_names.txt`; without that file they are the labels.
+///
+/// Errors: as [`load10`].
+pub fn load100(dir: &Path) -> Result<Dataset> {
+    load(&CIFAR_100, dir, || (0..100).map(|label| label.to_string()).collect())
+}
+
+fn load(layout: &Layout, dir: &Path, default_names: impl Fn() -> Vec<String>) -> Result<Dataset> {
+    let inner = dir.join(layout.folder);
+    let dir = if inner.is_dir() { inner } else { dir.to_owned() };
+    let files: Vec<PathBuf> = layout.train.iter().chain(layout.test).map(|f| dir.join(f)).collect();
+    if let Some(missing) = files.iter().find(|f| !f.is_file()) {
+        return Err(Error::data(
+            missing,
+            format!(
+                "no such file; `{}:DIR` needs a folder with {} (the binary version, unpacked from {}). Other layouts: \
+                 `hf:DIR` for parquet, `folder:DIR` for image files",
+                layout.name,
+                layout.train.iter().chain(layout.test).copied().collect::<Vec<_>>().join(", "),
+                layout.archive
+            ),
+        ));
+    }
+    let (train, test) = files.split_at(layout.train.len());
+    Ok(Dataset {
+        name: layout.name.into(),
+        classes: class_names(layout, &dir.join(layout.names))?.unwrap_or_else(default_names),
+        image: SHAPE,
+        train: read(layout, train)?,
+        test: read(layout, test)?,
+    })
+}
+
+/// One name a line; `None` when the file is not there.
+fn class_names(layout: &Layout, path: &Path) -> Result<Option<Vec<String>>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).at(path)?;
+    let names: Vec<String> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    if names.len() != layout.classes {
+        return Err(Error::data(path, format!("{} class names, expected {}", names.len(), layout.classes)));
+    }
+    Ok(Some(names))
+}
+
+fn read(layout: &Layout, files: &[PathBuf]) -> Result<Images> {
+    let record = layout.label_bytes + SHAPE.len();
+    let mut images = Images::default();
+    for path in files {
+        let bytes = std::fs::read(path).at(path)?;
+        let torn = bytes.len() % record;
+        if torn != 0 || bytes.is_empty() {
+            return Err(Error::data_at(
+                path,
+                (bytes.len() - torn) as u64,
+                format!(
+                    "the record that starts here has {torn} of {record} bytes: the file ({} bytes) is cut short or of \
+                     another data set; fetch {} again",
+                    bytes.len(),
+                    layout.archive
+                ),
+            ));
+        }
+        images.pixels.reserve(bytes.len() / record * SHAPE.len());
+        for (i, record_bytes) in bytes.chunks_exact(record).enumerate() {
+            let (labels, planes) = record_bytes.split_at(layout.label_bytes);
+            let label = labels[layout.label_bytes - 1];
+            if usize::from(label) >= layout.classes {
+                return Err(Error::data_at(
+                    path,
+                    (i * record + layout.label_bytes - 1) as u64,
+                    format!("label {label} of image {i} is out of range; expected 0 to {}", layout.classes - 1),
+                ));
+            }
+            images.labels.push(u32::from(label));
+            let area = SHAPE.area();
+            images.pixels.extend((0..area).flat_map(|p| [planes[p], planes[area + p], planes[2 * area + p]]));
+        }
+    }
+    Ok(images)
+}

@@ -1,0 +1,88 @@
+//! Data sets: bytes on disk (or none) to labelled images, and from there to batches of pixels in `[0, 1]`.
+//!
+//! Every source gives the same value, a [`Dataset`]. Normalisation is not done here: it is layer 0 of a network, so
+//! that an attack and a clean pass see the same pixels.
+
+pub mod batch;
+pub mod check;
+pub mod cifar;
+pub mod folder;
+pub mod hf;
+pub mod source;
+pub mod split;
+pub mod synthetic;
+
+mod decode;
+
+pub use source::Source;
+
+use sha2::{Digest, Sha256};
+
+use crate::arch::op::Shape;
+
+/// Labelled images of one size, in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// A word for tables: `synthetic`, `cifar10`, or the folder's name.
+    pub name: String,
+    /// Class names; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Size of every image, `[h, w, c]`.
+    pub image: Shape,
+    /// Images to learn from; validation images are taken from these.
+    pub train: Images,
+    /// Images for the final table only.
+    pub test: Images,
+}
+
+/// Images and labels of one half of a data set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Images {
+    /// `[n, h, w, c]`, eight bits a channel.
+    pub pixels: Vec<u8>,
+    /// `[n]`.
+    pub labels: Vec<u32>,
+}
+
+impl Images {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Image `i`, `[h, w, c]`. Panics when `i` is not below [`Images::len`].
+    pub fn image(&self, i: usize) -> &[u8] {
+        let size = self.pixels.len() / self.labels.len();
+        &self.pixels[i * size..(i + 1) * size]
+    }
+}
+
+impl Dataset {
+    /// The first 16 hexadecimal digits of a SHA-256 over shapes, images and labels: two records are comparable only if
+    /// they carry the same one. Names are left out: renaming a folder does not change what was measured.
+    pub fn content_id(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"robustnas/dataset/1");
+        for side in [self.image.h, self.image.w, self.image.c, self.classes.len()] {
+            hash.update((side as u64).to_le_bytes());
+        }
+        for images in [&self.train, &self.test] {
+            hash.update((images.len() as u64).to_le_bytes());
+            hash.update(&images.pixels);
+            for label in &images.labels {
+                hash.update(label.to_le_bytes());
+            }
+        }
+        short_hex(hash)
+    }
+}
+
+/// The first 16 hexadecimal digits of a finished hash.
+fn short_hex(hash: Sha256) -> String {
+    hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
+}

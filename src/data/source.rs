@@ -1,0 +1,117 @@
+//! Where images come from, in the short form of the command line: `synthetic`, `hf:DIR`, ...
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{Dataset, cifar, folder, hf, synthetic};
+use crate::error::{Error, Result, nearest};
+
+/// A named place to read a [`Dataset`] from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Drawn by the program; see [`synthetic`].
+    Synthetic,
+    /// The binary version of CIFAR-10.
+    Cifar10(PathBuf),
+    /// The binary version of CIFAR-100, fine labels.
+    Cifar100(PathBuf),
+    /// Parquet files in the Hugging Face image layout.
+    Hf(PathBuf),
+    /// One folder of PNG or JPEG files a class.
+    Folder(PathBuf),
+}
+
+const SCHEMES: [&str; 5] = ["synthetic", "cifar10", "cifar100", "hf", "folder"];
+
+impl Source {
+    /// Reads `synthetic`, `cifar10:DIR`, `cifar100:DIR`, `hf:DIR` or `folder:DIR`.
+    ///
+    /// Errors: [`Error::Usage`] with the nearest known word.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (scheme, dir) = match text.split_once(':') {
+            Some((scheme, dir)) => (scheme, Some(dir)),
+            None => (text, None),
+        };
+        let make: fn(PathBuf) -> Source = match scheme {
+            "synthetic" => {
+                return match dir {
+                    None => Ok(Source::Synthetic),
+                    Some(_) => Err(Error::Usage(format!("data `{text}`: `synthetic` takes no folder"))),
+                };
+            }
+            "cifar10" => Source::Cifar10,
+            "cifar100" => Source::Cifar100,
+            "hf" => Source::Hf,
+            "folder" => Source::Folder,
+            _ => {
+                let hint = nearest(scheme, SCHEMES).map(|k| format!("; did you mean `{k}`?")).unwrap_or(".".into());
+                return Err(Error::Usage(format!(
+                    "data `{text}`: unknown source `{scheme}`{hint} Known: synthetic, cifar10:DIR, cifar100:DIR, \
+                     hf:DIR, folder:DIR"
+                )));
+            }
+        };
+        match dir {
+            Some(dir) if !dir.is_empty() => Ok(make(PathBuf::from(dir))),
+            _ => Err(Error::Usage(format!("data `{text}`: name the folder, as in `{scheme}:DIR`"))),
+        }
+    }
+
+    /// Reads (or draws) every image. Errors: [`Error::Data`] or [`Error::Io`], naming the file.
+    pub fn load(&self) -> Result<Dataset> {
+        match self {
+            Source::Synthetic => Ok(synthetic::generate(synthetic::TRAIN, synthetic::TEST)),
+            Source::Cifar10(dir) => cifar::load10(dir),
+            Source::Cifar100(dir) => cifar::load100(dir),
+            Source::Hf(dir) => hf::load(dir),
+            Source::Folder(dir) => folder::load(dir),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Source::parse(text)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Synthetic => f.write_str("synthetic"),
+            Source::Cifar10(dir) => write!(f, "cifar10:{}", dir.display()),
+            Source::Cifar100(dir) => write!(f, "cifar100:{}", dir.display()),
+            Source::Hf(dir) => write!(f, "hf:{}", dir.display()),
+            Source::Folder(dir) => write!(f, "folder:{}", dir.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_forms_round_trip() {
+        for text in ["synthetic", "cifar10:a/b", "cifar100:/x", "hf:../data/c:d", "folder:."] {
+            assert_eq!(Source::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_nearest_word() {
+        let message = |text| match Source::parse(text) {
+            Err(Error::Usage(message)) => message,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert!(message("sinthetic").contains("`synthetic`"));
+        assert!(message("cifar-10:/x").contains("`cifar10`"));
+        assert!(message("hf:").contains("hf:DIR"));
+        assert!(message("cifar10").contains("cifar10:DIR"));
+        assert!(message("synthetic:3").contains("no folder"));
+        assert!(message("").contains("Known"));
+    }
+}

@@ -1,0 +1,209 @@
+//! From a [`Net`] to the operations that are really run: dead nodes dropped, ReLU and crop moved into the loads of the
+//! convolutions behind them, depthwise and 1x1 convolutions joined.
+
+use std::ops::Range;
+
+use super::kernels::conv::{Conv, Load};
+use super::kernels::depthwise::{Depthwise, Separable};
+use super::kernels::pool::Pool;
+use super::params::ParamLayout;
+use crate::arch::net::{Net, NodeId};
+use crate::arch::op::{Act, Op, Shape, Window};
+
+/// Which rewrites are made; each can be turned off to be tested against the plain plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fusion {
+    /// ReLU and crop happen in the load of the convolution that reads them.
+    pub load: bool,
+    /// A depthwise convolution and the 1x1 convolution that alone reads it become one kernel.
+    pub separable: bool,
+}
+
+impl Fusion {
+    /// Everything.
+    pub const ALL: Fusion = Fusion { load: true, separable: true };
+    /// Nothing: one kernel per node.
+    pub const NONE: Fusion = Fusion { load: false, separable: false };
+}
+
+/// What one kernel call computes.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// The image.
+    Image,
+    /// Per-channel shift and scale of pixels.
+    Normalize { mean: Vec<f32>, std: Vec<f32> },
+    /// Dense or grouped convolution; a linear layer is one on a single pixel.
+    Conv { conv: Conv, weight: Range<usize>, bias: Option<Range<usize>> },
+    /// Depthwise convolution.
+    Depthwise { conv: Depthwise, weight: Range<usize> },
+    /// Depthwise, then 1x1.
+    Separable { conv: Separable, depthwise: Range<usize>, pointwise: Range<usize> },
+    /// Batch-norm; `running` is the place of its running mean and variance, one after the other.
+    Norm { affine: Option<(Range<usize>, Range<usize>)>, running: Range<usize> },
+    /// `max(x, 0)`.
+    Relu,
+    /// Pools.
+    MaxPool(Pool),
+    /// Pools.
+    AvgPool { pool: Pool, count_include_pad: bool },
+    /// Mean over pixels.
+    GlobalAvgPool,
+    /// Sum.
+    Add,
+    /// Channels side by side.
+    Concat,
+    /// First rows and columns dropped.
+    Crop { top: usize, left: usize },
+    /// Zeros.
+    Zero,
+    /// Weighted sum.
+    MixedSum { weights: Vec<usize> },
+}
+
+/// A kernel call and what it reads.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    /// What is computed.
+    pub kind: Kind,
+    /// Which earlier calls it reads.
+    pub inputs: Vec<usize>,
+    /// Output `[h, w, c]`.
+    pub shape: Shape,
+}
+
+/// Rewrites a network into kernel calls, in topological order.
+pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
+    let sources: Vec<(NodeId, Load)> = net.nodes().map(|(id, _)| source(net, id, fusion)).collect();
+    let separable = |id: NodeId| fusion.separable.then(|| separable_half(net, id)).flatten();
+    // What each node reads once loads and pairs are merged; then only what the output reaches is kept.
+    let reads = |id: NodeId| -> Vec<NodeId> {
+        match &net.node(id).op {
+            Op::Conv2d { .. } => {
+                let first = separable(id).unwrap_or(id);
+                vec![sources[net.inputs(first)[0].index()].0]
+            }
+            _ => net.inputs(id),
+        }
+    };
+    let mut live = vec![false; net.len()];
+    live[net.output().index()] = true;
+    live[0] = true;
+    let order: Vec<NodeId> = net.nodes().map(|(id, _)| id).collect();
+    for id in order.iter().rev().filter(|id| id.index() > 0) {
+        if live[id.index()] {
+            for r in reads(*id) {
+                live[r.index()] = true;
+            }
+        }
+    }
+    let mut place = vec![usize::MAX; net.len()];
+    let mut list = Vec::new();
+    for id in order.into_iter().filter(|id| live[id.index()]) {
+        let inputs = reads(id).into_iter().map(|i| place[i.index()]).collect();
+        let kind = match separable(id) {
+            Some(first) => {
+                let depthwise = depthwise(net, first, sources[net.inputs(first)[0].index()].1);
+                Kind::Separable {
+                    conv: Separable { depthwise, out: net.node(id).shape.c },
+                    depthwise: params.of(first)[0].clone(),
+                    pointwise: params.of(id)[0].clone(),
+                }
+            }
+            None => plain(net, id, params, &sources),
+        };
+        place[id.index()] = list.len();
+        list.push(Fused { kind, inputs, shape: net.node(id).shape });
+    }
+    list
+}
+
+/// Looks through ReLUs and crops: the node whose values a convolution behind `id` should read, and how.
+fn source(net: &Net, id: NodeId, fusion: Fusion) -> (NodeId, Load) {
+    let mut at = id;
+    let mut load = Load::default();
+    while fusion.load {
+        match &net.node(at).op {
+            Op::Act { act: Act::Relu } => load.relu = true,
+            Op::Crop { top, left } => {
+                load.crop[0] += top;
+                load.crop[1] += left;
+            }
+            _ => break,
+        }
+        at = net.inputs(at)[0];
+    }
+    (at, load)
+}
+
+fn is_depthwise(net: &Net, id: NodeId) -> bool {
+    match &net.node(id).op {
+        Op::Conv2d { out, groups, bias, .. } => {
+            *groups > 1 && groups == out && *groups == net.input_shapes(id)[0].c && !bias
+        }
+        _ => false,
+    }
+}
+
+/// The depthwise half of a 1x1 convolution that alone reads it.
+fn separable_half(net: &Net, id: NodeId) -> Option<NodeId> {
+    let Op::Conv2d { window, groups: 1, bias: false, .. } = net.node(id).op else { return None };
+    let first = net.inputs(id)[0];
+    let alone = net.readers(first).len() == 1;
+    (window == Window::square(1, 1, 0) && is_depthwise(net, first) && alone).then_some(first)
+}
+
+fn depthwise(net: &Net, id: NodeId, load: Load) -> Depthwise {
+    let Op::Conv2d { window, .. } = net.node(id).op else { unreachable!("only called for depthwise convolutions") };
+    let source = uncropped(net.input_shapes(id)[0], load);
+    Depthwise { source, output: net.node(id).shape, window, load }
+}
+
+/// The shape before the crop that a load makes.
+fn uncropped(shape: Shape, load: Load) -> Shape {
+    Shape::new(shape.h + load.crop[0], shape.w + load.crop[1], shape.c)
+}
+
+fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]) -> Kind {
+    let node = net.node(id);
+    let shapes = net.input_shapes(id);
+    let pool = |window: Window| Pool { source: shapes[0], output: node.shape, window };
+    let tensors = params.of(id);
+    match &node.op {
+        Op::Input { .. } => Kind::Image,
+        Op::Normalize { mean, std } => Kind::Normalize { mean: mean.clone(), std: std.clone() },
+        Op::Conv2d { window, groups, .. } => {
+            let load = sources[net.inputs(id)[0].index()].1;
+            if is_depthwise(net, id) {
+                return Kind::Depthwise { conv: depthwise(net, id, load), weight: tensors[0].clone() };
+            }
+            let source = uncropped(shapes[0], load);
+            let conv = Conv { source, output: node.shape, window: *window, groups: *groups, load };
+            Kind::Conv { conv, weight: tensors[0].clone(), bias: tensors.get(1).cloned() }
+        }
+        Op::Linear { .. } => {
+            let conv = Conv {
+                source: shapes[0],
+                output: node.shape,
+                window: Window::square(1, 1, 0),
+                groups: 1,
+                load: Load::default(),
+            };
+            Kind::Conv { conv, weight: tensors[0].clone(), bias: tensors.get(1).cloned() }
+        }
+        Op::BatchNorm { affine } => {
+            Kind::Norm { affine: affine.then(|| (tensors[0].clone(), tensors[1].clone())), running: params.running(id) }
+        }
+        Op::Act { act: Act::Relu } => Kind::Relu,
+        Op::MaxPool { window } => Kind::MaxPool(pool(*window)),
+        Op::AvgPool { window, count_include_pad } => {
+            Kind::AvgPool { pool: pool(*window), count_include_pad: *count_include_pad }
+        }
+        Op::GlobalAvgPool => Kind::GlobalAvgPool,
+        Op::Add => Kind::Add,
+        Op::Concat => Kind::Concat,
+        Op::Crop { top, left } => Kind::Crop { top: *top, left: *left },
+        Op::Zero { .. } => Kind::Zero,
+        Op::MixedSum { weights } => Kind::MixedSum { weights: weights.clone() },
+    }
+}

@@ -1,0 +1,9 @@
+//! CPU kernels on one image's planes, `[h, w, c]` slices, one file a family. Plain functions on slices: no plan, no
+//! tensors, no threads.
+
+pub mod conv;
+pub mod depthwise;
+pub mod gemm;
+pub mod norm;
+pub mod pointwise;
+pub mod pool;

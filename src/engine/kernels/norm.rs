@@ -1,0 +1,194 @@
+//! Batch normalisation in pieces: what one image can do alone, and the short sums over the batch between them.
+//!
+//! Source: Ioffe and Szegedy 2015; epsilon and the unbiased running variance as in PyTorch. The moments of the images are
+//! merged in order and in double precision (Chan et al. 1983), so they do not depend on the number of threads.
+
+use crate::engine::real::{Real, for_channels, lanes, lanes_mut, simd};
+
+/// Added to the variance.
+pub const EPSILON: f64 = 1e-5;
+/// Share of the new batch in the running statistics.
+pub const MOMENTUM: f64 = 0.1;
+
+/// One image's per-channel mean and sum of squared deviations: `moments = [mean; c] ++ [m2; c]`.
+pub fn moments<T: Real>(x: &[T], c: usize, moments: &mut [T]) {
+    let share = T::one() / T::from_f64((x.len() / c) as f64);
+    let (mean, m2) = moments.split_at_mut(c);
+    simd(|| {
+        for_channels!(c, |c0, L| {
+            let mut sum = [[T::zero(); L]; 4];
+            for (p, at) in (c0..x.len()).step_by(c).enumerate() {
+                let v: &[T; L] = lanes(x, at);
+                for i in 0..L {
+                    sum[p & 3][i] += v[i];
+                }
+            }
+            let mut m = [T::zero(); L];
+            for i in 0..L {
+                m[i] = (sum[0][i] + sum[1][i] + (sum[2][i] + sum[3][i])) * share;
+            }
+            let mut dev = [[T::zero(); L]; 4];
+            for (p, at) in (c0..x.len()).step_by(c).enumerate() {
+                let v: &[T; L] = lanes(x, at);
+                for i in 0..L {
+                    let d = v[i] - m[i];
+                    dev[p & 3][i] = d.fma(d, dev[p & 3][i]);
+                }
+            }
+            *lanes_mut(mean, c0) = m;
+            let s: &mut [T; L] = lanes_mut(m2, c0);
+            for i in 0..L {
+                s[i] = dev[0][i] + dev[1][i] + (dev[2][i] + dev[3][i]);
+            }
+        });
+    });
+}
+
+/// Merges the images' moments into the batch's mean and (biased) variance, channel by channel.
+pub fn merge_moments<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, area: usize, mean: &mut [T], var: &mut [T]) {
+    let c = mean.len();
+    let area = area as f64;
+    let (mut m, mut m2, mut n) = (vec![0.0; c], vec![0.0; c], 0.0);
+    for image in images {
+        let total = n + area;
+        for i in 0..c {
+            let delta = image[i].to_f64() - m[i];
+            m[i] += delta * area / total;
+            m2[i] += image[c + i].to_f64() + delta * delta * n * area / total;
+        }
+        n = total;
+    }
+    for i in 0..c {
+        mean[i] = T::from_f64(m[i]);
+        var[i] = T::from_f64(m2[i] / n);
+    }
+}
+
+/// The affine map that normalisation amounts to: `scale = weight / sqrt(var + eps)`, `shift = bias - mean * scale`.
+pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale: &mut [T], shift: &mut [T]) {
+    for i in 0..mean.len() {
+        let inv = T::one() / (var[i] + T::from_f64(EPSILON)).sqrt();
+        let (weight, bias) = affine.map_or((T::one(), T::zero()), |(w, b)| (w[i], b[i]));
+        scale[i] = weight * inv;
+        shift[i] = bias - mean[i] * scale[i];
+    }
+}
+
+/// `y = x * scale + shift`.
+pub fn apply<T: Real>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
+    let c = scale.len();
+    simd(|| {
+        for_channels!(c, |c0, L| {
+            let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
+            for at in (c0..x.len()).step_by(c) {
+                let v: &[T; L] = lanes(x, at);
+                let d: &mut [T; L] = lanes_mut(y, at);
+                for i in 0..L {
+                    d[i] = v[i].fma(a[i], b[i]);
+                }
+            }
+        });
+    });
+}
+
+/// [`apply`] on the place of its input.
+pub fn apply_in_place<T: Real>(scale: &[T], shift: &[T], x: &mut [T]) {
+    let c = scale.len();
+    simd(|| {
+        for_channels!(c, |c0, L| {
+            let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
+            for at in (c0..x.len()).step_by(c) {
+                let v: &mut [T; L] = lanes_mut(x, at);
+                for i in 0..L {
+                    v[i] = v[i].fma(a[i], b[i]);
+                }
+            }
+        });
+    });
+}
+
+/// One image's `sums = [sum dy; c] ++ [sum dy * xhat; c]` with `xhat = x * unit + offset`.
+pub fn backward_sums<T: Real>(x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
+    let c = unit.len();
+    let (sum, dot) = sums.split_at_mut(c);
+    simd(|| {
+        for_channels!(c, |c0, L| {
+            let (a, b): (&[T; L], &[T; L]) = (lanes(unit, c0), lanes(offset, c0));
+            let (mut s, mut d) = ([[T::zero(); L]; 2], [[T::zero(); L]; 2]);
+            for (p, at) in (c0..x.len()).step_by(c).enumerate() {
+                let (v, g): (&[T; L], &[T; L]) = (lanes(x, at), lanes(dy, at));
+                for i in 0..L {
+                    s[p & 1][i] += g[i];
+                    d[p & 1][i] = v[i].fma(a[i], b[i]).fma(g[i], d[p & 1][i]);
+                }
+            }
+            let so: &mut [T; L] = lanes_mut(sum, c0);
+            for i in 0..L {
+                so[i] = s[0][i] + s[1][i];
+            }
+            let po: &mut [T; L] = lanes_mut(dot, c0);
+            for i in 0..L {
+                po[i] = d[0][i] + d[1][i];
+            }
+        });
+    });
+}
+
+/// Adds up the images' sums in order and in double precision.
+pub fn merge_sums<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, total: &mut [T]) {
+    let mut acc = vec![0.0; total.len()];
+    for image in images {
+        for (a, v) in acc.iter_mut().zip(image) {
+            *a += v.to_f64();
+        }
+    }
+    for (t, a) in total.iter_mut().zip(acc) {
+        *t = T::from_f64(a);
+    }
+}
+
+/// The per-channel numbers of the backward pass under batch statistics:
+/// `dx = scale * dy + slope * x + level`, which is `scale * (dy - mean(dy) - xhat * mean(dy * xhat))`.
+pub fn backward_line<T: Real>(
+    sums: &[T],
+    samples: usize,
+    scale: &[T],
+    unit: &[T],
+    offset: &[T],
+    slope: &mut [T],
+    level: &mut [T],
+) {
+    let c = scale.len();
+    let share = T::one() / T::from_f64(samples as f64);
+    for i in 0..c {
+        let (mean, corr) = (sums[i] * share, sums[c + i] * share);
+        slope[i] = T::zero() - scale[i] * corr * unit[i];
+        level[i] = T::zero() - scale[i] * (mean + corr * offset[i]);
+    }
+}
+
+/// `dx = scale * dy + slope * x + level`, in place on `dy`.
+pub fn backward_apply<T: Real>(x: &[T], scale: &[T], slope: &[T], level: &[T], dy: &mut [T]) {
+    let c = scale.len();
+    simd(|| {
+        for_channels!(c, |c0, L| {
+            let (a, b, e): (&[T; L], &[T; L], &[T; L]) = (lanes(scale, c0), lanes(slope, c0), lanes(level, c0));
+            for at in (c0..x.len()).step_by(c) {
+                let v: &[T; L] = lanes(x, at);
+                let g: &mut [T; L] = lanes_mut(dy, at);
+                for i in 0..L {
+                    g[i] = g[i].fma(a[i], v[i].fma(b[i], e[i]));
+                }
+            }
+        });
+    });
+}
+
+/// `dy *= scale` per channel: the backward pass under running statistics.
+pub fn backward_scale<T: Real>(scale: &[T], dy: &mut [T]) {
+    for pixel in dy.chunks_exact_mut(scale.len()) {
+        for (g, s) in pixel.iter_mut().zip(scale) {
+            *g *= *s;
+        }
+    }
+}

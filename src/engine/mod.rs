@@ -1,0 +1,26 @@
+//! The engine: networks compiled to plans that run on candle storage, with a backward pass of our own.
+//!
+//! Nothing here knows attacks, training or files. What is wanted ([`Wrt`]), the batch-norm mode ([`NormMode`]) and the
+//! mixing vector are arguments of each call.
+
+mod arena;
+mod exec;
+mod fuse;
+pub mod kernels;
+mod network;
+mod params;
+mod plan;
+mod real;
+
+pub use exec::ArenaLayout;
+pub use fuse::Fusion;
+pub use network::{Gradients, Logits, LossGradient, Network, NormMode};
+pub use params::{ParamLayout, ParamTensor};
+pub use plan::{Plan, Statistics, Wrt};
+pub use real::Real;
+
+impl From<candle_core::Error> for crate::error::Error {
+    fn from(e: candle_core::Error) -> Self {
+        crate::error::Error::Tensor(e.to_string())
+    }
+}

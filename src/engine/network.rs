@@ -1,0 +1,300 @@
+//! A network that can be run: the graph, its numbers, and the plans compiled for what was asked of it so far.
+
+use std::collections::HashMap;
+
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Tensor};
+
+use super::exec::{ArenaLayout, Pass};
+use super::fuse::Fusion;
+use super::kernels::norm::MOMENTUM;
+use super::params::ParamLayout;
+use super::plan::{Plan, Statistics, Wrt};
+use super::real::Real;
+use crate::arch::net::Net;
+use crate::arch::op::Shape;
+use crate::error::{Error, Result};
+use crate::seed::Seed;
+
+/// What batch-norms do. An argument of every call; no network remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NormMode {
+    /// Batch statistics, recorded in the running ones.
+    Train,
+    /// Batch statistics, nothing recorded: attacks on a training network.
+    TrainNoRecord,
+    /// Running statistics.
+    Eval,
+}
+
+impl NormMode {
+    fn statistics(self) -> Statistics {
+        match self {
+            NormMode::Train | NormMode::TrainNoRecord => Statistics::Batch,
+            NormMode::Eval => Statistics::Running,
+        }
+    }
+}
+
+/// The logits of a batch, `[n, classes]`, in double precision whatever the network computes in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    /// Row-major.
+    pub values: Vec<f64>,
+    /// Columns.
+    pub classes: usize,
+}
+
+impl Logits {
+    /// One row per image.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.values.chunks_exact(self.classes)
+    }
+}
+
+/// A loss's value and its gradient with respect to the logits.
+#[derive(Clone, Debug)]
+pub struct LossGradient {
+    /// The value.
+    pub value: f64,
+    /// `[n, classes]`.
+    pub dlogits: Vec<f64>,
+}
+
+/// What a backward pass found; only what was wanted is there.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// The logits of the forward pass.
+    pub logits: Logits,
+    /// The loss.
+    pub loss: f64,
+    /// `[n, h, w, c]`.
+    pub input: Option<Tensor>,
+    /// `[trainable]`.
+    pub params: Option<Tensor>,
+    /// `[mix_len]`.
+    pub mix: Option<Vec<f64>>,
+}
+
+/// A runnable network.
+pub struct Network {
+    net: Net,
+    layout: ParamLayout,
+    state: Tensor,
+    fusion: Fusion,
+    plans: HashMap<(Wrt, Statistics), Plan>,
+    arena: Option<Tensor>,
+}
+
+impl Network {
+    /// A network with fresh weights.
+    pub fn new(net: Net, seed: Seed, device: &Device) -> Result<Self> {
+        Network::with(net, seed, device, DType::F32, Fusion::ALL)
+    }
+
+    /// A network with fresh weights in a given precision (`f32` or `f64`) and with chosen rewrites.
+    pub fn with(net: Net, seed: Seed, device: &Device, dtype: DType, fusion: Fusion) -> Result<Self> {
+        net.validate()?;
+        let layout = ParamLayout::new(&net);
+        let values: Vec<f64> = layout.init(&net, seed);
+        let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
+        Ok(Network { net, layout, state, fusion, plans: HashMap::new(), arena: None })
+    }
+
+    /// The graph.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Where every number lives in the state vector.
+    pub fn layout(&self) -> &ParamLayout {
+        &self.layout
+    }
+
+    /// All numbers: trainable ones, then running statistics, `[layout.len()]`. A handle on the network's own memory:
+    /// in-place operations on it change the network.
+    pub fn state(&self) -> &Tensor {
+        &self.state
+    }
+
+    /// The trainable numbers, `[trainable]`; a view like [`Network::state`].
+    pub fn weights(&self) -> Result<Tensor> {
+        Ok(self.state.narrow(0, 0, self.layout.trainable())?)
+    }
+
+    /// Replaces all numbers.
+    pub fn set_state(&mut self, values: &Tensor) -> Result<()> {
+        if values.dims() != self.state.dims() || values.dtype() != self.state.dtype() {
+            return Err(Error::Net(format!(
+                "the network holds {:?} {:?} numbers, got {:?} {:?}",
+                self.state.dims(),
+                self.state.dtype(),
+                values.dims(),
+                values.dtype()
+            )));
+        }
+        self.state = values.copy()?;
+        Ok(())
+    }
+
+    /// Replaces the trainable numbers.
+    pub fn set_weights(&mut self, values: &Tensor) -> Result<()> {
+        let tail = self.layout.len() - self.layout.trainable();
+        let running = self.state.narrow(0, self.layout.trainable(), tail)?;
+        let state = Tensor::cat(&[values, &running], 0)?;
+        self.set_state(&state)
+    }
+
+    /// Bytes of arena that a call needs.
+    pub fn arena_bytes(&mut self, batch: usize, wrt: Wrt, mode: NormMode) -> usize {
+        let size = self.state.dtype().size_in_bytes();
+        ArenaLayout::new(self.plan(wrt, mode.statistics()), batch).len() * size
+    }
+
+    fn plan(&mut self, wrt: Wrt, statistics: Statistics) -> &Plan {
+        let (net, layout, fusion) = (&self.net, &self.layout, self.fusion);
+        self.plans.entry((wrt, statistics)).or_insert_with(|| Plan::compile(net, layout, wrt, statistics, fusion))
+    }
+
+    /// The logits of a batch `[n, h, w, c]`.
+    ///
+    /// # Errors
+    /// [`Error::Net`] where the batch or the mixing vector has the wrong shape.
+    pub fn logits(&mut self, x: &Tensor, mix: &[f64], mode: NormMode) -> Result<Logits> {
+        let layout = self.forward(x, mix, mode, Wrt::NOTHING)?;
+        self.read_logits(Wrt::NOTHING, mode, layout)
+    }
+
+    /// Forward and backward of a batch `[n, h, w, c]`: `loss` maps logits to its value and gradient.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for wrong shapes; [`Error::NotFinite`] where the loss is not a number.
+    pub fn gradients(
+        &mut self,
+        x: &Tensor,
+        mix: &[f64],
+        mode: NormMode,
+        wrt: Wrt,
+        loss: &dyn Fn(&Logits) -> LossGradient,
+    ) -> Result<Gradients> {
+        let layout = self.forward(x, mix, mode, wrt)?;
+        let logits = self.read_logits(wrt, mode, layout)?;
+        let LossGradient { value, dlogits } = loss(&logits);
+        if !value.is_finite() {
+            return Err(Error::NotFinite(format!("the loss is {value}")));
+        }
+        let dlogits =
+            Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
+        let statistics = mode.statistics();
+        let arena = self.arena(layout.len())?;
+        let plan = &self.plans[&(wrt, statistics)];
+        arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true })?;
+        let gathered = layout.gathered(plan);
+        let params =
+            if wrt.params { Some(arena.narrow(0, gathered.start, self.layout.trainable())?.copy()?) } else { None };
+        let mix = if wrt.mix {
+            let at = gathered.end - plan.mix_len;
+            Some(arena.narrow(0, at, plan.mix_len)?.to_dtype(DType::F64)?.to_vec1()?)
+        } else {
+            None
+        };
+        let input = match plan.grad(0) {
+            Some(part) if wrt.input => Some(gather(&arena, plan, layout, &part)?.reshape(x.dims())?),
+            _ => None,
+        };
+        Ok(Gradients { logits, loss: value, input, params, mix })
+    }
+
+    fn forward(&mut self, x: &Tensor, mix: &[f64], mode: NormMode, wrt: Wrt) -> Result<ArenaLayout> {
+        let Shape { h, w, c } = self.net.input_shape();
+        match x.dims() {
+            [n, bh, bw, bc] if *n > 0 && [*bh, *bw, *bc] == [h, w, c] => {}
+            dims => return Err(Error::Net(format!("the network takes [n, {h}, {w}, {c}], got {dims:?}"))),
+        }
+        if mix.len() < self.net.mix_len() {
+            let want = self.net.mix_len();
+            return Err(Error::Net(format!("the network takes {want} mixing weights, got {}", mix.len())));
+        }
+        let batch = x.dims()[0];
+        let statistics = mode.statistics();
+        let layout = ArenaLayout::new(self.plan(wrt, statistics), batch);
+        let arena = self.arena(layout.len())?;
+        let x = x.flatten_all()?.contiguous()?;
+        let plan = &self.plans[&(wrt, statistics)];
+        arena.inplace_op3(&self.state, &x, &Pass { plan, layout, mix, backward: false })?;
+        if mode == NormMode::Train {
+            self.state.inplace_op2(&arena, &Record { plan, batch })?;
+        }
+        Ok(layout)
+    }
+
+    /// The arena, grown to at least `len` scalars. It is shared by all plans; a smaller one is dropped first.
+    fn arena(&mut self, len: usize) -> Result<Tensor> {
+        match &self.arena {
+            Some(arena) if arena.elem_count() >= len => Ok(arena.clone()),
+            _ => {
+                self.arena = None;
+                let arena = Tensor::zeros(len, self.state.dtype(), self.state.device())?;
+                self.arena = Some(arena.clone());
+                Ok(arena)
+            }
+        }
+    }
+
+    fn read_logits(&self, wrt: Wrt, mode: NormMode, layout: ArenaLayout) -> Result<Logits> {
+        let plan = &self.plans[&(wrt, mode.statistics())];
+        let arena = self.arena.as_ref().ok_or_else(|| Error::Net("no forward pass was run".into()))?;
+        let part = plan.value(plan.nodes.len() - 1);
+        let values = gather(arena, plan, layout, &part)?.to_dtype(DType::F64)?.to_vec1()?;
+        Ok(Logits { values, classes: self.net.classes() })
+    }
+}
+
+/// One part of every image, one after the other.
+fn gather(arena: &Tensor, plan: &Plan, layout: ArenaLayout, part: &std::ops::Range<usize>) -> Result<Tensor> {
+    let views = (0..layout.batch)
+        .map(|i| {
+            let at = layout.of_image(plan, i, part);
+            arena.narrow(0, at.start, at.len())
+        })
+        .collect::<candle_core::Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&views, 0)?)
+}
+
+/// Moves the running statistics towards the batch's: in place on the state, reads the arena.
+struct Record<'a> {
+    plan: &'a Plan,
+    batch: usize,
+}
+
+impl Record<'_> {
+    fn run<T: Real>(&self, state: &mut [T], arena: &[T]) {
+        for (i, node) in self.plan.nodes.iter().enumerate() {
+            let (Some(place), super::fuse::Kind::Norm { running, .. }) = (&self.plan.norms[i], &node.kind) else {
+                continue;
+            };
+            let n = (node.shape.area() * self.batch) as f64;
+            let unbiased = T::from_f64(n / (n - 1.0).max(1.0));
+            let (keep, take) = (T::from_f64(1.0 - MOMENTUM), T::from_f64(MOMENTUM));
+            let stats = &arena[place.stats()];
+            for (k, r) in state[running.clone()].iter_mut().enumerate() {
+                let seen = if k < place.c { stats[k] } else { stats[k] * unbiased };
+                *r = *r * keep + seen * take;
+            }
+        }
+    }
+}
+
+impl InplaceOp2 for Record<'_> {
+    fn name(&self) -> &'static str {
+        "record-statistics"
+    }
+
+    fn cpu_fwd(&self, state: &mut CpuStorage, _: &Layout, arena: &CpuStorage, _: &Layout) -> candle_core::Result<()> {
+        match (state, arena) {
+            (CpuStorage::F32(s), CpuStorage::F32(a)) => self.run(s, a),
+            (CpuStorage::F64(s), CpuStorage::F64(a)) => self.run(s, a),
+            _ => candle_core::bail!("state and arena have different types"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! The number types that the kernels are written for: `f32` in use, `f64` for checking gradients with the same code.
+
+use std::fmt::Debug;
+use std::ops::{AddAssign, Neg};
+
+use candle_core::{CpuStorage, WithDType};
+
+/// A floating-point type of the engine.
+pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign + Default {
+    /// Fused `self * a + b`.
+    fn fma(self, a: Self, b: Self) -> Self;
+    /// The larger of two.
+    fn larger(self, other: Self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// Mutable view of a host storage of this type.
+    fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+}
+
+macro_rules! real {
+    ($t:ty, $variant:ident) => {
+        impl Real for $t {
+            #[inline(always)]
+            fn fma(self, a: Self, b: Self) -> Self {
+                self.mul_add(a, b)
+            }
+            #[inline(always)]
+            fn larger(self, other: Self) -> Self {
+                if other > self { other } else { self }
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+                match storage {
+                    CpuStorage::$variant(data) => Some(data),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+real!(f32, F32);
+real!(f64, F64);
+
+/// Runs `f` compiled for the widest vectors this machine has (AVX-512, AVX2 and FMA, or the portable baseline).
+#[inline(always)]
+pub fn simd<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// Calls `$body` for every group of channels `c0..c0 + L`, `L` a constant of 16, 8, 4 or 1, so that the inner loops
+/// over `[T; L]` become whole vector instructions whatever the number of channels.
+macro_rules! for_channels {
+    ($channels:expr, |$c0:ident, $lanes:ident| $body:block) => {{
+        let channels = $channels;
+        let mut $c0 = 0;
+        while $c0 + 16 <= channels {
+            const $lanes: usize = 16;
+            $body
+            $c0 += 16;
+        }
+        while $c0 + 8 <= channels {
+            const $lanes: usize = 8;
+            $body
+            $c0 += 8;
+        }
+        while $c0 + 4 <= channels {
+            const $lanes: usize = 4;
+            $body
+            $c0 += 4;
+        }
+        while $c0 < channels {
+            const $lanes: usize = 1;
+            $body
+            $c0 += 1;
+        }
+    }};
+}
+pub(crate) use for_channels;
+
+/// `slice[at..at + L]` as an array.
+#[inline(always)]
+pub fn lanes<T, const L: usize>(slice: &[T], at: usize) -> &[T; L] {
+    slice[at..at + L].first_chunk().expect("the range has length L")
+}
+
+/// `slice[at..at + L]` as a mutable array.
+#[inline(always)]
+pub fn lanes_mut<T, const L: usize>(slice: &mut [T], at: usize) -> &mut [T; L] {
+    slice[at..at + L].first_chunk_mut().expect("the range has length L")
+}

@@ -1,0 +1,16 @@
+//! Reports: bytes and pictures from records and architectures. No tensors, no run folders; whoever calls decides where the
+//! bytes go.
+
+pub mod axis;
+pub mod blocks;
+pub mod cells;
+pub mod document;
+pub mod frontier;
+pub mod plot;
+pub mod png;
+pub mod protocol;
+pub mod ranked;
+pub mod row;
+pub mod schema;
+pub mod svg;
+pub mod table;

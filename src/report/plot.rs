@@ -1,0 +1,310 @@
+//! The picture of a frontier: accuracy over cost, several runs on one picture.
+
+use super::axis::Axis;
+use super::frontier::{Frontier, FrontierPoint, FrontierRun};
+use super::protocol::list;
+use super::svg::{Anchor, Stroke, Svg, text_width};
+use crate::error::{Error, Result};
+use crate::record::Origin;
+use crate::units::{Macs, Tally};
+
+/// Okabe and Ito's palette (2008) without its yellow, which is too faint on white: told apart by all common kinds of
+/// colour blindness.
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+const INK: &str = "#222222";
+const FAINT: &str = "#767676";
+const GRID: &str = "#e6e6e6";
+
+const WIDTH: f64 = 1040.0;
+const MARGIN: f64 = 24.0;
+const TEXT: f64 = 13.0;
+const LINE: f64 = 19.0;
+const PLOT_HEIGHT: f64 = 420.0;
+const LEGEND: f64 = 300.0;
+const MARKER: f64 = 5.0;
+
+/// Draws a frontier as SVG: robust accuracy filled with its 95 % Wilson interval, clean accuracy hollow, a marker per
+/// origin, step lines through the best searched networks. The same document gives the same bytes.
+///
+/// # Errors
+/// [`Error::Usage`] for more runs than there are colours to tell them apart.
+pub fn plot(frontier: &Frontier) -> Result<String> {
+    if frontier.runs.len() > COLOURS.len() {
+        let (runs, most) = (frontier.runs.len(), COLOURS.len());
+        return Err(Error::Usage(format!("{runs} runs on one picture; at most {most} can be told apart")));
+    }
+    let titles = titles(frontier);
+    let top = MARGIN + titles.len() as f64 * LINE + 44.0;
+    let mut svg = Svg::new(WIDTH, top + PLOT_HEIGHT + 72.0);
+    for (i, (title, size)) in titles.iter().enumerate() {
+        let colour = if i == 0 { INK } else { FAINT };
+        svg.text(MARGIN, MARGIN + 8.0 + i as f64 * LINE, *size, Anchor::Start, colour, title);
+    }
+    let (left, right) = (MARGIN + 36.0, WIDTH - MARGIN - LEGEND);
+    let bottom = top + PLOT_HEIGHT;
+    match Axes::over(frontier, (left, right), (bottom, top)) {
+        None => {
+            svg.rect(left, top, right - left, PLOT_HEIGHT, 0.0, "none", Stroke::solid(FAINT, 1.0));
+            let middle = ((left + right) / 2.0, (top + bottom) / 2.0);
+            svg.text(middle.0, middle.1, TEXT, Anchor::Middle, FAINT, "no candidate that may be ranked");
+        }
+        Some(axes) => {
+            axes.draw(&mut svg, frontier);
+            let coloured = || frontier.runs.iter().zip(COLOURS);
+            coloured().for_each(|(run, colour)| axes.intervals(&mut svg, run, colour));
+            coloured().for_each(|(run, colour)| axes.steps(&mut svg, run, colour));
+            // Controls below, so that the searched networks stay visible where they coincide.
+            for searched in [false, true] {
+                for (run, colour) in coloured() {
+                    let points = run.points.iter().filter(|p| matches!(p.origin, Origin::Searched { .. }) == searched);
+                    points.for_each(|point| axes.point(&mut svg, point, colour));
+                }
+            }
+        }
+    }
+    legend(&mut svg, frontier, right + 28.0, top);
+    Ok(svg.finish())
+}
+
+/// The lines over the plot with their sizes.
+fn titles(frontier: &Frontier) -> Vec<(String, f64)> {
+    let mut lines = vec![("Accuracy over cost".to_owned(), 18.0)];
+    match &frontier.protocol.data {
+        None => lines.push(("nothing evaluated".to_owned(), TEXT)),
+        Some(s) => {
+            let on = format!(
+                "{} {} split, n = {} images (content {}, indices {})",
+                s.data, s.split, s.n, s.data_id, s.index_id
+            );
+            let attacks = list(&frontier.protocol.attacks);
+            let robust = format!("robust = correct under every one of: {attacks}; bars are 95 % Wilson intervals");
+            lines.extend([on, robust].iter().flat_map(|text| wrap(text, WIDTH - 2.0 * MARGIN)).map(|l| (l, TEXT)));
+        }
+    }
+    lines
+}
+
+/// Breaks a text at spaces into lines no wider than `width` pixels.
+fn wrap(text: &str, width: f64) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let fits = lines.last().is_some_and(|l| l.is_empty() || text_width(&format!("{l} {word}"), TEXT) <= width);
+        match lines.last_mut() {
+            Some(line) if fits => {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Where values fall: multiply-accumulates across, accuracy in per cent upwards.
+struct Axes {
+    macs: Axis,
+    accuracy: Axis,
+}
+
+impl Axes {
+    /// Axes that hold every point and budget; `None` when there is no point.
+    fn over(frontier: &Frontier, across: (f64, f64), up: (f64, f64)) -> Option<Axes> {
+        let points: Vec<&FrontierPoint> = frontier.runs.iter().flat_map(|r| &r.points).collect();
+        let macs = || points.iter().flat_map(|p| [p.macs, p.budget]).map(|m| (m.0 as f64).max(1.0));
+        let (least, most) = (macs().reduce(f64::min)?, macs().reduce(f64::max)?);
+        let percent = |rate: f64| 100.0 * rate;
+        let highest = points.iter().map(|p| percent(p.clean.rate().max(p.robust.wilson95().1))).fold(0.0, f64::max);
+        let lowest = points.iter().map(|p| percent(p.clean.rate().min(p.robust.wilson95().0))).fold(100.0, f64::min);
+        // Whole tens around the points with some air; never narrower than twenty points.
+        let low = ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0;
+        let high = (((highest + 2.0) / 10.0).ceil() * 10.0).clamp(low + 20.0, 100.0);
+        let low = low.min(high - 20.0);
+        Some(Axes {
+            macs: Axis { values: (least / 1.15, most * 1.15), pixels: across, log: true },
+            accuracy: Axis { values: (low, high), pixels: up, log: false },
+        })
+    }
+
+    fn x(&self, macs: Macs) -> f64 {
+        self.macs.at((macs.0 as f64).max(1.0))
+    }
+
+    fn y(&self, rate: f64) -> f64 {
+        self.accuracy.at(100.0 * rate)
+    }
+
+    /// Grid, frame, ticks, labels and budgets.
+    fn draw(&self, svg: &mut Svg, frontier: &Frontier) {
+        let ((left, right), (bottom, top)) = (self.macs.pixels, self.accuracy.pixels);
+        for tick in self.accuracy.ticks() {
+            let y = self.accuracy.at(tick);
+            svg.line((left, y), (right, y), Stroke::solid(GRID, 1.0));
+            svg.text(left - 8.0, y + 4.5, TEXT, Anchor::End, INK, &format!("{tick:.0}"));
+        }
+        for tick in self.macs.ticks() {
+            let x = self.macs.at(tick);
+            svg.line((x, top), (x, bottom), Stroke::solid(GRID, 1.0));
+            svg.line((x, bottom), (x, bottom + 5.0), Stroke::solid(INK, 1.0));
+            svg.text(x, bottom + 20.0, TEXT, Anchor::Middle, INK, &short(tick));
+        }
+        let mut budgets: Vec<Macs> = frontier.runs.iter().flat_map(|r| &r.points).map(|p| p.budget).collect();
+        budgets.sort();
+        budgets.dedup();
+        let mut free = left;
+        for budget in budgets {
+            let x = self.x(budget);
+            svg.line((x, top), (x, bottom), Stroke::dashed("#9a9a9a", 1.0));
+            let label = format!("budget {}", short(budget.0 as f64));
+            let half = text_width(&label, 11.0) / 2.0;
+            // A label that would run into the one before it is left out: its line still stands at its value.
+            if x - half >= free {
+                svg.text(x, top - 6.0, 11.0, Anchor::Middle, FAINT, &label);
+                free = x + half + 6.0;
+            }
+        }
+        svg.line((left, bottom), (right, bottom), Stroke::solid(INK, 1.0));
+        svg.line((left, top), (left, bottom), Stroke::solid(INK, 1.0));
+        svg.text(MARGIN, top - 24.0, TEXT, Anchor::Start, INK, "accuracy, %");
+        let label =
+            format!("multiply-accumulates of one image, counted by {} (log scale)", frontier.protocol.counting_rule);
+        svg.text((left + right) / 2.0, bottom + 46.0, TEXT, Anchor::Middle, INK, &label);
+    }
+
+    /// The best accuracy of the searched networks up to each cost: robust solid, clean dashed.
+    fn steps(&self, svg: &mut Svg, run: &FrontierRun, colour: &str) {
+        let kinds: [(fn(&FrontierPoint) -> Tally, Stroke<'_>); 2] =
+            [(|p| p.clean, Stroke::dashed(colour, 1.2)), (|p| p.robust, Stroke::solid(colour, 2.0))];
+        for (accuracy, stroke) in kinds {
+            let mut path: Vec<(f64, f64)> = Vec::new();
+            let mut best = f64::NEG_INFINITY;
+            // Points ascend in cost.
+            for point in run.points.iter().filter(|p| matches!(p.origin, Origin::Searched { .. })) {
+                let rate = accuracy(point).rate();
+                if rate > best {
+                    let x = self.x(point.macs);
+                    path.extend(path.last().map(|(_, y)| (x, *y)));
+                    path.push((x, self.y(rate)));
+                    best = rate;
+                }
+            }
+            // To the right end: a larger budget is met by the same network.
+            path.extend(path.last().map(|(_, y)| (self.macs.pixels.1, *y)));
+            if !path.is_empty() {
+                svg.polyline(&path, stroke);
+            }
+        }
+    }
+
+    fn intervals(&self, svg: &mut Svg, run: &FrontierRun, colour: &str) {
+        for point in &run.points {
+            let (x, (low, high)) = (self.x(point.macs), point.robust.wilson95());
+            svg.line((x, self.y(low)), (x, self.y(high)), Stroke::solid(colour, 0.6));
+        }
+    }
+
+    fn point(&self, svg: &mut Svg, point: &FrontierPoint, colour: &str) {
+        let x = self.x(point.macs);
+        marker(svg, &point.origin, (x, self.y(point.clean.rate())), "#ffffff", Stroke::solid(colour, 1.6));
+        marker(svg, &point.origin, (x, self.y(point.robust.rate())), colour, Stroke::solid("#ffffff", 0.8));
+    }
+}
+
+/// Circle for searched, triangle for random, square for hand-made networks; about the same area each.
+fn marker(svg: &mut Svg, origin: &Origin, (x, y): (f64, f64), fill: &str, stroke: Stroke<'_>) {
+    match origin {
+        Origin::Searched { .. } => svg.circle((x, y), MARKER, fill, stroke),
+        Origin::Random { .. } => {
+            let (half, up, down) = (MARKER * 1.15, MARKER * 1.25, MARKER * 0.75);
+            svg.polygon(&[(x, y - up), (x + half, y + down), (x - half, y + down)], fill, stroke)
+        }
+        Origin::HandMade => {
+            let half = MARKER * 0.9;
+            svg.rect(x - half, y - half, 2.0 * half, 2.0 * half, 0.0, fill, stroke)
+        }
+    };
+}
+
+/// Rows of samples and words, written downwards.
+struct Legend<'a> {
+    svg: &'a mut Svg,
+    x: f64,
+    y: f64,
+}
+
+impl Legend<'_> {
+    /// A sample drawn at `(x, y)` and what it stands for.
+    fn row(&mut self, text: &str, sample: impl Fn(&mut Svg, f64, f64)) {
+        sample(self.svg, self.x, self.y);
+        self.words(self.x + 32.0, INK, text);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.words(self.x, FAINT, text);
+    }
+
+    fn gap(&mut self) {
+        self.y += LINE / 2.0;
+    }
+
+    fn words(&mut self, x: f64, colour: &str, text: &str) {
+        self.svg.text(x, self.y + 4.5, TEXT, Anchor::Start, colour, &clip(text, WIDTH - MARGIN - x));
+        self.y += LINE;
+    }
+}
+
+/// Who is who, right of the plot.
+fn legend(svg: &mut Svg, frontier: &Frontier, x: f64, top: f64) {
+    let mut legend = Legend { svg, x, y: top + 4.0 };
+    for (run, colour) in frontier.runs.iter().zip(COLOURS) {
+        legend.row(&run.name, |svg, x, y| {
+            svg.line((x, y), (x + 24.0, y), Stroke::solid(colour, 3.0));
+        });
+        legend.words(x + 32.0, FAINT, &format!("seed {}, hypervolume {:.4}", run.seed, run.hypervolume.searched));
+    }
+    legend.gap();
+    let origins = [
+        (Origin::Searched { genotype: 0 }, "searched"),
+        (Origin::Random { genotype: 0 }, "random control"),
+        (Origin::HandMade, "hand-made control"),
+    ];
+    for (origin, text) in &origins {
+        legend.row(text, |svg, x, y| {
+            marker(svg, origin, (x + 5.0, y), FAINT, Stroke::NONE);
+            marker(svg, origin, (x + 19.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
+        });
+    }
+    legend.note("filled: robust; hollow: clean");
+    legend.gap();
+    for (stroke, text) in
+        [(Stroke::solid(FAINT, 2.0), "best searched, robust"), (Stroke::dashed(FAINT, 1.2), "best searched, clean")]
+    {
+        legend.row(text, |svg, x, y| {
+            svg.polyline(&[(x, y + 4.0), (x + 10.0, y + 4.0), (x + 10.0, y - 4.0), (x + 24.0, y - 4.0)], stroke);
+        });
+    }
+    legend.gap();
+    legend.note("hypervolume of the searched networks");
+    legend.note(&format!("from {} MACs, clean 0 %, robust 0 %", short(frontier.reference.macs)));
+}
+
+/// A text cut with an ellipsis where it would leave the picture.
+fn clip(text: &str, width: f64) -> String {
+    if text_width(text, TEXT) <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.to_owned();
+    while !kept.is_empty() && text_width(&kept, TEXT) + text_width("...", TEXT) > width {
+        kept.pop();
+    }
+    kept + "..."
+}
+
+/// A count in at most four digits and a unit: `20M`, `1.5G`.
+fn short(value: f64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let (unit, letter) = units.into_iter().find(|(unit, _)| value >= *unit).unwrap_or((1.0, ""));
+    let text = format!("{:.2}", value / unit);
+    format!("{}{letter}", text.trim_end_matches('0').trim_end_matches('.'))
+}

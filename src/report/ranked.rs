@@ -1,0 +1,95 @@
+//! `ranked.json`: every candidate of a run, ranked within its budget.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::document::{self, GENERATOR, SCHEMA_VERSION};
+use super::protocol::{Protocol, Split};
+use crate::error::Result;
+use crate::rank;
+use crate::record::Record;
+use crate::units::Macs;
+
+/// The document. The same records give the same bytes, in whatever order they come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Ranked {
+    /// Version of this layout.
+    pub schema_version: u32,
+    /// Program and version that wrote it.
+    pub generator: String,
+    /// How the validation numbers, by which candidates are ranked, were measured.
+    #[serde(flatten)]
+    pub protocol: Protocol,
+    /// The run's seed.
+    pub seed: u64,
+    /// The budgets, ascending.
+    pub budgets: Vec<RankedBudget>,
+}
+
+/// The candidates of one budget: ranked ones first, best first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RankedBudget {
+    /// Multiply-accumulates asked for.
+    pub budget: Macs,
+    /// The candidates.
+    pub entries: Vec<Entry>,
+}
+
+/// A candidate and its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Entry {
+    /// From 1; null for a candidate that may not be ranked.
+    pub rank: Option<u32>,
+    /// Why it may not be ranked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unranked: Option<String>,
+    /// What was measured.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+impl Ranked {
+    /// Ranks the records of a run.
+    ///
+    /// # Errors
+    /// [`crate::Error::Usage`] when records were measured differently.
+    pub fn new(seed: u64, records: &[Record]) -> Result<Ranked> {
+        let protocol = Protocol::of(records, Split::Validation)?;
+        let budgets = rank::by_budget(records)
+            .into_iter()
+            .map(|ranking| {
+                let ranked = (1..).zip(ranking.ranked).map(|(rank, record)| Entry {
+                    rank: Some(rank),
+                    unranked: None,
+                    record: record.clone(),
+                });
+                let unranked = ranking.unranked.into_iter().map(|(record, reason)| Entry {
+                    rank: None,
+                    unranked: Some(reason),
+                    record: record.clone(),
+                });
+                RankedBudget { budget: ranking.budget, entries: ranked.chain(unranked).collect() }
+            })
+            .collect();
+        Ok(Ranked { schema_version: SCHEMA_VERSION, generator: GENERATOR.to_owned(), protocol, seed, budgets })
+    }
+
+    /// The records in table order.
+    pub fn records(&self) -> Vec<Record> {
+        self.budgets.iter().flat_map(|b| &b.entries).map(|e| e.record.clone()).collect()
+    }
+
+    /// Pretty JSON.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        document::to_json("the ranking", self)
+    }
+
+    /// Reads `ranked.json`; unknown keys are accepted.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] for what is not such a document or one of a newer schema.
+    pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Ranked> {
+        document::from_json(path, bytes)
+    }
+}

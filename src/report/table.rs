@@ -1,0 +1,108 @@
+//! The ranked table for a terminal: plain text, aligned, no colours.
+
+use super::protocol::list;
+use super::ranked::{Entry, Ranked};
+use crate::record::{Evaluation, Outcome};
+use crate::threat::Attack;
+use crate::units::Tally;
+
+/// The table of every budget under a header that states data, attacks and counting rule. Ends with a newline.
+pub fn table(ranked: &Ranked) -> String {
+    let mut text = header(ranked);
+    for budget in &ranked.budgets {
+        let mut rows = vec![titles(&ranked.protocol.attacks)];
+        rows.extend(budget.entries.iter().map(|entry| row(entry, ranked.protocol.attacks.len())));
+        text.push_str(&format!("\nbudget {} MACs\n", budget.budget));
+        text.push_str(&align(&rows));
+    }
+    text
+}
+
+fn header(ranked: &Ranked) -> String {
+    let protocol = &ranked.protocol;
+    let mut text = String::new();
+    match &protocol.data {
+        None => text.push_str("nothing evaluated yet\n"),
+        Some(s) => {
+            text.push_str(&format!(
+                "data     {} {}, n = {} (content {}, indices {})\n",
+                s.data, s.split, s.n, s.data_id, s.index_id
+            ));
+            text.push_str(&format!("attacks  {}\n", list(&protocol.attacks)));
+            text.push_str(
+                "robust   correct under every attack, with the 95 % Wilson interval; candidates rank by it\n",
+            );
+        }
+    }
+    text.push_str(&format!("counts   {}; seed {}\n", protocol.counting_rule, ranked.seed));
+    text
+}
+
+/// A cell and whether it is a number, which aligns to the right.
+type Cell = (String, bool);
+
+fn titles(attacks: &[Attack]) -> Vec<Cell> {
+    let mut cells =
+        vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs"), number("clean")];
+    cells.extend(attacks.iter().map(|a| number(&a.name())));
+    cells.extend([number("robust"), word("95 %"), word("network"), word("note")]);
+    cells
+}
+
+fn row(entry: &Entry, attacks: usize) -> Vec<Cell> {
+    let record = &entry.record;
+    let mut cells = vec![
+        number(&entry.rank.map_or("-".to_owned(), |r| r.to_string())),
+        word(&record.arch),
+        word(record.origin.word()),
+        number(&record.cost.params.to_string()),
+        number(&record.cost.macs.to_string()),
+    ];
+    match &record.outcome {
+        Outcome::Ok { validation, .. } => cells.extend(accuracies(validation)),
+        Outcome::Failed { .. } => {
+            cells.extend((0..attacks + 2).map(|_| number("-")));
+            cells.push(word("-"));
+        }
+    }
+    cells.extend([word(&record.summary), word(entry.unranked.as_deref().unwrap_or(""))]);
+    cells
+}
+
+fn accuracies(evaluation: &Evaluation) -> Vec<Cell> {
+    let mut cells = vec![number(&evaluation.clean.to_string())];
+    cells.extend(evaluation.attacks.iter().map(|a| number(&a.robust.to_string())));
+    cells.extend([number(&evaluation.robust.to_string()), word(&interval(evaluation.robust))]);
+    cells
+}
+
+fn interval(tally: Tally) -> String {
+    let (low, high) = tally.wilson95();
+    format!("{:5.2}..{:5.2}", 100.0 * low, 100.0 * high)
+}
+
+fn number(text: &str) -> Cell {
+    (text.to_owned(), true)
+}
+
+fn word(text: &str) -> Cell {
+    (text.to_owned(), false)
+}
+
+/// Columns two spaces apart, lines without trailing spaces.
+fn align(rows: &[Vec<Cell>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|(t, _)| t.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|((t, right), w)| if *right { format!("{t:>w$}") } else { format!("{t:<w$}") })
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

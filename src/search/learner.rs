@@ -1,0 +1,297 @@
+//! One step of the two-stage search: the architecture along its direction, then the weights on adversarial images.
+//!
+//! Source: arXiv 2212.14049 (stages), its released successor for the step itself, DARTS for the unrolled gradient. Where we
+//! differ on purpose from the released code: adversarial images are clipped to the pixel box; attacks and virtual steps use
+//! batch statistics but record none; the architecture half is dealt without replacement from a shuffle of its own;
+//! equal gradients do not divide by zero.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::derive::cell_states;
+use super::distribution::Alpha;
+use super::min_norm::min_norm;
+use crate::arch::families::cells::MixLayout;
+use crate::attack::pgd::pgd;
+use crate::attack::{Samples, Target};
+use crate::config::{Order, Search};
+use crate::engine::{Gradients, Network, NormMode, Wrt};
+use crate::error::{Error, Result};
+use crate::record::SearchEpoch;
+use crate::seed::Seed;
+use crate::train::fit::{Batch, Learner, Loader, Position};
+use crate::train::loss::{correct, cross_entropy};
+use crate::train::method::norm_mode;
+use crate::train::optim::{Adam, Sgd, norm};
+use crate::train::schedule::cosine;
+use crate::units::Tally;
+
+/// Sums over the steps of an epoch, part of the saved state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Sums {
+    steps: u32,
+    weight_loss: f64,
+    arch_steps: u32,
+    natural_loss: f64,
+    adversarial_loss: f64,
+    gamma: f64,
+    gammas: u32,
+}
+
+/// What the search has learned so far, apart from the large vectors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchState {
+    /// Architecture parameters.
+    pub alpha: Alpha,
+    adam: Adam,
+    sums: Sums,
+}
+
+/// The supernet with everything that learns.
+pub struct Supernet<'a> {
+    network: Network,
+    sgd: Sgd,
+    state: SearchState,
+    layout: MixLayout,
+    config: Search,
+    edges_per_node: usize,
+    arch: Loader<'a>,
+    arch_order: (u32, Vec<u32>),
+}
+
+impl<'a> Supernet<'a> {
+    /// A fresh supernet. `arch` deals the architecture half of the data.
+    pub fn new(
+        network: Network,
+        layout: MixLayout,
+        config: Search,
+        edges_per_node: usize,
+        arch: Loader<'a>,
+        seed: Seed,
+    ) -> Result<Self> {
+        let alpha = Alpha::init(&layout, config.arch_init, seed.child("alpha"));
+        let adam = Adam::new(config.arch, alpha.0.len());
+        let sgd = Sgd::new(config.weights, &network.weights()?)?;
+        let arch_order = (0, arch.order(0));
+        let state = SearchState { alpha, adam, sums: Sums::default() };
+        Ok(Supernet { network, sgd, state, layout, config, edges_per_node, arch, arch_order })
+    }
+
+    /// The mixing vector as it stands.
+    pub fn mix(&self) -> Vec<f64> {
+        self.state.alpha.mix(&self.layout)
+    }
+
+    /// The small part of the state, and the large: network and momentum.
+    pub fn save(&self) -> (&SearchState, &Tensor, &Tensor) {
+        (&self.state, self.network.state(), self.sgd.momentum())
+    }
+
+    /// Takes up a saved state.
+    pub fn restore(&mut self, state: SearchState, network: &Tensor, momentum: Tensor) -> Result<()> {
+        if state.alpha.0.len() != self.layout.len() {
+            return Err(Error::Net("the saved search has another number of choices".into()));
+        }
+        self.network.set_state(network)?;
+        self.sgd.set_momentum(momentum);
+        self.state = state;
+        Ok(())
+    }
+
+    /// The stage an epoch belongs to: 0 while only weights learn, 1 adversarial alone, 2 both.
+    pub fn stage(&self, epoch: u32) -> u8 {
+        match epoch {
+            e if e < self.config.warmup_epochs => 0,
+            e if e < self.config.stage_one_epochs => 1,
+            _ => 2,
+        }
+    }
+
+    fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
+        let samples = Samples {
+            images: &batch.images,
+            labels: &batch.labels,
+            ids: &batch.ids,
+            seed: batch.seed.child("attack"),
+        };
+        let mode = norm_mode(self.config.attack_norm);
+        pgd(&mut Target { network: &mut self.network, mix, mode }, samples, &self.config.attack)
+    }
+
+    /// Loss and gradients on some images, statistics of the batch, nothing recorded.
+    fn gradients(&mut self, x: &Tensor, labels: &[u32], mix: &[f64], wrt: Wrt) -> Result<Gradients> {
+        self.network.gradients(x, mix, NormMode::TrainNoRecord, wrt, &|logits| cross_entropy(logits, labels))
+    }
+
+    /// The gradient of the architecture parameters from that of the mixing vector.
+    fn through_softmax(&self, mix: &[f64], found: &Gradients) -> Vec<f64> {
+        Alpha::gradient(&self.layout, mix, found.mix.as_deref().unwrap_or(&[]))
+    }
+
+    fn first_order(&mut self, x: &Tensor, labels: &[u32], mix: &[f64], scale: f64) -> Result<(f64, Vec<f64>)> {
+        let found = self.gradients(x, labels, mix, Wrt::MIX)?;
+        let grad = self.through_softmax(mix, &found).into_iter().map(|g| scale * g).collect();
+        Ok((found.loss, grad))
+    }
+
+    /// `scale * (d/da L(w*, a; x) - lr * H v)`: `w*` is one virtual step on `train`, `v` the loss's weight gradient at `w*`,
+    /// and `H v` the mixed second derivative by central differences of radius `0.01 / |v|`.
+    fn second_order(
+        &mut self,
+        x: &Tensor,
+        labels: &[u32],
+        unrolled: &Unrolled<'_>,
+        mix: &[f64],
+        scale: f64,
+    ) -> Result<(f64, Vec<f64>)> {
+        self.network.set_weights(&unrolled.virtual_weights)?;
+        let found = self.gradients(x, labels, mix, Wrt { mix: true, params: true, input: false })?;
+        let v = found.params.as_ref().ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
+        let radius = 0.01 / norm(v)?.max(1e-12);
+        let mut sides = Vec::with_capacity(2);
+        for sign in [1.0, -1.0] {
+            self.network.set_weights(&(&unrolled.weights + (v * (sign * radius))?)?)?;
+            let side = self.gradients(unrolled.train, unrolled.labels, mix, Wrt::MIX)?;
+            sides.push(self.through_softmax(mix, &side));
+        }
+        self.network.set_weights(&unrolled.weights)?;
+        let direct = self.through_softmax(mix, &found);
+        let grad = (0..direct.len())
+            .map(|i| scale * (direct[i] - unrolled.lr * (sides[0][i] - sides[1][i]) / (2.0 * radius)))
+            .collect();
+        Ok((found.loss, grad))
+    }
+
+    /// Moves the architecture. `train` and its adversarial images are used by the second order alone.
+    fn arch_step(&mut self, train: &Batch, adversarial: Option<&Tensor>, at: Position, lr: f64) -> Result<()> {
+        let mix = self.mix();
+        if self.arch_order.0 != at.epoch || self.arch_order.1.is_empty() {
+            self.arch_order = (at.epoch, self.arch.order(u64::from(at.epoch)));
+        }
+        let step = at.step % self.arch.steps();
+        let batch = self.arch.batch(&self.arch_order.1, u64::from(at.epoch), step)?;
+        // The same batch comes again when the architecture half is the smaller one; its noise does not.
+        let batch = Batch { seed: batch.seed.index(at.step as u64), ..batch };
+        let attacked = self.attack(&batch, &mix)?;
+        let two = self.stage(at.epoch) == 2;
+        let lambda = if two { self.config.lambda } else { 1.0 };
+        let (adversarial_loss, g2, natural) = match (self.config.order, adversarial) {
+            (Order::Second, Some(train_images)) => {
+                let unrolled = self.unroll(train_images, &train.labels, &mix, lr)?;
+                let natural = match two {
+                    true => Some(self.second_order(&batch.images, &batch.labels, &unrolled, &mix, 1.0)?),
+                    false => None,
+                };
+                let (loss, g2) = self.second_order(&attacked, &batch.labels, &unrolled, &mix, lambda)?;
+                (loss, g2, natural)
+            }
+            _ => {
+                let natural = match two {
+                    true => Some(self.first_order(&batch.images, &batch.labels, &mix, 1.0)?),
+                    false => None,
+                };
+                let (loss, g2) = self.first_order(&attacked, &batch.labels, &mix, lambda)?;
+                (loss, g2, natural)
+            }
+        };
+        let sums = &mut self.state.sums;
+        sums.arch_steps += 1;
+        sums.adversarial_loss += adversarial_loss;
+        let direction = match natural {
+            Some((loss, g1)) => {
+                let (gamma, direction) = min_norm(&g1, &g2);
+                sums.natural_loss += loss;
+                sums.gamma += gamma;
+                sums.gammas += 1;
+                direction
+            }
+            None => g2,
+        };
+        self.state.adam.step(&mut self.state.alpha.0, &direction);
+        match self.state.alpha.0.iter().find(|a| !a.is_finite()) {
+            Some(a) => Err(Error::NotFinite(format!("an architecture parameter became {a}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn unroll<'b>(&mut self, train: &'b Tensor, labels: &'b [u32], mix: &[f64], lr: f64) -> Result<Unrolled<'b>> {
+        let weights = self.network.weights()?.copy()?;
+        let found = self.gradients(train, labels, mix, Wrt::PARAMS)?;
+        let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
+        let config = self.config.weights;
+        let push = ((self.sgd.momentum() * config.momentum)? + gradient)?;
+        let push = (push + (&weights * config.weight_decay)?)?;
+        let virtual_weights = (&weights - (push * lr)?)?;
+        Ok(Unrolled { weights, virtual_weights, train, labels, lr })
+    }
+
+    /// Ends an epoch: what it did, with accuracies on probe images.
+    ///
+    /// Accuracies use batch statistics: the running ones lag behind a mixture that moves with every step.
+    pub fn report(&mut self, epoch: u32, probe: &Loader<'_>, seed: Seed) -> Result<SearchEpoch> {
+        let mix = self.mix();
+        let (mut clean, mut adversarial) = (Tally::default(), Tally::default());
+        for batch in probe.plain() {
+            let batch = Batch { seed, ..batch? };
+            let attacked = self.attack(&batch, &mix)?;
+            for (images, tally) in [(&batch.images, &mut clean), (&attacked, &mut adversarial)] {
+                let logits = self.network.logits(images, &mix, NormMode::TrainNoRecord)?;
+                for hit in correct(&logits, &batch.labels) {
+                    *tally += Tally { hit: u64::from(hit), total: 1 };
+                }
+            }
+        }
+        let sums = std::mem::take(&mut self.state.sums);
+        let mean = |sum: f64, n: u32| (n > 0).then(|| sum / f64::from(n));
+        Ok(SearchEpoch {
+            epoch: epoch + 1,
+            stage: self.stage(epoch),
+            weight_loss: sums.weight_loss / f64::from(sums.steps.max(1)),
+            natural_loss: mean(sums.natural_loss, sums.gammas),
+            adversarial_loss: mean(sums.adversarial_loss, sums.arch_steps),
+            gamma: mean(sums.gamma, sums.gammas),
+            clean,
+            adversarial,
+            cells: cell_states(&self.layout, &mix, self.edges_per_node),
+        })
+    }
+}
+
+/// What both objectives of the second order share.
+struct Unrolled<'a> {
+    weights: Tensor,
+    virtual_weights: Tensor,
+    train: &'a Tensor,
+    labels: &'a [u32],
+    lr: f64,
+}
+
+impl Learner for Supernet<'_> {
+    fn step(&mut self, batch: &Batch, at: Position) -> Result<f64> {
+        let lr = cosine(self.config.weights.lr, self.config.weights.lr_min, at.epoch, self.config.epochs);
+        let moves = self.stage(at.epoch) > 0;
+        let attacked = match (moves, self.config.order) {
+            // The unrolled step and the weight step train on the same adversarial images.
+            (true, Order::Second) => {
+                let attacked = self.attack(batch, &self.mix())?;
+                self.arch_step(batch, Some(&attacked), at, lr)?;
+                attacked
+            }
+            (true, Order::First) => {
+                self.arch_step(batch, None, at, lr)?;
+                self.attack(batch, &self.mix())?
+            }
+            (false, _) => self.attack(batch, &self.mix())?,
+        };
+        let mix = self.mix();
+        let labels = &batch.labels;
+        let found = self.network.gradients(&attacked, &mix, NormMode::Train, Wrt::PARAMS, &|logits| {
+            cross_entropy(logits, labels)
+        })?;
+        let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
+        self.sgd.step(&self.network.weights()?, &gradient, lr)?;
+        self.state.sums.steps += 1;
+        self.state.sums.weight_loss += found.loss;
+        Ok(found.loss)
+    }
+}

@@ -1,0 +1,6 @@
+//! The two-stage search over a supernet, and what is derived from it.
+
+pub mod derive;
+pub mod distribution;
+pub mod learner;
+pub mod min_norm;

@@ -1,0 +1,65 @@
+//! What happens in a run, as the journal tells it. Facts only; everything else in a run folder is derived from these.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Evaluation, Origin, Outcome, Record};
+use crate::units::Macs;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A stage before the candidates (the supernet's search, the derivation) ended with this result.
+    Stage {
+        /// Its name.
+        stage: String,
+        /// What later stages need of it, in the stage's own form.
+        result: serde_json::Value,
+    },
+    /// A candidate was trained and evaluated on the validation split, or failed.
+    Candidate {
+        /// The record; its `test` is empty.
+        record: Record,
+    },
+    /// A ranked candidate was evaluated on the test split.
+    Test {
+        /// Architecture id of the candidate.
+        arch: String,
+        /// Its origin: two origins may have drawn the same architecture.
+        #[serde(flatten)]
+        origin: Origin,
+        /// Its budget.
+        budget: Macs,
+        /// The numbers.
+        evaluation: Evaluation,
+    },
+}
+
+/// The records of a run in the order they were made, each with its test evaluation if there is one.
+///
+/// A result is never edited: of two events about the same candidate the first counts.
+pub fn records(events: &[Event]) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    for event in events {
+        match event {
+            Event::Stage { .. } => {}
+            Event::Candidate { record } => {
+                if !records.iter().any(|r| same(r, &record.arch, &record.origin, record.budget)) {
+                    records.push(record.clone());
+                }
+            }
+            Event::Test { arch, origin, budget, evaluation } => {
+                if let Some(record) = records.iter_mut().find(|r| same(r, arch, origin, *budget))
+                    && let Outcome::Ok { test: test @ None, .. } = &mut record.outcome
+                {
+                    *test = Some(evaluation.clone());
+                }
+            }
+        }
+    }
+    records
+}
+
+fn same(record: &Record, arch: &str, origin: &Origin, budget: Macs) -> bool {
+    record.arch == arch && record.origin == *origin && record.budget == budget
+}

@@ -1,0 +1,75 @@
+//! One process per run folder.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{Error, IoContext, Result};
+
+/// An exclusive lock on a file, held until dropped or until the process ends, however it ends.
+///
+/// The file stays: removing it would let a third process lock a new file of the same name beside the second's.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock without waiting and writes who holds it.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming the process that holds it.
+    pub fn take(path: &Path) -> Result<Lock> {
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path).at(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(path)),
+            Err(TryLockError::Error(e)) => return Err(e).at(path),
+        }
+        file.set_len(0).at(path)?;
+        let holder = format!("pid {} on {}\n", std::process::id(), host());
+        file.write_all(holder.as_bytes()).at(path)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+fn held(path: &Path) -> Error {
+    // Best effort: the holder may be between locking and writing its name.
+    let holder = fs::read_to_string(path).unwrap_or_default();
+    let holder = if holder.trim().is_empty() { "pid unknown" } else { holder.trim() };
+    let folder = path.parent().unwrap_or(path);
+    Error::run(folder, format!("another process ({holder}) is working on this run folder; wait for it or stop it"))
+}
+
+/// The machine's name, where the system tells; for people, never for decisions.
+pub(super) fn host() -> String {
+    let from_file = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = from_file().or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_is_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = Lock::take(&path).unwrap();
+        let message = Lock::take(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("pid {}", std::process::id())), "{message}");
+        drop(first);
+        Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_long_name_of_an_earlier_holder_does_not_linger() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, "pid 4294967295 on a-machine-with-a-very-long-name-indeed-that-goes-on-and-on\n").unwrap();
+        let _lock = Lock::take(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("pid {} on {}\n", std::process::id(), host()));
+    }
+}

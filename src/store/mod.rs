@@ -1,0 +1,9 @@
+//! Run folders; the only module that writes under `results/`.
+
+pub mod atomic;
+pub mod checkpoint;
+pub mod disk;
+pub mod event;
+pub mod journal;
+pub mod lock;
+pub mod run;

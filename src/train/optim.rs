@@ -1,0 +1,205 @@
+//! Optimisers: momentum SGD on a network's weights, in place; Adam on the few architecture parameters.
+
+use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Storage, Tensor};
+
+use crate::config::{Adam as AdamConfig, Sgd as SgdConfig};
+use crate::error::{Error, Result};
+
+/// Momentum SGD with L2 decay and gradient clipping; dampening 0, no Nesterov, as PyTorch's default:
+/// `v = momentum v + (g + decay w)`, `w -= lr v`.
+pub struct Sgd {
+    config: SgdConfig,
+    momentum: Tensor,
+}
+
+impl Sgd {
+    /// A fresh optimiser for a weight vector `[n]`.
+    pub fn new(config: SgdConfig, weights: &Tensor) -> Result<Self> {
+        Ok(Sgd { config, momentum: weights.zeros_like()? })
+    }
+
+    /// The momentum buffer, `[n]`.
+    pub fn momentum(&self) -> &Tensor {
+        &self.momentum
+    }
+
+    /// Replaces the momentum buffer.
+    pub fn set_momentum(&mut self, momentum: Tensor) {
+        self.momentum = momentum;
+    }
+
+    /// One step; returns the gradient's norm before clipping.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] where the gradient is not a number; the weights are then untouched.
+    pub fn step(&mut self, weights: &Tensor, grad: &Tensor, lr: f64) -> Result<f64> {
+        let norm = norm(grad)?;
+        if !norm.is_finite() {
+            return Err(Error::NotFinite(format!("the gradient's norm is {norm}")));
+        }
+        // PyTorch's clip_grad_norm_ adds 1e-6 to the norm.
+        let scale = (self.config.clip / (norm + 1e-6)).min(1.0);
+        let push = Push {
+            scale: scale as f32,
+            decay: self.config.weight_decay as f32,
+            momentum: self.config.momentum as f32,
+        };
+        self.momentum.inplace_op3(weights, grad, &push)?;
+        weights.inplace_op2(&self.momentum, &Descend { lr: lr as f32 })?;
+        Ok(norm)
+    }
+}
+
+/// The Euclidean norm, summed in order and in double precision.
+pub fn norm(v: &Tensor) -> Result<f64> {
+    let (storage, layout) = v.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(CpuStorage::F32(all)) if layout.is_contiguous() => {
+            let run = &all[layout.start_offset()..][..layout.shape().elem_count()];
+            Ok(run.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt())
+        }
+        _ => Ok(v.to_dtype(candle_core::DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt()),
+    }
+}
+
+fn run<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+    let (from, to) = bounds(layout)?;
+    Ok(&storage.as_slice::<f32>()?[from..to])
+}
+
+fn run_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> candle_core::Result<&'a mut [f32]> {
+    let (from, to) = bounds(layout)?;
+    match storage {
+        CpuStorage::F32(all) => Ok(&mut all[from..to]),
+        _ => candle_core::bail!("optimisers work on f32"),
+    }
+}
+
+fn bounds(layout: &Layout) -> candle_core::Result<(usize, usize)> {
+    match layout.contiguous_offsets() {
+        Some(bounds) => Ok(bounds),
+        None => candle_core::bail!("optimisers work on contiguous vectors"),
+    }
+}
+
+/// `v = momentum v + (scale g + decay w)`.
+struct Push {
+    scale: f32,
+    decay: f32,
+    momentum: f32,
+}
+
+impl InplaceOp3 for Push {
+    fn name(&self) -> &'static str {
+        "sgd-momentum"
+    }
+
+    fn cpu_fwd(
+        &self,
+        v: &mut CpuStorage,
+        lv: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+        g: &CpuStorage,
+        lg: &Layout,
+    ) -> candle_core::Result<()> {
+        let (v, w, g) = (run_mut(v, lv)?, run(w, lw)?, run(g, lg)?);
+        for ((v, w), g) in v.iter_mut().zip(w).zip(g) {
+            *v = self.momentum * *v + (self.scale * *g + self.decay * *w);
+        }
+        Ok(())
+    }
+}
+
+/// `w -= lr v`.
+struct Descend {
+    lr: f32,
+}
+
+impl InplaceOp2 for Descend {
+    fn name(&self) -> &'static str {
+        "sgd-descend"
+    }
+
+    fn cpu_fwd(&self, w: &mut CpuStorage, lw: &Layout, v: &CpuStorage, lv: &Layout) -> candle_core::Result<()> {
+        for (w, v) in run_mut(w, lw)?.iter_mut().zip(run(v, lv)?) {
+            *w -= self.lr * *v;
+        }
+        Ok(())
+    }
+}
+
+/// Adam with L2 decay added to the gradient, bias-corrected, epsilon 1e-8, as PyTorch's default.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Adam {
+    config: AdamConfig,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    steps: i32,
+}
+
+impl Adam {
+    /// A fresh optimiser for `n` parameters.
+    pub fn new(config: AdamConfig, n: usize) -> Self {
+        Adam { config, first: vec![0.0; n], second: vec![0.0; n], steps: 0 }
+    }
+
+    /// One step along `-grad`.
+    pub fn step(&mut self, params: &mut [f64], grad: &[f64]) {
+        self.steps += 1;
+        let AdamConfig { lr, beta1, beta2, weight_decay } = self.config;
+        let (c1, c2) = (1.0 - beta1.powi(self.steps), 1.0 - beta2.powi(self.steps));
+        for (i, p) in params.iter_mut().enumerate() {
+            let g = grad[i] + weight_decay * *p;
+            self.first[i] = beta1 * self.first[i] + (1.0 - beta1) * g;
+            self.second[i] = beta2 * self.second[i] + (1.0 - beta2) * g * g;
+            *p -= lr * (self.first[i] / c1) / ((self.second[i] / c2).sqrt() + 1e-8);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// torch 2.15: SGD(lr .1, momentum .9, weight_decay .01) on w = [1, -2], gradients [.5, .5] then [-1, 0], each
+    /// clipped to norm 0.5 by clip_grad_norm_.
+    #[test]
+    fn sgd_matches_pytorch() {
+        let config = SgdConfig { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 0.01, clip: 0.5 };
+        let w = Tensor::new(&[1f32, -2.0], &Device::Cpu).unwrap();
+        let mut sgd = Sgd::new(config, &w).unwrap();
+        for g in [[0.5f32, 0.5], [-1.0, 0.0]] {
+            sgd.step(&w, &Tensor::new(&g, &Device::Cpu).unwrap(), 0.1).unwrap();
+        }
+        let got: Vec<f32> = w.to_vec1().unwrap();
+        for (a, b) in got.iter().zip(SGD_TORCH) {
+            assert!((a - b).abs() < 2e-6, "{got:?}");
+        }
+    }
+    const SGD_TORCH: [f32; 2] = [0.979_961_2, -2.061_341_5];
+
+    /// torch 2.15: Adam(lr .1, betas (.5, .999), weight_decay .01) on [1, -2], gradients [.5, .5] then [-1, 0].
+    #[test]
+    fn adam_matches_pytorch() {
+        let config = AdamConfig { lr: 0.1, beta1: 0.5, beta2: 0.999, weight_decay: 0.01 };
+        let mut adam = Adam::new(config, 2);
+        let mut p = [1.0, -2.0];
+        adam.step(&mut p, &[0.5, 0.5]);
+        adam.step(&mut p, &[-1.0, 0.0]);
+        for (a, b) in p.iter().zip(ADAM_TORCH) {
+            assert!((a - b).abs() < 1e-9, "{p:?}");
+        }
+    }
+    const ADAM_TORCH: [f64; 2] = [0.962_250_951_306, -2.142_985_262_795];
+
+    #[test]
+    fn a_gradient_that_is_no_number_is_refused() {
+        let config = SgdConfig { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 0.0, clip: 5.0 };
+        let w = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        let g = Tensor::new(&[f32::NAN], &Device::Cpu).unwrap();
+        assert!(matches!(Sgd::new(config, &w).unwrap().step(&w, &g, 0.1), Err(Error::NotFinite(_))));
+        assert_eq!(w.to_vec1::<f32>().unwrap(), [1.0]);
+    }
+}

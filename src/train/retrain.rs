@@ -1,0 +1,69 @@
+//! Training one network from scratch by a method.
+
+use candle_core::Tensor;
+
+use super::fit::{Batch, Learner, Position};
+use super::loss::cross_entropy;
+use super::method::training_images;
+use super::optim::Sgd;
+use super::schedule::cosine;
+use crate::attack::Samples;
+use crate::config::Retrain;
+use crate::engine::{Network, NormMode, Wrt};
+use crate::error::{Error, Result};
+
+/// A derived network in training.
+pub struct Trainee {
+    network: Network,
+    sgd: Sgd,
+    config: Retrain,
+}
+
+impl Trainee {
+    /// A fresh trainee.
+    pub fn new(network: Network, config: Retrain) -> Result<Self> {
+        let sgd = Sgd::new(config.sgd, &network.weights()?)?;
+        Ok(Trainee { network, sgd, config })
+    }
+
+    /// The network.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// The trained network.
+    pub fn into_network(self) -> Network {
+        self.network
+    }
+
+    /// All numbers of the network, and the momentum.
+    pub fn save(&self) -> (&Tensor, &Tensor) {
+        (self.network.state(), self.sgd.momentum())
+    }
+
+    /// Takes up saved numbers.
+    pub fn restore(&mut self, network: &Tensor, momentum: Tensor) -> Result<()> {
+        self.network.set_state(network)?;
+        self.sgd.set_momentum(momentum);
+        Ok(())
+    }
+}
+
+impl Learner for Trainee {
+    fn step(&mut self, batch: &Batch, at: Position) -> Result<f64> {
+        let lr = cosine(self.config.sgd.lr, self.config.sgd.lr_min, at.epoch, self.config.epochs);
+        let samples = Samples {
+            images: &batch.images,
+            labels: &batch.labels,
+            ids: &batch.ids,
+            seed: batch.seed.child("attack"),
+        };
+        let images = training_images(&self.config.method, &mut self.network, &[], samples)?;
+        let labels = &batch.labels;
+        let found =
+            self.network.gradients(&images, &[], NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
+        let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
+        self.sgd.step(&self.network.weights()?, &gradient, lr)?;
+        Ok(found.loss)
+    }
+}

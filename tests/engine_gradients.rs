@@ -1,0 +1,197 @@
+//! Every operation, alone and in company, against central differences in double precision: the gradient of the image,
+//! of every parameter and of the mixing vector, in every batch-norm mode, with and without fused kernels.
+
+use candle_core::{DType, Device, Tensor};
+use robustnas::arch::cell::CellOp;
+use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, supernet};
+use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::net::Net;
+use robustnas::arch::op::{Op, Shape, Window};
+use robustnas::engine::{Fusion, Logits, LossGradient, Network, NormMode, Wrt};
+use robustnas::seed::Seed;
+
+const ALL: Wrt = Wrt { input: true, params: true, mix: true };
+
+/// A smooth loss that treats every logit differently: `sum a_i sin(z_i + i)`.
+fn loss(logits: &Logits) -> LossGradient {
+    let weight = |i: usize| 0.3 + 0.1 * (i % 7) as f64;
+    let value = logits.values.iter().enumerate().map(|(i, z)| weight(i) * (z + i as f64).sin()).sum();
+    let dlogits = logits.values.iter().enumerate().map(|(i, z)| weight(i) * (z + i as f64).cos()).collect();
+    LossGradient { value, dlogits }
+}
+
+fn image(n: usize, shape: Shape, seed: u64) -> Vec<f64> {
+    let mut s = Seed::root(seed).stream();
+    (0..n * shape.len()).map(|_| f64::from(s.normal())).collect()
+}
+
+struct Subject {
+    network: Network,
+    shape: Shape,
+    n: usize,
+    mode: NormMode,
+}
+
+impl Subject {
+    fn tensor(&self, x: &[f64]) -> Tensor {
+        Tensor::from_slice(x, (self.n, self.shape.h, self.shape.w, self.shape.c), &Device::Cpu).unwrap()
+    }
+
+    fn value(&mut self, x: &[f64], mix: &[f64]) -> f64 {
+        let x = self.tensor(x);
+        loss(&self.network.logits(&x, mix, self.mode).unwrap()).value
+    }
+}
+
+/// Compares a gradient with central differences at some places, chosen by a fixed stride.
+fn check(what: &str, grad: &[f64], mut value_at: impl FnMut(usize, f64) -> f64) {
+    const H: f64 = 1e-5;
+    let stride = (grad.len() / 60).max(1);
+    for i in (0..grad.len()).step_by(stride) {
+        let numeric = (value_at(i, H) - value_at(i, -H)) / (2.0 * H);
+        let tolerance = 1e-6 * (1.0 + numeric.abs().max(grad[i].abs()));
+        assert!((numeric - grad[i]).abs() < tolerance, "{what}[{i}]: {} against {numeric}", grad[i]);
+    }
+}
+
+fn check_net(name: &str, net: Net, n: usize) {
+    for fusion in [Fusion::ALL, Fusion::NONE] {
+        for mode in [NormMode::TrainNoRecord, NormMode::Eval] {
+            let shape = net.input_shape();
+            let mix_len = net.mix_len();
+            let seed = Seed::root(5);
+            let network = Network::with(net.clone(), seed, &Device::Cpu, DType::F64, fusion).unwrap();
+            let mut s = Subject { network, shape, n, mode };
+            // Fresh running statistics are 0 and 1, fresh scales 1 and shifts 0; move them to places that matter.
+            let trainable = s.network.layout().trainable();
+            let mut state: Vec<f64> = s.network.state().to_vec1().unwrap();
+            let mut noise = seed.child("noise").stream();
+            for (i, v) in state.iter_mut().enumerate() {
+                *v =
+                    if i < trainable { *v + 0.1 * f64::from(noise.normal()) } else { 0.5 + f64::from(noise.uniform()) };
+            }
+            let len = state.len();
+            let set = |s: &mut Subject, v: &[f64]| {
+                s.network.set_state(&Tensor::from_slice(v, len, &Device::Cpu).unwrap()).unwrap();
+            };
+            set(&mut s, &state);
+            let x = image(n, shape, 1);
+            let mix: Vec<f64> = (0..mix_len).map(|i| 0.2 + 0.05 * i as f64).collect();
+            let tag = format!("{name} {mode:?} {fusion:?}");
+
+            let xt = s.tensor(&x);
+            let g = s.network.gradients(&xt, &mix, mode, ALL, &loss).unwrap();
+            let dx: Vec<f64> = g.input.unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            let dw: Vec<f64> = g.params.unwrap().to_vec1().unwrap();
+            let dm = g.mix.unwrap();
+            check(&format!("{tag}: image"), &dx, |i, h| {
+                let mut x = x.clone();
+                x[i] += h;
+                s.value(&x, &mix)
+            });
+            check(&format!("{tag}: weights"), &dw, |i, h| {
+                let mut v = state.clone();
+                v[i] += h;
+                set(&mut s, &v);
+                s.value(&x, &mix)
+            });
+            set(&mut s, &state);
+            check(&format!("{tag}: mix"), &dm, |i, h| {
+                let mut mix = mix.clone();
+                mix[i] += h;
+                s.value(&x, &mix)
+            });
+            // What is not wanted is not there, and leaving it out changes nothing that is.
+            for wrt in [Wrt::INPUT, Wrt::PARAMS, Wrt::MIX] {
+                let part = s.network.gradients(&xt, &mix, mode, wrt, &loss).unwrap();
+                assert_eq!(part.input.is_some(), wrt.input);
+                let close =
+                    |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + b.abs()));
+                if let Some(v) = part.input {
+                    assert!(close(&v.flatten_all().unwrap().to_vec1::<f64>().unwrap(), &dx), "{tag}: {wrt:?}");
+                }
+                if let Some(v) = part.params {
+                    assert!(close(&v.to_vec1::<f64>().unwrap(), &dw), "{tag}: {wrt:?}");
+                }
+                if let Some(v) = part.mix {
+                    assert!(close(&v, &dm), "{tag}: {wrt:?}");
+                }
+            }
+        }
+    }
+}
+
+/// An operation between a linear layer in front (so that its inputs differ) and a head behind.
+fn around(op: &Op, inputs: &[Shape]) -> Net {
+    let mut net = Net::new();
+    let shape = inputs.first().copied().unwrap_or(Shape::new(4, 4, 3));
+    let vector = shape.area() == 1;
+    let front = if vector { Shape::new(3, 3, 2) } else { Shape { c: 3, ..shape } };
+    let image = net.add("image", Op::Input { shape: front }, &[]).unwrap();
+    let feeds: Vec<_> = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let conv = Op::Conv2d { out: s.c, window: Window::square(1, 1, 0), groups: 1, bias: true };
+            let id = net.add(format!("feed{i}"), conv, &[image]).unwrap();
+            if vector { net.add(format!("pool{i}"), Op::GlobalAvgPool, &[id]).unwrap() } else { id }
+        })
+        .collect();
+    let out = if matches!(op, Op::Input { .. }) { image } else { net.add("op", op.clone(), &feeds).unwrap() };
+    // Squaring is not an operation, so a second normalised path makes the head's input depend on products.
+    let norm = net.add("norm", Op::BatchNorm { affine: true }, &[out]).unwrap();
+    let sum = net.add("sum", Op::Add, &[out, norm]).unwrap();
+    let pool = net.add("tail", Op::GlobalAvgPool, &[sum]).unwrap();
+    net.add("fc", Op::Linear { out: 3, bias: true }, &[pool]).unwrap();
+    net
+}
+
+#[test]
+fn every_operation() {
+    for (i, (op, inputs)) in Op::each().iter().enumerate() {
+        check_net(&format!("{i}:{}", op.name()), around(op, inputs), 3);
+    }
+}
+
+#[test]
+fn a_residual_network() {
+    let net = PreActResNet { image: Shape::new(8, 8, 3), classes: 4, stem: 4, stages: vec![(1, 4), (2, 6)] };
+    check_net("preact", net.lower().unwrap(), 3);
+}
+
+#[test]
+fn a_supernet_with_every_cell_operation() {
+    let ops = vec![
+        CellOp::None,
+        CellOp::MaxPool(3),
+        CellOp::AvgPool(3),
+        CellOp::SkipConnect,
+        CellOp::SepConv(3),
+        CellOp::SepConv(5),
+        CellOp::DilConv(3),
+        CellOp::DilConv(5),
+        CellOp::NorConv(3),
+        CellOp::Conv7x1_1x7,
+    ];
+    let placement = Placement::dsara();
+    let mut offset = 0;
+    let kinds = ["accurate", "reduce", "robust"].map(|kind| MixKind {
+        kind: kind.into(),
+        nodes: 2,
+        edges: [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+            .map(|(from, to)| {
+                offset += ops.len();
+                MixEdge { from, to, ops: ops.clone(), offset: offset - ops.len() }
+            })
+            .to_vec(),
+        concat: vec![2, 3],
+    });
+    let skeleton = Skeleton {
+        image: Shape::new(8, 8, 3),
+        classes: 3,
+        normalize: None,
+        stem: 4,
+        cells: placement.row(2, 5).unwrap(),
+    };
+    check_net("supernet", supernet(&skeleton, &MixLayout { kinds: kinds.to_vec() }).unwrap(), 2);
+}
