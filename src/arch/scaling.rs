@@ -423,7 +423,7 @@ mod tests {
         assert!(text.contains("raise `scaling.max_cells`"), "{text}");
         let text = fail(50_000_000, Scaling { tolerance: 1e-9, ..SCALING });
         assert!(text.contains("raise `scaling.tolerance`") && text.contains("nearest"), "{text}");
-        let text = fail(50_000_000, Scaling { depth_share: [0.7, 0.7], channel_multiple: 64, ..SCALING });
+        let text = fail(50_000_000, Scaling { depth_share: [0.7, 0.7001], channel_multiple: 256, ..SCALING });
         assert!(text.contains("widen `scaling.depth_share`"), "{text}");
     }
 

@@ -108,9 +108,6 @@ impl Check<'_> {
                 )
             })?;
             self.require(!kinds[..i].contains(kind), &key, || format!("two [[cells]] entries describe `{kind}`"))?;
-            self.require(*kind == p.reduction || p.stages.iter().any(|s| s == kind), &key, || {
-                format!("no stage of [placement] uses cells of kind `{kind}`; use it or remove the entry")
-            })?;
         }
         self.require(p.stages.len() == STAGES, "placement.stages", || {
             format!("`placement.stages` has {} entries; RobustScaling is defined for {STAGES} stages", p.stages.len())
@@ -123,6 +120,13 @@ impl Check<'_> {
             self.require(kinds.contains(&kind.as_str()), &key, || {
                 format!("no [[cells]] entry describes the kind `{kind}`{}", hint(kind, &kinds))
             })?;
+        }
+        for (i, kind) in kinds.iter().enumerate() {
+            self.require(
+                *kind == p.reduction || p.stages.iter().any(|s| s == kind),
+                &format!("cells.{i}.kind"),
+                || format!("no stage of [placement] uses cells of kind `{kind}`; use it or remove the entry"),
+            )?;
         }
         for (i, width) in p.widths.iter().enumerate() {
             self.at_least_one(&[(&format!("placement.widths.{i}"), *width)])?;

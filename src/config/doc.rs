@@ -133,8 +133,8 @@ impl<'a> Doc<'a> {
         if let (true, Some(key)) = (message.starts_with("missing field"), words.first()) {
             return self.fail_at(start, format!("the key `{key}` is missing from {}", table(&path)));
         }
-        if let Some((key, value)) = self.culprit::<T>(&path, message) {
-            path.push(key);
+        while let Some((step, value)) = self.culprit::<T>(&path, message) {
+            path.push(step);
             start = value;
         }
         let message = match words[..] {
@@ -149,21 +149,31 @@ impl<'a> Doc<'a> {
         }
     }
 
-    /// Serde buffers a table whose type depends on one of its keys, and loses the positions inside: the culprit is
-    /// then the key without which the complaint is another.
+    /// Serde buffers a table whose type depends on one of its keys, and our own text forms are parsed behind its back;
+    /// both lose the position. The culprit is then the key or element without which the complaint is another.
     fn culprit<T: DeserializeOwned>(&self, path: &[String], message: &str) -> Option<(String, usize)> {
-        let DeValue::Table(table) = self.node(path)?.get_ref() else { return None };
-        table.iter().find_map(|(key, value)| {
-            let mut without = self.root.clone();
-            let mut node = &mut without;
-            for step in path {
-                node = child_mut(node.get_mut(), step)?;
+        let node = self.node(path)?;
+        let steps: Vec<String> = match node.get_ref() {
+            DeValue::Table(table) => table.keys().map(|key| key.get_ref().to_string()).collect(),
+            DeValue::Array(array) if !message.starts_with("invalid length") => {
+                (0..array.len()).map(|i| i.to_string()).collect()
             }
-            if let DeValue::Table(table) = node.get_mut() {
-                table.remove(key);
+            _ => Vec::new(),
+        };
+        steps.into_iter().find_map(|step| {
+            let mut without = self.root.clone();
+            let parent = path.iter().try_fold(&mut without, |node, step| child_mut(node.get_mut(), step))?;
+            match parent.get_mut() {
+                DeValue::Table(table) => drop(table.remove(step.as_str())),
+                DeValue::Array(array) => {
+                    let others = array.iter().enumerate().filter(|(i, _)| i.to_string() != step);
+                    *array = others.map(|(_, value)| value.clone()).collect();
+                }
+                _ => return None,
             }
             let same = read::<T>(&without).is_err_and(|e| e.message() == message);
-            (!same).then(|| (key.get_ref().to_string(), value.span().start))
+            let start = child(node.get_ref(), &step)?.span().start;
+            (!same).then_some((step, start))
         })
     }
 
