@@ -39,13 +39,13 @@
 
 pub mod arch;
 pub mod attack;
-// cli
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
-// pipeline
+pub mod pipeline;
 pub mod rank;
 pub mod record;
 pub mod report;

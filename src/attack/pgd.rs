@@ -82,7 +82,9 @@ impl InplaceOp3 for Ascend {
         _: &Layout,
     ) -> candle_core::Result<()> {
         match (x, clean, gradient) {
-            (CpuStorage::F32(x), CpuStorage::F32(c), CpuStorage::F32(g)) if x.len() == c.len() && x.len() == g.len() => {
+            (CpuStorage::F32(x), CpuStorage::F32(c), CpuStorage::F32(g))
+                if x.len() == c.len() && x.len() == g.len() =>
+            {
                 for ((x, c), g) in x.iter_mut().zip(c).zip(g) {
                     *x = self.one(*x, *c, *g);
                 }

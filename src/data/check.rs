@@ -1,6 +1,7 @@
 //! What a data set holds and what looks wrong with it, before a night is spent on it.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,22 @@ pub struct ClassCount {
     pub train: usize,
     /// Test images.
     pub test: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} training and {} test images of {}", self.source, self.train, self.test, self.image)?;
+        writeln!(f, "content {}", self.content_id)?;
+        let list = |v: &[f64]| v.iter().map(|x| format!("{x:.4}")).collect::<Vec<_>>().join(", ");
+        writeln!(f, "mean {}  deviation {}", list(&self.mean), list(&self.std))?;
+        for c in &self.classes {
+            writeln!(f, "  {:20} {:>7} {:>7}", c.name, c.train, c.test)?;
+        }
+        match &self.warnings[..] {
+            [] => writeln!(f, "no warnings"),
+            all => all.iter().try_for_each(|w| writeln!(f, "warning: {w}")),
+        }
+    }
 }
 
 /// A class with this many times the images of another is worth a warning.

@@ -5,7 +5,7 @@ use crate::arch::families::cells::{MixLayout, Skeleton, derived};
 use crate::arch::file::id_of;
 use crate::arch::genotype::Genotype;
 use crate::arch::net::Net;
-use crate::arch::scaling::{STAGES, ScalingChoice, StageCells, residual_control};
+use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -55,31 +55,9 @@ impl Candidate {
     }
 }
 
-/// What scaling has to know of the configuration's cells.
-pub fn stage_cells(config: &Config) -> Result<StageCells> {
-    let mut cells = StageCells { nodes: [0; STAGES], concat: [0; STAGES] };
-    if config.placement.stages.len() != STAGES {
-        let n = config.placement.stages.len();
-        return Err(Error::Impossible(format!("RobustScaling is defined for {STAGES} stages, the space has {n}")));
-    }
-    for (s, kind) in config.placement.stages.iter().enumerate() {
-        if let Some(cell) = config.cells.iter().find(|c| c.kind == *kind) {
-            cells.nodes[s] = cell.nodes;
-            cells.concat[s] = cell.concat.len();
-        }
-    }
-    Ok(cells)
-}
-
 /// The network skeleton of a scaling.
 pub fn skeleton(config: &Config, data: &Dataset, cells: &[usize], channels: &[usize]) -> Skeleton {
-    Skeleton {
-        image: data.image,
-        classes: data.classes.len(),
-        normalize: config.normalize.clone(),
-        stem: config.placement.stem_multiplier * channels[0],
-        cells: config.placement.scaled_row(cells, channels),
-    }
+    config.scaled_skeleton(data.image, data.classes.len(), cells, channels)
 }
 
 /// The scalings of a genotype to a budget.
@@ -87,7 +65,7 @@ pub fn scalings(config: &Config, data: &Dataset, genotype: &Genotype, budget: Ma
     let count = |cells: &[usize], channels: &[usize]| {
         Ok(cost(&derived(&skeleton(config, data, cells, channels), genotype)?).macs)
     };
-    config.scaling.candidates(budget, stage_cells(config)?, &count)
+    config.scaling.candidates(budget, config.stage_cells()?, &count)
 }
 
 /// Different genotypes: a first one if given, then draws.

@@ -30,7 +30,8 @@ impl Interrupt {
             let flag = Arc::new(AtomicBool::new(false));
             let at = std::path::Path::new(name);
             if signal == SIGINT {
-                signal_hook::flag::register_conditional_shutdown(signal, KILLED_FROM_KEYBOARD, Arc::clone(&flag)).at(at)?;
+                signal_hook::flag::register_conditional_shutdown(signal, KILLED_FROM_KEYBOARD, Arc::clone(&flag))
+                    .at(at)?;
             }
             signal_hook::flag::register(signal, Arc::clone(&flag)).at(at)?;
             flags.push((name, flag));

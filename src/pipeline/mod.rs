@@ -31,7 +31,7 @@ use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::record::{Evaluation, FailureKind, Outcome, Record, Sample, SearchEpoch, Training};
+use crate::record::{Evaluation, FailureKind, Outcome, Sample, SearchEpoch, Training};
 use crate::report::frontier::Frontier;
 use crate::report::plot::plot;
 use crate::report::protocol::Split;
@@ -113,6 +113,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
             events
         }
     };
+    let device = Device::Cpu;
     let mut night = Night {
         config: &job.config,
         data: &data,
@@ -120,7 +121,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
         data_id,
         splits: &splits,
         seed,
-        device: Device::Cpu,
+        device: &device,
         saver: Saver::new(folder.checkpoints()?, job.checkpoint_every),
         folder,
         events,
@@ -144,7 +145,7 @@ struct Night<'a> {
     data_id: String,
     splits: &'a Splits,
     seed: Seed,
-    device: Device,
+    device: &'a Device,
     saver: Saver,
     folder: RunDir,
     events: Vec<Event>,
@@ -179,10 +180,11 @@ impl Night<'_> {
                 .map_err(|e| Error::run(self.folder.path(), format!("the journal's search result is damaged: {e}")));
         }
         let config = self.config;
-        let mut supernet = plan::supernet(config, self.data, self.splits, self.seed, &self.device)?;
-        let loader = plan::search_loader(config, self.data, &self.splits.weights, self.seed.child("weights"), &self.device);
+        let mut supernet = plan::supernet(config, self.data, self.splits, self.seed, self.device)?;
+        let loader =
+            plan::search_loader(config, self.data, &self.splits.weights, self.seed.child("weights"), self.device);
         let probe_ids = &self.splits.arch[..config.search.probe.min(self.splits.arch.len())];
-        let probe = plan::search_loader(config, self.data, probe_ids, self.seed.child("probe"), &self.device);
+        let probe = plan::search_loader(config, self.data, probe_ids, self.seed.child("probe"), self.device);
         let mut from = Position::default();
         if let Some((meta, tensors)) = self.saver.load(&Stage::Search)? {
             let state: SearchState = stage::read(&meta, "search")?;
@@ -193,7 +195,7 @@ impl Night<'_> {
         let steps = loader.steps() as u64;
         let total = steps * u64::from(config.search.epochs);
         self.progress.begin("search", steps * u64::from(from.epoch) + from.step as u64, total);
-        let this = self;
+        let this = &mut *self;
         fit(&mut supernet, &loader, config.search.epochs, from, &mut |supernet: &mut Supernet<'_>, at, loss| {
             this.progress.step(&format!("epoch {} stage {} loss {loss:.3}", at.epoch + 1, supernet.stage(at.epoch)));
             if at.step == 0 {
@@ -267,15 +269,16 @@ impl Night<'_> {
 
     fn train_and_evaluate(&mut self, candidate: &Candidate) -> Result<Outcome> {
         let config = self.config;
-        let stage = Stage::Train { arch: candidate.id.clone(), budget: candidate.budget, origin: candidate.origin.clone() };
+        let stage =
+            Stage::Train { arch: candidate.id.clone(), budget: candidate.budget, origin: candidate.origin.clone() };
         let seed = self.seed.child("train").child(&candidate.id);
-        let network = Network::new(candidate.net.clone(), seed.child("init"), &self.device)?;
+        let network = Network::new(candidate.net.clone(), seed.child("init"), self.device)?;
         let mut trainee = Trainee::new(network, config.retrain)?;
         if let Some(reason) = memory::shortage(trainee.network(), config.retrain.batch) {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
         let ids = self.splits.retrain();
-        let loader = plan::train_loader(config, self.data, &ids, seed.child("data"), &self.device);
+        let loader = plan::train_loader(config, self.data, &ids, seed.child("data"), self.device);
         let mut from = Position::default();
         if let Some((meta, tensors)) = self.saver.load(&stage)? {
             from = stage::read(&meta, "position")?;
@@ -334,14 +337,14 @@ impl Night<'_> {
             batch: self.config.evaluate.batch,
             augment: None,
             seed: self.seed,
-            device: &self.device,
+            device: self.device,
         };
         let interrupt = self.interrupt;
-        evaluate(network, &loader, &self.config.evaluate.attacks, sample, self.config.seed, &mut || {
-            match interrupt.signal() {
-                Some(signal) => Err(Error::Stopped { signal }),
-                None => Ok(()),
-            }
+        evaluate(network, &loader, &self.config.evaluate.attacks, sample, self.config.seed, &mut || match interrupt
+            .signal()
+        {
+            Some(signal) => Err(Error::Stopped { signal }),
+            None => Ok(()),
         })
     }
 
@@ -357,7 +360,7 @@ impl Night<'_> {
             .collect();
         self.progress.begin("test", 0, todo.len() as u64);
         for candidate in todo {
-            let mut network = Network::new(candidate.net.clone(), self.seed, &self.device)?;
+            let mut network = Network::new(candidate.net.clone(), self.seed, self.device)?;
             stage::load_weights(&mut network, self.folder.path(), &candidate.id)?;
             let evaluation = self.measure(&mut network, &self.data.test, &self.splits.test, "test")?;
             let mut bytes = serde_json::to_vec_pretty(&evaluation).map_err(stage::unwritable)?;

@@ -61,15 +61,8 @@ pub struct Plan {
     pub disk_bytes: u64,
 }
 
-/// The supernet's skeleton.
-pub fn supernet_skeleton(config: &Config, data: &Dataset) -> Result<Skeleton> {
-    Ok(Skeleton {
-        image: data.image,
-        classes: data.classes.len(),
-        normalize: config.normalize.clone(),
-        stem: config.placement.stem_multiplier * config.supernet.channels,
-        cells: config.placement.row(config.supernet.channels, config.supernet.layers)?,
-    })
+fn supernet_skeleton(config: &Config, data: &Dataset) -> Result<Skeleton> {
+    config.supernet_skeleton(data.image, data.classes.len())
 }
 
 /// A fresh supernet with everything that learns.
@@ -99,7 +92,13 @@ pub fn search_loader<'a>(
 }
 
 /// Batches for training a candidate.
-pub fn train_loader<'a>(config: &Config, data: &'a Dataset, ids: &'a [u32], seed: Seed, device: &'a Device) -> Loader<'a> {
+pub fn train_loader<'a>(
+    config: &Config,
+    data: &'a Dataset,
+    ids: &'a [u32],
+    seed: Seed,
+    device: &'a Device,
+) -> Loader<'a> {
     loader(config, &data.train, data, ids, config.retrain.batch, seed, device)
 }
 
@@ -268,9 +267,10 @@ impl fmt::Display for Plan {
             "budget", "satisfiable", "networks", "time each", "memory", "left out"
         )?;
         for b in &self.budgets {
-            let example = b.choice.kept.first().map_or(String::new(), |s| {
-                format!("{:?} {:?} {:.3} {}", s.cells, s.channels, s.depth_share, s.macs)
-            });
+            let example =
+                b.choice.kept.first().map_or(String::new(), |s| {
+                    format!("{:?} {:?} {:.3} {}", s.cells, s.channels, s.depth_share, s.macs)
+                });
             writeln!(
                 f,
                 "{:>10}  {:>11}  {:>8}  {:>12}  {:>9}  {:>9}  {example}",
@@ -286,11 +286,6 @@ impl fmt::Display for Plan {
                 writeln!(f, "{:>10}  nearest left out: {:?} {:?} {macs}: {}", "", r.cells, r.channels, r.reason)?;
             }
         }
-        write!(
-            f,
-            "about {} in all, {} MiB of disk",
-            super::duration_words(self.seconds()),
-            mib(self.disk_bytes)
-        )
+        write!(f, "about {} in all, {} MiB of disk", super::duration_words(self.seconds()), mib(self.disk_bytes))
     }
 }

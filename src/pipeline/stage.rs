@@ -103,7 +103,10 @@ pub fn read<T: DeserializeOwned>(meta: &Value, key: &str) -> Result<T> {
 
 /// A checkpoint whose checksum is right and whose content is not.
 pub fn foreign(what: &str) -> Error {
-    Error::run("checkpoint", format!("not a checkpoint of this stage ({what}); remove the folder to begin the stage anew"))
+    Error::run(
+        "checkpoint",
+        format!("not a checkpoint of this stage ({what}); remove the folder to begin the stage anew"),
+    )
 }
 
 /// JSON that could not be written; a bug, but one that loses nothing.

@@ -4,13 +4,15 @@ use schemars::{Schema, schema_for};
 
 use super::frontier::Frontier;
 use super::ranked::Ranked;
+use crate::arch::file::ArchFile;
 
 /// The names [`schema`] knows.
-pub const NAMES: [&str; 2] = ["ranked", "frontier"];
+pub const NAMES: [&str; 3] = ["arch", "frontier", "ranked"];
 
 /// The schema of a document by name.
 pub fn schema(name: &str) -> Option<Schema> {
     match name {
+        "arch" => Some(schema_for!(ArchFile)),
         "ranked" => Some(schema_for!(Ranked)),
         "frontier" => Some(schema_for!(Frontier)),
         _ => None,

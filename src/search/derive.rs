@@ -88,10 +88,13 @@ pub fn cell_states(layout: &MixLayout, mix: &[f64], edges_per_node: usize) -> Ve
         let entropy = kind
             .edges
             .iter()
-            .map(|e| mix[e.offset..e.offset + e.ops.len()].iter().map(|p| if *p > 0.0 { -p * p.ln() } else { 0.0 }).sum())
+            .map(|e| {
+                mix[e.offset..e.offset + e.ops.len()].iter().map(|p| if *p > 0.0 { -p * p.ln() } else { 0.0 }).sum()
+            })
             .collect();
         let ops: Vec<CellOp> = cell.nodes.iter().flatten().map(|e| e.op).collect();
-        let share = |of: &dyn Fn(CellOp) -> bool| ops.iter().filter(|op| of(**op)).count() as f64 / ops.len().max(1) as f64;
+        let share =
+            |of: &dyn Fn(CellOp) -> bool| ops.iter().filter(|op| of(**op)).count() as f64 / ops.len().max(1) as f64;
         CellState {
             kind: kind.kind.clone(),
             entropy,
@@ -115,9 +118,7 @@ mod tests {
             ops: ops.clone(),
             offset: 3 * i,
         });
-        MixLayout {
-            kinds: vec![MixKind { kind: "a".into(), nodes: 2, edges: edges.collect(), concat: vec![2, 3] }],
-        }
+        MixLayout { kinds: vec![MixKind { kind: "a".into(), nodes: 2, edges: edges.collect(), concat: vec![2, 3] }] }
     }
 
     #[test]

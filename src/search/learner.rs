@@ -108,12 +108,8 @@ impl<'a> Supernet<'a> {
     }
 
     fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
-        let samples = Samples {
-            images: &batch.images,
-            labels: &batch.labels,
-            ids: &batch.ids,
-            seed: batch.seed.child("attack"),
-        };
+        let samples =
+            Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
         let mode = norm_mode(self.config.attack_norm);
         pgd(&mut Target { network: &mut self.network, mix, mode }, samples, &self.config.attack)
     }
@@ -285,9 +281,9 @@ impl Learner for Supernet<'_> {
         };
         let mix = self.mix();
         let labels = &batch.labels;
-        let found = self.network.gradients(&attacked, &mix, NormMode::Train, Wrt::PARAMS, &|logits| {
-            cross_entropy(logits, labels)
-        })?;
+        let found = self
+            .network
+            .gradients(&attacked, &mix, NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
         let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
         self.sgd.step(&self.network.weights()?, &gradient, lr)?;
         self.state.sums.steps += 1;

@@ -39,11 +39,8 @@ impl Sgd {
         }
         // PyTorch's clip_grad_norm_ adds 1e-6 to the norm.
         let scale = (self.config.clip / (norm + 1e-6)).min(1.0);
-        let push = Push {
-            scale: scale as f32,
-            decay: self.config.weight_decay as f32,
-            momentum: self.config.momentum as f32,
-        };
+        let push =
+            Push { scale: scale as f32, decay: self.config.weight_decay as f32, momentum: self.config.momentum as f32 };
         self.momentum.inplace_op3(weights, grad, &push)?;
         weights.inplace_op2(&self.momentum, &Descend { lr: lr as f32 })?;
         Ok(norm)

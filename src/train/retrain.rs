@@ -52,16 +52,13 @@ impl Trainee {
 impl Learner for Trainee {
     fn step(&mut self, batch: &Batch, at: Position) -> Result<f64> {
         let lr = cosine(self.config.sgd.lr, self.config.sgd.lr_min, at.epoch, self.config.epochs);
-        let samples = Samples {
-            images: &batch.images,
-            labels: &batch.labels,
-            ids: &batch.ids,
-            seed: batch.seed.child("attack"),
-        };
+        let samples =
+            Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
         let images = training_images(&self.config.method, &mut self.network, &[], samples)?;
         let labels = &batch.labels;
-        let found =
-            self.network.gradients(&images, &[], NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
+        let found = self
+            .network
+            .gradients(&images, &[], NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
         let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
         self.sgd.step(&self.network.weights()?, &gradient, lr)?;
         Ok(found.loss)

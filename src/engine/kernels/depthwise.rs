@@ -8,7 +8,7 @@ use super::conv::Load;
 use super::gemm::{Mat, gemm};
 use super::pointwise::store_masked;
 use crate::arch::op::{Shape, Window};
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut, simd};
+use crate::engine::real::{Real, for_channels, lanes_mut, lanes_unchecked, simd};
 
 /// Output pixels whose accumulators are held in registers together.
 const BLOCK: usize = 4;
@@ -76,14 +76,20 @@ impl Depthwise {
     /// `y = depthwise(load(x), weight)`.
     pub fn forward<T: Real>(&self, x: &[T], weight: &[T], y: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
-        simd(#[inline(always)] || self.pad(x, plane));
+        simd(
+            #[inline(always)]
+            || self.pad(x, plane),
+        );
         correlate(plane, self.padded().1, weight, &self.window, self.output, y);
     }
 
     /// `dweight += sum over pixels of load(x) dy`.
     pub fn backward_weight<T: Real>(&self, x: &[T], dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
-        simd(#[inline(always)] || self.pad(x, plane));
+        simd(
+            #[inline(always)]
+            || self.pad(x, plane),
+        );
         correlate_weight(plane, self.padded().1, dy, &self.window, self.output, dweight);
     }
 
@@ -114,12 +120,17 @@ impl Depthwise {
                 load: Load::default(),
             };
             let padded = &mut padded[..back.padded_len()];
-            simd(#[inline(always)] || back.pad(dy, padded));
+            simd(
+                #[inline(always)]
+                || back.pad(dy, padded),
+            );
             correlate(padded, back.padded().1, flipped, &back.window, back.output, plain);
         } else {
             let pw = self.padded().1;
-            plane.fill(T::zero());
-            simd(#[inline(always)] || scatter(plane, pw, weight, dy, win, self.output));
+            simd(
+                #[inline(always)]
+                || transpose(plane, pw, weight, dy, win, self.output),
+            );
             let crop = self.load.crop;
             plain.fill(T::zero());
             for y in crop[0]..self.source.h {
@@ -136,9 +147,18 @@ impl Depthwise {
 /// `out[oy, ox] = sum over taps of plane[oy s + ky d, ox s + kx d] * weight[tap]`, channel by channel.
 fn correlate<T: Real>(plane: &[T], pw: usize, weight: &[T], win: &Window, out: Shape, y: &mut [T]) {
     match win.kernel {
-        [3, 3] => simd(#[inline(always)] || correlate_k::<T, 3>(plane, pw, weight, win, out, y)),
-        [5, 5] => simd(#[inline(always)] || correlate_k::<T, 5>(plane, pw, weight, win, out, y)),
-        _ => simd(#[inline(always)] || correlate_k::<T, 0>(plane, pw, weight, win, out, y)),
+        [3, 3] => simd(
+            #[inline(always)]
+            || correlate_k::<T, 3>(plane, pw, weight, win, out, y),
+        ),
+        [5, 5] => simd(
+            #[inline(always)]
+            || correlate_k::<T, 5>(plane, pw, weight, win, out, y),
+        ),
+        _ => simd(
+            #[inline(always)]
+            || correlate_k::<T, 0>(plane, pw, weight, win, out, y),
+        ),
     }
 }
 
@@ -148,6 +168,8 @@ fn correlate_k<T: Real, const K: usize>(plane: &[T], pw: usize, weight: &[T], wi
     let c = out.c;
     let [kh, kw] = if K == 0 { win.kernel } else { [K, K] };
     let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
+    check_reach(plane.len(), pw, win, out);
+    assert!(weight.len() >= kh * kw * c && win.kernel == [kh, kw]);
     for oy in 0..out.h {
         let row = &mut y[oy * out.w * c..][..out.w * c];
         for_channels!(c, |c0, L| {
@@ -158,15 +180,19 @@ fn correlate_k<T: Real, const K: usize>(plane: &[T], pw: usize, weight: &[T], wi
                 for ky in 0..kh {
                     let base = (oy * win.stride[0] + ky * win.dilation[0]) * pw * c + ox * sx + c0;
                     for kx in 0..kw {
-                        let w: &[T; L] = lanes(weight, (ky * kw + kx) * c + c0);
                         let at = base + kx * dx;
-                        if n == BLOCK {
-                            for (b, acc) in acc.iter_mut().enumerate() {
-                                fma(acc, lanes(plane, at + b * sx), w);
-                            }
-                        } else {
-                            for (b, acc) in acc.iter_mut().enumerate().take(n) {
-                                fma(acc, lanes(plane, at + b * sx), w);
+                        // SAFETY: `c0 + L <= c`, and `check_reach` has compared the furthest tap of the last output
+                        // with the plane's length; the weights' length was asserted.
+                        unsafe {
+                            let w: &[T; L] = lanes_unchecked(weight, (ky * kw + kx) * c + c0);
+                            if n == BLOCK {
+                                for (b, acc) in acc.iter_mut().enumerate() {
+                                    fma(acc, lanes_unchecked(plane, at + b * sx), w);
+                                }
+                            } else {
+                                for (b, acc) in acc.iter_mut().enumerate().take(n) {
+                                    fma(acc, lanes_unchecked(plane, at + b * sx), w);
+                                }
                             }
                         }
                     }
@@ -178,6 +204,14 @@ fn correlate_k<T: Real, const K: usize>(plane: &[T], pw: usize, weight: &[T], wi
             }
         });
     }
+}
+
+/// # Panics
+/// When the last output's furthest tap lies outside the plane: the inner loops rely on it and do not look again.
+fn check_reach(len: usize, pw: usize, win: &Window, out: Shape) {
+    let far = [out.h, out.w].map(|n| n.saturating_sub(1));
+    let reach = |a: usize| far[a] * win.stride[a] + (win.kernel[a] - 1) * win.dilation[a];
+    assert!(reach(1) < pw && (reach(0) * pw + reach(1) + 1) * out.c <= len, "{win:?} leaves a plane of {len}");
 }
 
 /// `acc += a * b`.
@@ -193,56 +227,87 @@ fn correlate_weight<T: Real>(plane: &[T], pw: usize, dy: &[T], win: &Window, out
     let c = out.c;
     let [kh, kw] = win.kernel;
     let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
-    simd(#[inline(always)] || {
-        for_channels!(c, |c0, L| {
-            for ky in 0..kh {
-                for kx in 0..kw {
-                    let mut acc = [[T::zero(); L]; BLOCK];
-                    for oy in 0..out.h {
-                        let base = (oy * win.stride[0] + ky * win.dilation[0]) * pw * c + kx * dx + c0;
-                        let grad = oy * out.w * c + c0;
-                        let whole = out.w / BLOCK * BLOCK;
-                        for ox in (0..whole).step_by(BLOCK) {
-                            for (b, acc) in acc.iter_mut().enumerate() {
-                                fma(acc, lanes(plane, base + (ox + b) * sx), lanes(dy, grad + (ox + b) * c));
+    check_reach(plane.len(), pw, win, out);
+    assert!(dy.len() >= out.len());
+    simd(
+        #[inline(always)]
+        || {
+            for_channels!(c, |c0, L| {
+                for ky in 0..kh {
+                    for kx in 0..kw {
+                        let mut acc = [[T::zero(); L]; BLOCK];
+                        for oy in 0..out.h {
+                            let base = (oy * win.stride[0] + ky * win.dilation[0]) * pw * c + kx * dx + c0;
+                            let grad = oy * out.w * c + c0;
+                            let whole = out.w / BLOCK * BLOCK;
+                            // SAFETY: `c0 + L <= c`; `check_reach` covers the plane, the assertion `dy`.
+                            unsafe {
+                                for ox in (0..whole).step_by(BLOCK) {
+                                    for (b, acc) in acc.iter_mut().enumerate() {
+                                        let x = lanes_unchecked(plane, base + (ox + b) * sx);
+                                        fma(acc, x, lanes_unchecked(dy, grad + (ox + b) * c));
+                                    }
+                                }
+                                for ox in whole..out.w {
+                                    let x = lanes_unchecked(plane, base + ox * sx);
+                                    fma(&mut acc[0], x, lanes_unchecked(dy, grad + ox * c));
+                                }
                             }
                         }
-                        for ox in whole..out.w {
-                            fma(&mut acc[0], lanes(plane, base + ox * sx), lanes(dy, grad + ox * c));
-                        }
-                    }
-                    let d: &mut [T; L] = lanes_mut(dweight, (ky * kw + kx) * c + c0);
-                    for acc in &acc {
-                        for i in 0..L {
-                            d[i] += acc[i];
+                        let d: &mut [T; L] = lanes_mut(dweight, (ky * kw + kx) * c + c0);
+                        for acc in &acc {
+                            for i in 0..L {
+                                d[i] += acc[i];
+                            }
                         }
                     }
                 }
-            }
-        });
-    });
+            });
+        },
+    );
 }
 
-/// `plane[oy s + ky d, ox s + kx d] += dy[oy, ox] * weight[tap]`.
+/// The transposed correlation: `plane[p] = sum of dy[o] weight[k] over o s + k d = p`, row by row; every place of the plane
+/// is written once.
 #[inline(always)]
-fn scatter<T: Real>(plane: &mut [T], pw: usize, weight: &[T], dy: &[T], win: &Window, out: Shape) {
+fn transpose<T: Real>(plane: &mut [T], pw: usize, weight: &[T], dy: &[T], win: &Window, out: Shape) {
     let c = out.c;
     let [kh, kw] = win.kernel;
-    for oy in 0..out.h {
-        for ky in 0..kh {
-            let base = (oy * win.stride[0] + ky * win.dilation[0]) * pw * c;
-            for ox in 0..out.w {
-                for kx in 0..kw {
-                    let at = base + (ox * win.stride[1] + kx * win.dilation[1]) * c;
-                    let g = (oy * out.w + ox) * c;
-                    let w = (ky * kw + kx) * c;
-                    for_channels!(c, |c0, L| {
-                        fma(lanes_mut::<T, L>(plane, at + c0), lanes(dy, g + c0), lanes(weight, w + c0));
-                    });
+    let [sy, sx] = win.stride;
+    assert!(weight.len() >= kh * kw * c && dy.len() >= out.len());
+    for (py, row) in plane.chunks_exact_mut(pw * c).enumerate() {
+        for_channels!(c, |c0, L| {
+            for px in 0..pw {
+                let mut acc = [T::zero(); L];
+                for ky in 0..kh {
+                    let Some(oy) = source_of(py, ky * win.dilation[0], sy, out.h) else { continue };
+                    for kx in 0..kw {
+                        let Some(ox) = source_of(px, kx * win.dilation[1], sx, out.w) else { continue };
+                        // SAFETY: `oy < out.h`, `ox < out.w`, `c0 + L <= c`; both lengths were asserted.
+                        unsafe {
+                            let g = lanes_unchecked(dy, (oy * out.w + ox) * c + c0);
+                            fma(&mut acc, g, lanes_unchecked(weight, (ky * kw + kx) * c + c0));
+                        }
+                    }
                 }
+                *lanes_mut(row, px * c + c0) = acc;
             }
-        }
+        });
     }
+}
+
+/// The output whose tap at a distance falls on a place, if there is one.
+#[inline(always)]
+fn source_of(place: usize, tap: usize, stride: usize, outputs: usize) -> Option<usize> {
+    let from = place.checked_sub(tap)?;
+    let o = if stride == 1 {
+        from
+    } else if stride == 2 {
+        from >> 1
+    } else {
+        from / stride
+    };
+    (o * stride == from && o < outputs).then_some(o)
 }
 
 /// A depthwise convolution followed by a 1x1 convolution, weights `[kh, kw, c]` and `[c, out]`.

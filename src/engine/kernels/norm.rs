@@ -14,34 +14,37 @@ pub const MOMENTUM: f64 = 0.1;
 pub fn moments<T: Real>(x: &[T], c: usize, moments: &mut [T]) {
     let share = T::one() / T::from_f64((x.len() / c) as f64);
     let (mean, m2) = moments.split_at_mut(c);
-    simd(#[inline(always)] || {
-        for_channels!(c, |c0, L| {
-            let mut sum = [[T::zero(); L]; 4];
-            for (p, at) in (c0..x.len()).step_by(c).enumerate() {
-                let v: &[T; L] = lanes(x, at);
-                for i in 0..L {
-                    sum[p & 3][i] += v[i];
+    simd(
+        #[inline(always)]
+        || {
+            for_channels!(c, |c0, L| {
+                let mut sum = [[T::zero(); L]; 4];
+                for (p, pixel) in x.chunks_exact(c).enumerate() {
+                    let v: &[T; L] = lanes(pixel, c0);
+                    for i in 0..L {
+                        sum[p & 3][i] += v[i];
+                    }
                 }
-            }
-            let mut m = [T::zero(); L];
-            for i in 0..L {
-                m[i] = (sum[0][i] + sum[1][i] + (sum[2][i] + sum[3][i])) * share;
-            }
-            let mut dev = [[T::zero(); L]; 4];
-            for (p, at) in (c0..x.len()).step_by(c).enumerate() {
-                let v: &[T; L] = lanes(x, at);
+                let mut m = [T::zero(); L];
                 for i in 0..L {
-                    let d = v[i] - m[i];
-                    dev[p & 3][i] = d.fma(d, dev[p & 3][i]);
+                    m[i] = (sum[0][i] + sum[1][i] + (sum[2][i] + sum[3][i])) * share;
                 }
-            }
-            *lanes_mut(mean, c0) = m;
-            let s: &mut [T; L] = lanes_mut(m2, c0);
-            for i in 0..L {
-                s[i] = dev[0][i] + dev[1][i] + (dev[2][i] + dev[3][i]);
-            }
-        });
-    });
+                let mut dev = [[T::zero(); L]; 4];
+                for (p, pixel) in x.chunks_exact(c).enumerate() {
+                    let v: &[T; L] = lanes(pixel, c0);
+                    for i in 0..L {
+                        let d = v[i] - m[i];
+                        dev[p & 3][i] = d.fma(d, dev[p & 3][i]);
+                    }
+                }
+                *lanes_mut(mean, c0) = m;
+                let s: &mut [T; L] = lanes_mut(m2, c0);
+                for i in 0..L {
+                    s[i] = dev[0][i] + dev[1][i] + (dev[2][i] + dev[3][i]);
+                }
+            });
+        },
+    );
 }
 
 /// Merges the images' moments into the batch's mean and (biased) variance, channel by channel.
@@ -77,61 +80,70 @@ pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale:
 /// `y = x * scale + shift`.
 pub fn apply<T: Real>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
     let c = scale.len();
-    simd(#[inline(always)] || {
-        for_channels!(c, |c0, L| {
-            let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-            for at in (c0..x.len()).step_by(c) {
-                let v: &[T; L] = lanes(x, at);
-                let d: &mut [T; L] = lanes_mut(y, at);
-                for i in 0..L {
-                    d[i] = v[i].fma(a[i], b[i]);
+    simd(
+        #[inline(always)]
+        || {
+            for_channels!(c, |c0, L| {
+                let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
+                for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
+                    let v: &[T; L] = lanes(x, c0);
+                    let d: &mut [T; L] = lanes_mut(y, c0);
+                    for i in 0..L {
+                        d[i] = v[i].fma(a[i], b[i]);
+                    }
                 }
-            }
-        });
-    });
+            });
+        },
+    );
 }
 
 /// [`apply`] on the place of its input.
 pub fn apply_in_place<T: Real>(scale: &[T], shift: &[T], x: &mut [T]) {
     let c = scale.len();
-    simd(#[inline(always)] || {
-        for_channels!(c, |c0, L| {
-            let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-            for at in (c0..x.len()).step_by(c) {
-                let v: &mut [T; L] = lanes_mut(x, at);
-                for i in 0..L {
-                    v[i] = v[i].fma(a[i], b[i]);
+    simd(
+        #[inline(always)]
+        || {
+            for_channels!(c, |c0, L| {
+                let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
+                for pixel in x.chunks_exact_mut(c) {
+                    let v: &mut [T; L] = lanes_mut(pixel, c0);
+                    for i in 0..L {
+                        v[i] = v[i].fma(a[i], b[i]);
+                    }
                 }
-            }
-        });
-    });
+            });
+        },
+    );
 }
 
 /// One image's `sums = [sum dy; c] ++ [sum dy * xhat; c]` with `xhat = x * unit + offset`.
 pub fn backward_sums<T: Real>(x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
     let c = unit.len();
     let (sum, dot) = sums.split_at_mut(c);
-    simd(#[inline(always)] || {
-        for_channels!(c, |c0, L| {
-            let (a, b): (&[T; L], &[T; L]) = (lanes(unit, c0), lanes(offset, c0));
-            let (mut s, mut d) = ([[T::zero(); L]; 2], [[T::zero(); L]; 2]);
-            for (p, at) in (c0..x.len()).step_by(c).enumerate() {
-                let (v, g): (&[T; L], &[T; L]) = (lanes(x, at), lanes(dy, at));
-                for i in 0..L {
-                    s[p & 1][i] += g[i];
-                    d[p & 1][i] = v[i].fma(a[i], b[i]).fma(g[i], d[p & 1][i]);
+    simd(
+        #[inline(always)]
+        || {
+            for_channels!(c, |c0, L| {
+                let (a, b): (&[T; L], &[T; L]) = (lanes(unit, c0), lanes(offset, c0));
+                let (mut s, mut d) = ([[T::zero(); L]; 2], [[T::zero(); L]; 2]);
+                for (p, (x, dy)) in x.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
+                    let (v, g): (&[T; L], &[T; L]) = (lanes(x, c0), lanes(dy, c0));
+                    for i in 0..L {
+                        s[p & 1][i] += g[i];
+                        d[p & 1][i] = v[i].fma(a[i], b[i]).fma(g[i], d[p & 1][i]);
+                    }
                 }
-            }
-            let so: &mut [T; L] = lanes_mut(sum, c0);
-            for i in 0..L {
-                so[i] = s[0][i] + s[1][i];
-            }
-            let po: &mut [T; L] = lanes_mut(dot, c0);
-            for i in 0..L {
-                po[i] = d[0][i] + d[1][i];
-            }
-        });
-    });
+                let so: &mut [T; L] = lanes_mut(sum, c0);
+                for i in 0..L {
+                    so[i] = s[0][i] + s[1][i];
+                }
+                let po: &mut [T; L] = lanes_mut(dot, c0);
+                for i in 0..L {
+                    po[i] = d[0][i] + d[1][i];
+                }
+            });
+        },
+    );
 }
 
 /// Adds up the images' sums in order and in double precision.
@@ -170,18 +182,21 @@ pub fn backward_line<T: Real>(
 /// `dx = scale * dy + slope * x + level`, in place on `dy`.
 pub fn backward_apply<T: Real>(x: &[T], scale: &[T], slope: &[T], level: &[T], dy: &mut [T]) {
     let c = scale.len();
-    simd(#[inline(always)] || {
-        for_channels!(c, |c0, L| {
-            let (a, b, e): (&[T; L], &[T; L], &[T; L]) = (lanes(scale, c0), lanes(slope, c0), lanes(level, c0));
-            for at in (c0..x.len()).step_by(c) {
-                let v: &[T; L] = lanes(x, at);
-                let g: &mut [T; L] = lanes_mut(dy, at);
-                for i in 0..L {
-                    g[i] = g[i].fma(a[i], v[i].fma(b[i], e[i]));
+    simd(
+        #[inline(always)]
+        || {
+            for_channels!(c, |c0, L| {
+                let (a, b, e): (&[T; L], &[T; L], &[T; L]) = (lanes(scale, c0), lanes(slope, c0), lanes(level, c0));
+                for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact_mut(c)) {
+                    let v: &[T; L] = lanes(x, c0);
+                    let g: &mut [T; L] = lanes_mut(dy, c0);
+                    for i in 0..L {
+                        g[i] = g[i].fma(a[i], v[i].fma(b[i], e[i]));
+                    }
                 }
-            }
-        });
-    });
+            });
+        },
+    );
 }
 
 /// `dy *= scale` per channel: the backward pass under running statistics.

@@ -6,63 +6,75 @@ use crate::engine::real::{Real, simd};
 /// `dst = src`, or `dst += src`; where `x` is given, only at places with `x > 0` (the ReLU's derivative).
 pub fn store_masked<T: Real>(src: &[T], x: Option<&[T]>, dst: &mut [T], accumulate: bool) {
     let zero = T::zero();
-    simd(#[inline(always)] || match (x, accumulate) {
-        (None, false) => dst.copy_from_slice(src),
-        (None, true) => {
-            for (d, s) in dst.iter_mut().zip(src) {
-                *d += *s;
+    simd(
+        #[inline(always)]
+        || match (x, accumulate) {
+            (None, false) => dst.copy_from_slice(src),
+            (None, true) => {
+                for (d, s) in dst.iter_mut().zip(src) {
+                    *d += *s;
+                }
             }
-        }
-        (Some(x), false) => {
-            for ((d, s), x) in dst.iter_mut().zip(src).zip(x) {
-                *d = if *x > zero { *s } else { zero };
+            (Some(x), false) => {
+                for ((d, s), x) in dst.iter_mut().zip(src).zip(x) {
+                    *d = if *x > zero { *s } else { zero };
+                }
             }
-        }
-        (Some(x), true) => {
-            for ((d, s), x) in dst.iter_mut().zip(src).zip(x) {
-                *d += if *x > zero { *s } else { zero };
+            (Some(x), true) => {
+                for ((d, s), x) in dst.iter_mut().zip(src).zip(x) {
+                    *d += if *x > zero { *s } else { zero };
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// `dst = a * src`, or `dst += a * src`.
 pub fn axpy<T: Real>(a: T, src: &[T], dst: &mut [T], accumulate: bool) {
-    simd(#[inline(always)] || {
-        if accumulate {
-            for (d, s) in dst.iter_mut().zip(src) {
-                *d = s.fma(a, *d);
+    simd(
+        #[inline(always)]
+        || {
+            if accumulate {
+                for (d, s) in dst.iter_mut().zip(src) {
+                    *d = s.fma(a, *d);
+                }
+            } else {
+                for (d, s) in dst.iter_mut().zip(src) {
+                    *d = *s * a;
+                }
             }
-        } else {
-            for (d, s) in dst.iter_mut().zip(src) {
-                *d = *s * a;
-            }
-        }
-    });
+        },
+    );
 }
 
 /// `sum a b`, in eight interleaved partial sums.
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    simd(#[inline(always)] || {
-        let mut acc = [T::zero(); 32];
-        let (a, b) = (a.chunks_exact(32), b.chunks_exact(32));
-        let tail = a.remainder().iter().zip(b.remainder()).fold(T::zero(), |t, (x, y)| x.fma(*y, t));
-        for (x, y) in a.zip(b) {
-            for i in 0..32 {
-                acc[i] = x[i].fma(y[i], acc[i]);
+    simd(
+        #[inline(always)]
+        || {
+            let mut acc = [T::zero(); 32];
+            let (a, b) = (a.chunks_exact(32), b.chunks_exact(32));
+            let tail = a.remainder().iter().zip(b.remainder()).fold(T::zero(), |t, (x, y)| x.fma(*y, t));
+            for (x, y) in a.zip(b) {
+                for i in 0..32 {
+                    acc[i] = x[i].fma(y[i], acc[i]);
+                }
             }
-        }
-        acc.iter().fold(tail, |t, v| t + *v)
-    })
+            acc.iter().fold(tail, |t, v| t + *v)
+        },
+    )
 }
 
 /// `dst = max(src, 0)`.
 pub fn relu<T: Real>(src: &[T], dst: &mut [T]) {
-    simd(#[inline(always)] || {
-        for (d, s) in dst.iter_mut().zip(src) {
-            *d = s.larger(T::zero());
-        }
-    });
+    simd(
+        #[inline(always)]
+        || {
+            for (d, s) in dst.iter_mut().zip(src) {
+                *d = s.larger(T::zero());
+            }
+        },
+    );
 }
 
 /// Copies `c` channels per pixel into a wider plane at channel `at`.

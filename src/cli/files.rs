@@ -1,0 +1,33 @@
+//! Files that the user names, and standard output.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, IoContext, Result};
+
+/// A text file.
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).at(path)
+}
+
+/// Writes a file that the user asked for, whole or not at all.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    crate::store::atomic::write(path, bytes)
+}
+
+/// Prints a result; a reader that has gone away (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.at(Path::new("standard output")),
+    }
+}
+
+/// Prints a result as JSON.
+pub fn print_json<T: Serialize>(value: &T) -> Result<()> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|e| Error::Usage(format!("cannot be written as JSON: {e}")))?;
+    print(&(text + "\n"))
+}

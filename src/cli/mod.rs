@@ -1,0 +1,187 @@
+//! The command line. Results and JSON go to standard output, everything else to standard error.
+
+mod files;
+mod inspect;
+mod network;
+mod progress;
+mod search;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use crate::units::Macs;
+
+/// Neural architecture search for networks that stay accurate under adversarial attack.
+#[derive(Parser)]
+#[command(name = "robustnas", version, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 done, 2 usage, 3 bad data or configuration, 4 run folder, 5 impossible request, \
+    6 disk or I/O, 7 arithmetic, 75 stopped early (the same command continues), 130 second Ctrl-C."
+)]
+struct Arguments {
+    /// Threads; the result does not depend on it. Default: every core.
+    #[arg(long, global = true)]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a search to ranked architectures, or continue one.
+    #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
+        --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25")]
+    Search(SearchArguments),
+    /// Say how far a run is.
+    #[command(after_help = "Example:\n  robustnas status results/night")]
+    Status {
+        /// A run folder.
+        run: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the ranked table of runs.
+    #[command(after_help = "Example:\n  robustnas rank results/night results/last-week")]
+    Rank {
+        /// Run folders.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draw the frontiers of runs into one picture, or write them as JSON.
+    #[command(after_help = "Example:\n  robustnas frontier results/night results/last-week --out frontier.png\n\n\
+        Runs with other counting rules, data, samples or attacks are refused.")]
+    Frontier {
+        /// Run folders.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// The picture or document: .svg, .png or .json.
+        #[arg(long)]
+        out: PathBuf,
+        /// The numbers to show.
+        #[arg(long, value_enum, default_value = "test")]
+        split: inspect::SplitName,
+    },
+    /// Write the architecture of a rank as one file that is enough to rebuild it.
+    #[command(after_help = "Example:\n  robustnas export results/night --rank 1 --budget 100M --json best.json")]
+    Export {
+        /// A run folder.
+        run: PathBuf,
+        /// The rank within the budget.
+        #[arg(long, default_value_t = 1)]
+        rank: u32,
+        /// The budget; default: the largest.
+        #[arg(long)]
+        budget: Option<Macs>,
+        /// Where the arch.json goes.
+        #[arg(long)]
+        json: PathBuf,
+    },
+    /// Count parameters and multiply-accumulates of a network.
+    #[command(after_help = "Example:\n  robustnas cost dsara:search_spaces/genotypes/arnas.txt,channels=64,layers=20 \
+        --json")]
+    Cost(network::CostArguments),
+    /// Draw a network or its cells.
+    #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/darts_v2.txt,channels=36,\
+        layers=20 --out cells.svg")]
+    Draw(network::DrawArguments),
+    /// Work with search spaces.
+    Space {
+        #[command(subcommand)]
+        verb: SpaceVerb,
+    },
+    /// Work with data sets.
+    Data {
+        #[command(subcommand)]
+        verb: DataVerb,
+    },
+    /// Print the JSON Schema of a document: ranked, frontier or arch.
+    #[command(after_help = "Example:\n  robustnas schema ranked > ranked.schema.json")]
+    Schema {
+        /// The document.
+        document: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum SpaceVerb {
+    /// Check a space file and say what it describes.
+    #[command(after_help = "Example:\n  robustnas space check search_spaces/dsara.toml")]
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum DataVerb {
+    /// Read a data set whole and say what is in it.
+    #[command(after_help = "Example:\n  robustnas data check hf:data/cifar-10")]
+    Check {
+        /// synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR.
+        data: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `search` takes.
+#[derive(clap::Args)]
+pub struct SearchArguments {
+    /// A space file; default: the tiny space on embedded data.
+    space: Option<PathBuf>,
+    /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: what the space says.
+    #[arg(long)]
+    data: Option<String>,
+    /// Budgets in multiply-accumulates: 20M,40M,80M. Default: what the space says.
+    #[arg(long, value_delimiter = ',')]
+    budgets: Vec<Macs>,
+    /// The run folder. Default: results/<space>-seed<seed>. An earlier part of the same run there is continued.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The run's seed. Default: what the space says.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Change a key of the space: search.epochs=25. May be given often.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seconds between checkpoints; no influence on the result.
+    #[arg(long, default_value_t = 60.0)]
+    checkpoint_every: f64,
+    /// Print the resolved configuration and stop.
+    #[arg(long)]
+    print_config: bool,
+    /// Print the ranking as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(threads) = arguments.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+        pool.map_err(|e| crate::error::Error::Usage(format!("--threads {threads}: {e}")))?;
+    }
+    match arguments.verb {
+        Verb::Search(arguments) => search::search(&arguments),
+        Verb::Status { run, json } => inspect::status(&run, json),
+        Verb::Rank { runs, json } => inspect::rank(&runs, json),
+        Verb::Frontier { runs, out, split } => inspect::frontier(&runs, &out, split),
+        Verb::Export { run, rank, budget, json } => inspect::export(&run, rank, budget, &json),
+        Verb::Cost(arguments) => network::cost(&arguments),
+        Verb::Draw(arguments) => network::draw(&arguments),
+        Verb::Space { verb: SpaceVerb::Check { file, json } } => inspect::space_check(&file, json),
+        Verb::Data { verb: DataVerb::Check { data, json } } => inspect::data_check(&data, json),
+        Verb::Schema { document } => inspect::schema(&document),
+    }
+}

@@ -1,0 +1,67 @@
+//! `robustnas search`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::progress::Terminal;
+use super::{SearchArguments, files};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::pipeline::{self, Interrupt, Job, Progress};
+use crate::report::table::table;
+use crate::units::Macs;
+
+/// The space of a search without arguments, part of the program so that it needs no checkout.
+const TINY: &str = include_str!("../../search_spaces/dsara-tiny.toml");
+
+/// Runs or continues a search, then prints its table.
+pub fn search(arguments: &SearchArguments) -> Result<()> {
+    let config = resolve(arguments)?;
+    if arguments.print_config {
+        return files::print(&config.to_toml()?);
+    }
+    if !(arguments.checkpoint_every >= 0.0 && arguments.checkpoint_every.is_finite()) {
+        return Err(Error::Usage(format!("--checkpoint-every {}: expected seconds", arguments.checkpoint_every)));
+    }
+    let default = || PathBuf::from("results").join(format!("{}-seed{}", config.name, config.seed));
+    let out = arguments.out.clone().unwrap_or_else(default);
+    let job = Job {
+        config,
+        out: out.clone(),
+        argv: std::env::args().collect(),
+        checkpoint_every: Duration::from_secs_f64(arguments.checkpoint_every),
+    };
+    let interrupt = Interrupt::install()?;
+    let mut terminal = Terminal::new();
+    let ranked = pipeline::run(&job, &interrupt, &mut terminal)?;
+    terminal.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
+    if arguments.json { files::print_json(&ranked) } else { files::print(&table(&ranked)) }
+}
+
+/// The space with the command line's changes.
+fn resolve(arguments: &SearchArguments) -> Result<Config> {
+    let mut overrides = Vec::new();
+    for text in &arguments.set {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::Usage(format!("--set {text}: expected KEY=VALUE, for example search.epochs=25")))?;
+        overrides.push((key.trim().to_owned(), value.trim().to_owned()));
+    }
+    let mut config = match &arguments.space {
+        Some(path) => Config::from_toml(&files::read(path)?, path, &overrides)?,
+        None => Config::from_toml(TINY, Path::new("search_spaces/dsara-tiny.toml"), &overrides)?,
+    };
+    if let Some(data) = &arguments.data {
+        config.data.clone_from(data);
+    }
+    if !arguments.budgets.is_empty() {
+        let mut budgets: Vec<Macs> = arguments.budgets.clone();
+        budgets.sort_unstable();
+        budgets.dedup();
+        config.budgets = budgets;
+    }
+    if let Some(seed) = arguments.seed {
+        config.seed = seed;
+    }
+    Ok(config)
+}
