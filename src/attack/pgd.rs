@@ -17,25 +17,28 @@ use crate::train::loss::cross_entropy;
 pub fn pgd(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
     let eps = attack.eps.value() as f32;
     let ascend = Ascend { step: attack.step.value() as f32, eps, clip: attack.clip };
-    let mut x = samples.images.copy()?;
+    // In-place operations work on whole tensors, and the images may be a view.
+    let clean = samples.images.force_contiguous()?;
+    let mut x = clean.copy()?;
     if attack.random_start {
-        x = noisy(samples.images, samples.ids, samples.seed, eps)?;
+        x = noisy(&clean, samples.ids, samples.seed, eps)?;
         // A step of length zero is the projection alone.
-        x.inplace_op3(samples.images, samples.images, &Ascend { step: 0.0, ..ascend })?;
+        x.inplace_op3(&clean, &clean, &Ascend { step: 0.0, ..ascend })?;
     }
     for _ in 0..attack.steps {
         let (_, gradient) = target.input_gradient(&x, &|logits| cross_entropy(logits, samples.labels))?;
-        x.inplace_op3(samples.images, &gradient, &ascend)?;
+        x.inplace_op3(&clean, &gradient, &ascend)?;
     }
     Ok(x)
 }
 
 /// N-FGSM: noise of `noise * eps`, one step of `eps`, clipped to the box but not to the ball.
 pub fn noisy_step(target: &mut Target<'_>, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
-    let x = noisy(samples.images, samples.ids, samples.seed, noise * eps)?;
+    let clean = samples.images.force_contiguous()?;
+    let x = noisy(&clean, samples.ids, samples.seed, noise * eps)?;
     let (_, gradient) = target.input_gradient(&x, &|logits| cross_entropy(logits, samples.labels))?;
     let free = Ascend { step: eps, eps: f32::INFINITY, clip: true };
-    x.inplace_op3(samples.images, &gradient, &free)?;
+    x.inplace_op3(&clean, &gradient, &free)?;
     Ok(x)
 }
 

@@ -132,7 +132,7 @@ impl Network {
                 values.dtype()
             )));
         }
-        self.state = values.copy()?;
+        self.state = values.force_contiguous()?;
         Ok(())
     }
 
@@ -189,8 +189,12 @@ impl Network {
         let plan = &self.plans[&(wrt, statistics)];
         arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true })?;
         let gathered = layout.gathered(plan);
-        let params =
-            if wrt.params { Some(arena.narrow(0, gathered.start, self.layout.trainable())?.copy()?) } else { None };
+        let params = if wrt.params {
+            // Not `copy`, which would take the whole arena along.
+            Some(arena.narrow(0, gathered.start, self.layout.trainable())?.force_contiguous()?)
+        } else {
+            None
+        };
         let mix = if wrt.mix {
             let at = gathered.end - plan.mix_len;
             Some(arena.narrow(0, at, plan.mix_len)?.to_dtype(DType::F64)?.to_vec1()?)
@@ -218,7 +222,9 @@ impl Network {
         let statistics = mode.statistics();
         let layout = ArenaLayout::new(self.plan(wrt, statistics), batch);
         let arena = self.arena(layout.len())?;
-        let x = x.flatten_all()?.contiguous()?;
+        // Kernels read memory from its beginning: a view that starts elsewhere is copied out.
+        let whole = x.is_contiguous() && x.layout().start_offset() == 0;
+        let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };
         let plan = &self.plans[&(wrt, statistics)];
         arena.inplace_op3(&self.state, &x, &Pass { plan, layout, mix, backward: false })?;
         if mode == NormMode::Train {
@@ -257,7 +263,11 @@ fn gather(arena: &Tensor, plan: &Plan, layout: ArenaLayout, part: &std::ops::Ran
             arena.narrow(0, at.start, at.len())
         })
         .collect::<candle_core::Result<Vec<_>>>()?;
-    Ok(Tensor::cat(&views, 0)?)
+    match &views[..] {
+        // `cat` of one view is that view, which the next pass would write over.
+        [one] => Ok(one.force_contiguous()?),
+        _ => Ok(Tensor::cat(&views, 0)?),
+    }
 }
 
 /// Moves the running statistics towards the batch's: in place on the state, reads the arena.

@@ -1,0 +1,256 @@
+//! Attacks and evaluations: the threat model is kept, seeds decide everything, and known answers come out.
+
+use candle_core::{Device, Tensor};
+use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::net::Net;
+use robustnas::arch::op::{Op, Shape};
+use robustnas::attack::pgd::{noisy_step, pgd};
+use robustnas::attack::{Samples, Target};
+use robustnas::data::Images;
+use robustnas::engine::{Network, NormMode};
+use robustnas::evaluate::evaluate;
+use robustnas::record::{Evaluation, Sample};
+use robustnas::seed::Seed;
+use robustnas::threat::{Attack, Pgd};
+use robustnas::train::fit::Loader;
+use robustnas::train::loss::correct;
+use robustnas::units::Fraction;
+
+const IMAGE: Shape = Shape::new(8, 8, 3);
+const IDS: [u32; 6] = [3, 14, 15, 92, 65, 35];
+const LABELS: [u32; 6] = [0, 1, 2, 3, 0, 1];
+
+fn network() -> Network {
+    let net = PreActResNet { image: IMAGE, classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] };
+    let mut network = Network::new(net.lower().unwrap(), Seed::root(3), &Device::Cpu).unwrap();
+    for _ in 0..20 {
+        network.logits(&images(), &[], NormMode::Train).unwrap();
+    }
+    network
+}
+
+/// Pixels all over `[0, 1]`, some of them at the ends.
+fn images() -> Tensor {
+    let mut stream = Seed::root(1).stream();
+    let pixels: Vec<f32> = (0..IDS.len() * IMAGE.len()).map(|_| stream.uniform_in(-0.2, 1.2).clamp(0.0, 1.0)).collect();
+    assert!(pixels.contains(&0.0) && pixels.contains(&1.0));
+    Tensor::from_vec(pixels, (IDS.len(), IMAGE.h, IMAGE.w, IMAGE.c), &Device::Cpu).unwrap()
+}
+
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn bits(t: &Tensor) -> Vec<u32> {
+    numbers(t).into_iter().map(f32::to_bits).collect()
+}
+
+fn fraction(text: &str) -> Fraction {
+    text.parse().unwrap()
+}
+
+fn config(eps: &str, step: &str, steps: u32, random_start: bool) -> Pgd {
+    Pgd { eps: fraction(eps), step: fraction(step), steps, restarts: 1, random_start, clip: true }
+}
+
+fn run(network: &mut Network, mode: NormMode, images: &Tensor, from: usize, seed: u64, attack: &Pgd) -> Tensor {
+    let n = images.dims()[0];
+    let (labels, ids) = (&LABELS[from..from + n], &IDS[from..from + n]);
+    pgd(&mut Target { network, mix: &[], mode }, Samples { images, labels, ids, seed: Seed::root(seed) }, attack)
+        .unwrap()
+}
+
+/// The largest change, the smallest and the largest pixel.
+fn extent(x: &Tensor, clean: &Tensor) -> (f32, f32, f32) {
+    let (x, clean) = (numbers(x), numbers(clean));
+    let moved = x.iter().zip(&clean).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+    (moved, x.iter().copied().fold(f32::INFINITY, f32::min), x.iter().copied().fold(f32::NEG_INFINITY, f32::max))
+}
+
+#[test]
+fn every_attack_stays_in_ball_and_box() {
+    let (mut network, clean) = (network(), images());
+    for mode in [NormMode::Eval, NormMode::TrainNoRecord] {
+        for (eps, step, steps) in [("8/255", "2/255", 7), ("8/255", "8/255", 1), ("2/255", "0.5", 3), ("0.6", "0.2", 4)]
+        {
+            for random_start in [false, true] {
+                let attack = config(eps, step, steps, random_start);
+                let radius = attack.eps.value() as f32;
+                let (moved, least, most) = extent(&run(&mut network, mode, &clean, 0, 1, &attack), &clean);
+                assert!(moved <= radius + 1e-6, "{attack:?}: moved {moved}");
+                assert!(least >= 0.0 && most <= 1.0, "{attack:?}: {least} to {most}");
+                assert!(moved > 0.9 * radius.min(steps as f32 * attack.step.value() as f32), "{attack:?} did nothing");
+
+                let free = Pgd { clip: false, ..attack };
+                let (moved, least, most) = extent(&run(&mut network, mode, &clean, 0, 1, &free), &clean);
+                assert!(moved <= radius + 1e-6, "{free:?}: moved {moved}");
+                assert!(least < 0.0 && most > 1.0, "{free:?} was clipped: {least} to {most}");
+            }
+        }
+    }
+}
+
+/// N-FGSM does not project on the ball: noise of `noise * eps`, then a step of `eps`, inside the box.
+#[test]
+fn a_noisy_step_stays_in_its_own_ball_and_in_the_box() {
+    let (mut network, clean) = (network(), images());
+    let (eps, noise) = (8.0 / 255.0, 2.0);
+    let samples = Samples { images: &clean, labels: &LABELS, ids: &IDS, seed: Seed::root(1) };
+    let mut target = Target { network: &mut network, mix: &[], mode: NormMode::TrainNoRecord };
+    let x = noisy_step(&mut target, samples, eps, noise).unwrap();
+    let (moved, least, most) = extent(&x, &clean);
+    assert!(moved <= (1.0 + noise) * eps + 1e-6 && moved > 2.0 * eps, "{moved}");
+    assert!(least >= 0.0 && most <= 1.0, "{least} to {most}");
+}
+
+#[test]
+fn a_ball_of_radius_zero_changes_nothing() {
+    let (mut network, clean) = (network(), images());
+    for random_start in [false, true] {
+        let attack = config("0", "2/255", 5, random_start);
+        assert_eq!(numbers(&run(&mut network, NormMode::Eval, &clean, 0, 1, &attack)), numbers(&clean));
+    }
+}
+
+#[test]
+fn the_seed_and_the_sample_decide_not_the_batch() {
+    let (mut network, clean) = (network(), images());
+    let attack = config("8/255", "2/255", 5, true);
+    let whole = run(&mut network, NormMode::Eval, &clean, 0, 1, &attack);
+    assert_eq!(bits(&whole), bits(&run(&mut network, NormMode::Eval, &clean, 0, 1, &attack)));
+    assert_ne!(bits(&whole), bits(&run(&mut network, NormMode::Eval, &clean, 0, 2, &attack)));
+    let mut parts = Vec::new();
+    for (from, n) in [(0, 1), (1, 3), (4, 2)] {
+        // A view into the batch's memory, as a caller may well pass.
+        let part = clean.narrow(0, from, n).unwrap();
+        parts.extend(bits(&run(&mut network, NormMode::Eval, &part, from, 1, &attack)));
+    }
+    assert_eq!(bits(&whole), parts);
+}
+
+#[test]
+fn attacks_leave_the_network_as_it_was() {
+    let (mut network, clean) = (network(), images());
+    let before = bits(network.state());
+    for mode in [NormMode::Eval, NormMode::TrainNoRecord] {
+        run(&mut network, mode, &clean, 0, 1, &config("8/255", "2/255", 5, true));
+        assert_eq!(bits(network.state()), before, "{mode:?}");
+    }
+    let data = data(&mut network);
+    measure(&mut network, &data, 5, &[Attack::Pgd(config("8/255", "2/255", 5, true))]);
+    assert_eq!(bits(network.state()), before, "evaluation");
+}
+
+/// Forty images, three quarters of them labelled as the network sees them.
+fn data(network: &mut Network) -> Images {
+    let mut stream = Seed::root(2).stream();
+    let n = 40;
+    let pixels: Vec<u8> = (0..n * IMAGE.len()).map(|_| stream.below(256) as u8).collect();
+    let mut images = Images { pixels, labels: vec![0; n] };
+    let ids: Vec<u32> = (0..n as u32).collect();
+    let batch = loader(&images, &ids, n).plain().next().unwrap().unwrap();
+    let logits = network.logits(&batch.images, &[], NormMode::Eval).unwrap();
+    let top = |row: &[f64]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as u32;
+    images.labels = logits.rows().enumerate().map(|(i, row)| (top(row) + u32::from(i % 4 == 0)) % 4).collect();
+    images
+}
+
+fn loader<'a>(images: &'a Images, ids: &'a [u32], batch: usize) -> Loader<'a> {
+    Loader { images, shape: IMAGE, ids, batch, augment: None, seed: Seed::root(1), device: &Device::Cpu }
+}
+
+fn measure(network: &mut Network, images: &Images, batch: usize, attacks: &[Attack]) -> Evaluation {
+    let ids: Vec<u32> = (0..images.len() as u32).collect();
+    let sample = Sample {
+        data: "random".into(),
+        data_id: "0".into(),
+        split: "test".into(),
+        n: images.len() as u64,
+        index_id: "0".into(),
+    };
+    evaluate(network, &loader(images, &ids, batch), attacks, sample, 7, &mut || Ok(())).unwrap()
+}
+
+#[test]
+fn robust_accuracy_is_never_above_clean() {
+    let mut network = network();
+    let data = data(&mut network);
+    let attacks: Vec<Attack> = ["0", "1/255", "8/255", "64/255"]
+        .iter()
+        .flat_map(|eps| [Attack::Fgsm { eps: fraction(eps) }, Attack::Pgd(config(eps, "2/255", 10, true))])
+        .collect();
+    let found = measure(&mut network, &data, 7, &attacks);
+    assert_eq!((found.clean.hit, found.clean.total), (30, 40));
+    for result in &found.attacks {
+        assert!(result.robust.hit <= found.clean.hit, "{}", result.attack);
+        assert!(found.robust.hit <= result.robust.hit, "{}: the worst case is not the worst", result.attack);
+        assert_eq!(result.robust.total, found.clean.total);
+    }
+    for result in &found.attacks[..2] {
+        assert_eq!(result.robust.hit, found.clean.hit, "{}: nothing was allowed", result.attack);
+    }
+    assert!(found.attacks[7].robust.hit < found.clean.hit, "a quarter of the range and no success");
+    // The cut into batches is no part of the measurement; nor is the company of other attacks.
+    // 30 are attacked, so batches of 29 leave one image alone.
+    for batch in [1, 29, 40] {
+        assert_eq!(measure(&mut network, &data, batch, &attacks), found, "batches of {batch}");
+    }
+    assert_eq!(measure(&mut network, &data, 9, &attacks[5..6]).attacks[..], found.attacks[5..6]);
+}
+
+/// A linear classifier of four pixels and its first `classes` rows.
+fn linear(classes: usize) -> Network {
+    const ROWS: [[f32; 4]; 4] =
+        [[1.0, -2.0, 0.5, 1.0], [-1.0, 1.0, 1.0, 0.5], [0.5, 0.5, -1.0, 1.0], [0.0, -1.0, 0.5, 0.5]];
+    let mut net = Net::new();
+    let image = net.add("image", Op::Input { shape: Shape::new(1, 1, 4) }, &[]).unwrap();
+    net.add("fc", Op::Linear { out: classes, bias: false }, &[image]).unwrap();
+    let mut network = Network::new(net, Seed::root(1), &Device::Cpu).unwrap();
+    let weights: Vec<f32> = (0..4).flat_map(|i| ROWS[..classes].iter().map(move |row| row[i])).collect();
+    network.set_state(&Tensor::from_vec(weights, 4 * classes, &Device::Cpu).unwrap()).unwrap();
+    network
+}
+
+/// Whether an attack turns x = (.5, .2, .9, .6), which class 0 wins by .25 over class 1, and the margin it leaves.
+fn linear_attack(classes: usize, attack: &Pgd) -> (bool, f64) {
+    let mut network = linear(classes);
+    let x = Tensor::new(&[0.5f32, 0.2, 0.9, 0.6], &Device::Cpu).unwrap().reshape((1, 1, 1, 4)).unwrap();
+    let clean = network.logits(&x, &[], NormMode::Eval).unwrap();
+    for (z, want) in clean.values.iter().zip([1.15, 0.90, 0.05, 0.55]) {
+        assert!((z - want).abs() < 1e-6, "{clean:?}");
+    }
+    let x = run(&mut network, NormMode::Eval, &x, 0, 1, attack);
+    let z = network.logits(&x, &[], NormMode::Eval).unwrap();
+    (!correct(&z, &[0]).next().unwrap(), z.values[0] - z.values[1])
+}
+
+/// Of two classes the loss and the margin have one gradient, so the attack is exact: the radius is .25 / 6.
+#[test]
+fn two_linear_classes_fall_exactly_at_the_radius() {
+    for (eps, falls) in [("0.0416", false), ("0.0417", true)] {
+        let single = config(eps, eps, 1, false);
+        assert_eq!(linear_attack(2, &single).0, falls, "fgsm {eps}");
+        for random_start in [false, true] {
+            let many = config(eps, "0.02", 10, random_start);
+            assert_eq!(linear_attack(2, &many).0, falls, "pgd {eps}");
+        }
+    }
+    // At .05 the margin is -.05; at .3 the third pixel meets the end of the box, which keeps -1.55 at -1.45.
+    for (eps, margin) in [("0.05", -0.05), ("0.3", -1.45)] {
+        let (_, got) = linear_attack(2, &config(eps, "0.1", 10, false));
+        assert!((got - margin).abs() < 1e-5, "{eps}: {got}");
+    }
+}
+
+/// Of four classes the cross-entropy moves the third pixel for class 2, against class 1: it gains 5 eps of the margin, not
+/// 6. Below the radius no attack may succeed; this one does from .25 / 5 on.
+#[test]
+fn four_linear_classes_fall_where_the_cross_entropy_points() {
+    for (eps, falls) in [("0.0416", false), ("0.0499", false), ("0.0501", true), ("0.3", true)] {
+        assert_eq!(linear_attack(4, &config(eps, eps, 1, false)).0, falls, "{eps}");
+    }
+    for random_start in [false, true] {
+        assert!(!linear_attack(4, &config("0.0416", "0.01", 20, random_start)).0);
+        assert!(linear_attack(4, &config("0.0501", "0.01", 20, random_start)).0);
+    }
+}
