@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help search test check doc golden pictures long
+
+PICTURES ?= target/pictures
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+search: ## Run, or continue, the tiny search on embedded data
+	cargo run --release -- search
+
+test: ## Run every test
+	cargo test
+
+check: ## Everything a change must pass, cheapest first
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test --test layering
+	cargo test
+
+doc: ## Build the documentation; a warning is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+
+golden: ## Write the golden costs of the search spaces anew; read the difference
+	UPDATE=1 cargo test --test search_spaces
+	git diff --stat -- tests/golden
+
+pictures: ## Draw the pictures of the drawing tests into PICTURES (target/pictures)
+	mkdir -p $(PICTURES)
+	DRAWINGS=$(abspath $(PICTURES)) cargo test --test drawings
+	ROBUSTNAS_PICTURES=$(abspath $(PICTURES)) cargo test --test report
+
+long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
+	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume
