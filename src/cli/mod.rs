@@ -83,11 +83,11 @@ enum Verb {
         json: PathBuf,
     },
     /// Count parameters and multiply-accumulates of a network.
-    #[command(after_help = "Example:\n  robustnas cost dsara:search_spaces/genotypes/arnas.txt,channels=64,layers=20 \
+    #[command(after_help = "Example:\n  robustnas cost dsara:search_spaces/genotypes/ARNAS.txt,channels=64,layers=20 \
         --json")]
     Cost(network::CostArguments),
     /// Draw a network or its cells.
-    #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/darts_v2.txt,channels=36,\
+    #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
         layers=20 --out cells.svg")]
     Draw(network::DrawArguments),
     /// Work with search spaces.

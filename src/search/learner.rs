@@ -291,3 +291,142 @@ impl Learner for Supernet<'_> {
         Ok(found.loss)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::cell::CellOp;
+    use crate::arch::families::cells::{MixEdge, MixKind, Placement, Skeleton, supernet};
+    use crate::arch::op::Shape;
+    use crate::config::{Adam as AdamConfig, Sgd as SgdConfig};
+    use crate::data::{Images, Source};
+    use crate::engine::Fusion;
+    use crate::threat::{AttackNorm, Pgd};
+    use crate::units::Fraction;
+    use candle_core::{DType, Device};
+
+    const IMAGE: Shape = Shape::new(32, 32, 3);
+
+    fn layout() -> MixLayout {
+        let ops = vec![CellOp::AvgPool(3), CellOp::SkipConnect, CellOp::SepConv(3), CellOp::DilConv(3)];
+        let mut offset = 0;
+        let kinds = ["accurate", "reduce", "robust"].map(|kind| MixKind {
+            kind: kind.into(),
+            nodes: 1,
+            edges: [0, 1]
+                .map(|from| {
+                    offset += ops.len();
+                    MixEdge { from, to: 2, ops: ops.clone(), offset: offset - ops.len() }
+                })
+                .to_vec(),
+            concat: vec![2],
+        });
+        MixLayout { kinds: kinds.to_vec() }
+    }
+
+    fn config(order: Order, lr: f64) -> Search {
+        Search {
+            epochs: 1,
+            stage_one_epochs: 0,
+            warmup_epochs: 0,
+            batch: 4,
+            order,
+            lambda: 0.5,
+            attack: Pgd {
+                eps: Fraction::of_255(8),
+                step: Fraction::of_255(4),
+                steps: 1,
+                restarts: 1,
+                random_start: true,
+                clip: true,
+            },
+            attack_norm: AttackNorm::Batch,
+            weights: SgdConfig { lr, lr_min: lr, momentum: 0.9, weight_decay: 3e-4, clip: 5.0 },
+            arch: AdamConfig { lr: 0.1, beta1: 0.5, beta2: 0.999, weight_decay: 1e-3 },
+            arch_init: 0.1,
+            probe: 4,
+        }
+    }
+
+    fn subject<'a>(images: &'a Images, ids: &'a [u32], dtype: DType, config: Search) -> Supernet<'a> {
+        let cells = Placement::dsara().row(4, 3).unwrap();
+        let skeleton = Skeleton { image: IMAGE, classes: 10, normalize: None, stem: 4, cells };
+        let net = supernet(&skeleton, &layout()).unwrap();
+        let network = Network::with(net, Seed::root(3), &Device::Cpu, dtype, Fusion::ALL).unwrap();
+        let arch = loader(images, ids);
+        Supernet::new(network, layout(), config, 1, arch, Seed::root(4)).unwrap()
+    }
+
+    fn loader<'a>(images: &'a Images, ids: &'a [u32]) -> Loader<'a> {
+        Loader { images, shape: IMAGE, ids, batch: 4, augment: None, seed: Seed::root(5), device: &Device::Cpu }
+    }
+
+    /// The unrolled gradient against central differences of what it is the gradient of: the loss on one batch after a
+    /// virtual step on another, in double precision.
+    #[test]
+    fn second_order_is_the_gradient_of_the_unrolled_loss() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let lr = 0.05;
+        let mut s = subject(&data.train, &ids, DType::F64, config(Order::Second, lr));
+        let batch = |from: usize| {
+            let batch = loader(&data.train, &ids[from..from + 4]).plain().next().unwrap().unwrap();
+            (batch.images.to_dtype(DType::F64).unwrap(), batch.labels)
+        };
+        let ((xt, yt), (xv, yv)) = (batch(0), batch(4));
+        let mix = s.mix();
+        let unrolled = s.unroll(&xt, &yt, &mix, lr).unwrap();
+        let (_, grad) = s.second_order(&xv, &yv, &unrolled, &mix, 1.0).unwrap();
+        let weights = unrolled.weights.copy().unwrap();
+        let alpha = s.state.alpha.0.clone();
+        let mut value = |i: usize, h: f64| {
+            s.state.alpha.0.clone_from(&alpha);
+            s.state.alpha.0[i] += h;
+            s.network.set_weights(&weights).unwrap();
+            let mix = s.mix();
+            let unrolled = s.unroll(&xt, &yt, &mix, lr).unwrap();
+            s.network.set_weights(&unrolled.virtual_weights).unwrap();
+            s.gradients(&xv, &yv, &mix, Wrt::MIX).unwrap().loss
+        };
+        let scale = grad.iter().fold(0f64, |m, g| m.max(g.abs()));
+        for i in (0..grad.len()).step_by(3) {
+            let numeric = (value(i, 1e-4) - value(i, -1e-4)) / 2e-4;
+            assert!((numeric - grad[i]).abs() < 2e-3 * scale, "alpha[{i}]: {} against {numeric}", grad[i]);
+        }
+    }
+
+    /// Without a virtual step both orders are one.
+    #[test]
+    fn orders_agree_at_learning_rate_zero() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let alphas = [Order::First, Order::Second].map(|order| {
+            let mut s = subject(&data.train, &ids, DType::F32, config(order, 0.0));
+            let train = loader(&data.train, &ids);
+            let batch = train.batch(&train.order(0), 0, 0).unwrap();
+            s.step(&batch, Position::default()).unwrap();
+            s.state.alpha.0.clone()
+        });
+        for (a, b) in alphas[0].iter().zip(&alphas[1]) {
+            assert!((a - b).abs() < 1e-9, "{a} against {b}");
+        }
+    }
+
+    /// Stage one follows the adversarial loss alone, stage two counts both.
+    #[test]
+    fn stages_follow_their_losses() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        for (stage_one_epochs, natural) in [(1, false), (0, true)] {
+            let config = Search { stage_one_epochs, ..config(Order::First, 0.01) };
+            let mut s = subject(&data.train, &ids, DType::F32, config);
+            let train = loader(&data.train, &ids);
+            let batch = train.batch(&train.order(0), 0, 0).unwrap();
+            s.step(&batch, Position::default()).unwrap();
+            let report = s.report(0, &train, Seed::root(9)).unwrap();
+            assert_eq!((report.natural_loss.is_some(), report.gamma.is_some()), (natural, natural));
+            assert!(report.adversarial_loss.is_some());
+            assert_eq!(report.clean.total, 8);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A search killed at random moments and restarted with the same command ends with the bytes of one that was left alone;
+//! so do searches on one and on two threads.
+//!
+//! `ROBUSTNAS_KILLS` sets the number of kills (default 4; `make long` takes 20).
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use robustnas::seed::Seed;
+
+/// A search of seconds: every stage, two budgets, few images.
+const SETTINGS: [&str; 14] = [
+    "split.train=320",
+    "split.validation=64",
+    "split.test=64",
+    "supernet.channels=2",
+    "search.epochs=2",
+    "search.stage_one_epochs=1",
+    "search.batch=32",
+    "search.probe=32",
+    "retrain.epochs=2",
+    "retrain.batch=32",
+    "derive.random=1",
+    "derive.genotypes=2",
+    "scaling.depth_share=[0.5, 0.99]",
+    "scaling.tolerance=0.4",
+];
+
+fn search(out: &Path, threads: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    command.args(["search", "--budgets", "1M,2M", "--checkpoint-every", "0", "--threads", threads]);
+    for setting in SETTINGS {
+        command.args(["--set", setting]);
+    }
+    command.arg("--out").arg(out).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn finish(child: Child) {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+fn answer(out: &Path) -> [Vec<u8>; 3] {
+    ["ranked.json", "frontier.json", "frontier.svg"].map(|name| std::fs::read(out.join(name)).unwrap())
+}
+
+#[test]
+fn kills_and_threads_change_nothing() {
+    let kills: u32 = std::env::var("ROBUSTNAS_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(4);
+    let folder = tempfile::tempdir().unwrap();
+    // The folder's name is not part of the answer, but the picture's legend is the configuration's name.
+    let (alone, single, killed) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("c"));
+
+    let start = Instant::now();
+    finish(search(&alone, "2").spawn().unwrap());
+    let whole = start.elapsed();
+    finish(search(&single, "1").spawn().unwrap());
+    assert!(answer(&alone) == answer(&single), "one thread and two threads disagree");
+
+    let mut random = Seed::root(u64::from(std::process::id())).stream();
+    let mut done = 0;
+    while done < kills {
+        let mut child = search(&killed, "2").spawn().unwrap();
+        // Spread over the whole search: a run gets a share of its time before it is killed.
+        let share = 0.1 + 0.9 * f64::from(random.uniform()) / f64::from(kills.min(8));
+        std::thread::sleep(whole.mul_f64(share).max(Duration::from_millis(20)));
+        if child.try_wait().unwrap().is_some() {
+            break; // it has ended: nothing is left to kill
+        }
+        child.kill().unwrap(); // SIGKILL: no handler runs
+        child.wait().unwrap();
+        done += 1;
+    }
+    assert!(done > 0, "the search ended before it could be killed once");
+    finish(search(&killed, "2").spawn().unwrap());
+    assert!(answer(&alone) == answer(&killed), "{done} kills changed the answer");
+    println!("{done} kills over a search of {whole:?}: same bytes");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_saves_and_exits_75() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut child = search(&out, "2").spawn().unwrap();
+    let start = Instant::now();
+    while !out.join("checkpoint").exists() && start.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = Command::new("kill").args(["-USR1", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    assert!(out.join("checkpoint").join("LATEST").exists());
+}
