@@ -24,10 +24,34 @@ fn json(arguments: &[&str]) -> serde_json::Value {
 
 /// A search of a second or two.
 const QUICK: &[&str] = &[
-    "--budgets", "2M", "--set", "split.train=128", "--set", "split.validation=32", "--set", "split.test=32", "--set",
-    "supernet.channels=2", "--set", "search.epochs=1", "--set", "search.stage_one_epochs=0", "--set",
-    "search.batch=32", "--set", "search.probe=16", "--set", "retrain.epochs=1", "--set", "retrain.batch=32", "--set",
-    "derive.random=0", "--set", "scaling.tolerance=0.4", "--set", "scaling.depth_share=[0.5, 0.99]",
+    "--budgets",
+    "2M",
+    "--set",
+    "split.train=128",
+    "--set",
+    "split.validation=32",
+    "--set",
+    "split.test=32",
+    "--set",
+    "supernet.channels=2",
+    "--set",
+    "search.epochs=1",
+    "--set",
+    "search.stage_one_epochs=0",
+    "--set",
+    "search.batch=32",
+    "--set",
+    "search.probe=16",
+    "--set",
+    "retrain.epochs=1",
+    "--set",
+    "retrain.batch=32",
+    "--set",
+    "derive.random=0",
+    "--set",
+    "scaling.tolerance=0.4",
+    "--set",
+    "scaling.depth_share=[0.5, 0.99]",
 ];
 
 fn quick<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -53,7 +77,7 @@ fn exit_codes_and_words() {
     refuses(&["serch"], 2, &["search"]);
     refuses(&["cost", "drats:x,channels=1,layers=5"], 2, &["darts"]);
     refuses(&["search", "--data", "cifar:x"], 2, &["cifar10"]);
-    refuses(&["search", "--set", "search.epoch=3"], 2, &["search.epochs"]);
+    refuses(&["search", "--set", "search.epoch=3"], 2, &["[search]", "`epochs`"]);
     refuses(&["data", "check", "cifar10:nowhere"], 3, &["nowhere"]);
     refuses(&["space", "check", "README.md"], 3, &["README.md:"]);
     refuses(&["search", "--budgets", "1k", "--out", "unused"], 5, &["1.0k", "nearest"]);

@@ -71,7 +71,7 @@ pub struct Gradients {
     pub input: Option<Tensor>,
     /// `[trainable]`.
     pub params: Option<Tensor>,
-    /// `[mix_len]`.
+    /// As long as the mixing vector that was given.
     pub mix: Option<Vec<f64>>,
 }
 
@@ -197,7 +197,10 @@ impl Network {
         };
         let mix = if wrt.mix {
             let at = gathered.end - plan.mix_len;
-            Some(arena.narrow(0, at, plan.mix_len)?.to_dtype(DType::F64)?.to_vec1()?)
+            let mut found = arena.narrow(0, at, plan.mix_len)?.to_dtype(DType::F64)?.to_vec1()?;
+            // Weights beyond the last one that the network uses have no influence.
+            found.resize(mix.len(), 0.0);
+            Some(found)
         } else {
             None
         };

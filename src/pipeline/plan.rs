@@ -11,7 +11,7 @@ use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
-use crate::config::{Config, Method};
+use crate::config::{Config, Method, Retrain, Sgd};
 use crate::data::batch::Augment;
 use crate::data::split::Splits;
 use crate::data::{Dataset, Images};
@@ -193,8 +193,10 @@ fn witness(
     }
 }
 
+/// A trainee that is timed and learns nothing: a learning rate at which training fails is for the run to find.
 fn trainee(config: &Config, net: Net, seed: Seed, device: &Device) -> Result<Trainee> {
-    Trainee::new(Network::new(net, seed, device)?, config.retrain)
+    let sgd = Sgd { lr: 0.0, lr_min: 0.0, ..config.retrain.sgd };
+    Trainee::new(Network::new(net, seed, device)?, Retrain { sgd, ..config.retrain })
 }
 
 /// One small step, timed the second time (the first allocates), as seconds an image.
@@ -243,6 +245,7 @@ fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, 
     // Every kind of step happens at the first position when nothing is warm-up and stage two begins at once.
     small.search.warmup_epochs = 0;
     small.search.stage_one_epochs = 0;
+    (small.search.weights.lr, small.search.weights.lr_min) = (0.0, 0.0);
     let mut supernet = supernet(&small, data, splits, seed, device)?;
     let few = search_loader(&small, data, &splits.weights, seed, device);
     let step = seconds_an_image(&mut supernet, &few)?;

@@ -1,4 +1,4 @@
-//! Matrix products, from the `gemm` crate; the only unsafe code of the kernels.
+//! Matrix products, from the `gemm` crate.
 
 use crate::engine::real::Real;
 
