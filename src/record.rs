@@ -117,6 +117,7 @@ pub enum FailureKind {
 /// What became of a candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there are few, and the large variant is the usual one")]
 pub enum Outcome {
     /// Trained and evaluated.
     Ok {

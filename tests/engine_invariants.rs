@@ -119,7 +119,7 @@ fn only_train_touches_the_state_and_only_the_running_part() {
             let after = bits(network.state());
             let trainable = network.layout().trainable();
             assert_eq!(before[..trainable], after[..trainable], "{name} {mode:?}");
-            for t in &network.layout().tensors()[..] {
+            for t in network.layout().tensors() {
                 let changed = before[t.range.clone()] != after[t.range.clone()];
                 let running = t.name.contains("running_");
                 assert_eq!(changed, running && mode == NormMode::Train, "{name} {mode:?}: {}", t.name);

@@ -33,8 +33,11 @@ fn phase_of(name: &str) -> f64 {
     0.013 * name.bytes().enumerate().map(|(k, b)| (k + 1) * usize::from(b)).sum::<usize>() as f64
 }
 
+/// The values of a tensor by name and shape, where it has some of its own.
+type Values<'a> = &'a dyn Fn(&str, &[usize]) -> Option<Vec<f64>>;
+
 /// Sets every tensor of a network to the fixture's formula; a readout keeps what `readout` gives.
-fn set_state(network: &mut Network, readout: &dyn Fn(&str, &[usize]) -> Option<Vec<f64>>) {
+fn set_state(network: &mut Network, readout: Values<'_>) {
     let mut values = Vec::new();
     for tensor in network.layout().tensors() {
         let n: usize = tensor.shape.iter().product();

@@ -50,7 +50,7 @@ impl ArenaLayout {
     }
 
     /// Scalars in all.
-    pub fn len(&self) -> usize {
+    pub fn scalars(&self) -> usize {
         self.shared + self.lanes * self.lane
     }
 

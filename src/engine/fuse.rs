@@ -122,18 +122,20 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
 fn source(net: &Net, id: NodeId, fusion: Fusion) -> (NodeId, Load) {
     let mut at = id;
     let mut load = Load::default();
-    while fusion.load {
+    if !fusion.load {
+        return (at, load);
+    }
+    loop {
         match &net.node(at).op {
             Op::Act { act: Act::Relu } => load.relu = true,
             Op::Crop { top, left } => {
                 load.crop[0] += top;
                 load.crop[1] += left;
             }
-            _ => break,
+            _ => return (at, load),
         }
         at = net.inputs(at)[0];
     }
-    (at, load)
 }
 
 fn is_depthwise(net: &Net, id: NodeId) -> bool {

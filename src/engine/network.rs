@@ -147,7 +147,7 @@ impl Network {
     /// Bytes of arena that a call needs.
     pub fn arena_bytes(&mut self, batch: usize, wrt: Wrt, mode: NormMode) -> usize {
         let size = self.state.dtype().size_in_bytes();
-        ArenaLayout::new(self.plan(wrt, mode.statistics()), batch).len() * size
+        ArenaLayout::new(self.plan(wrt, mode.statistics()), batch).scalars() * size
     }
 
     fn plan(&mut self, wrt: Wrt, statistics: Statistics) -> &Plan {
@@ -185,7 +185,7 @@ impl Network {
         let dlogits =
             Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
         let statistics = mode.statistics();
-        let arena = self.arena(layout.len())?;
+        let arena = self.arena(layout.scalars())?;
         let plan = &self.plans[&(wrt, statistics)];
         arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true })?;
         let gathered = layout.gathered(plan);
@@ -224,7 +224,7 @@ impl Network {
         let batch = x.dims()[0];
         let statistics = mode.statistics();
         let layout = ArenaLayout::new(self.plan(wrt, statistics), batch);
-        let arena = self.arena(layout.len())?;
+        let arena = self.arena(layout.scalars())?;
         // Kernels read memory from its beginning: a view that starts elsewhere is copied out.
         let whole = x.is_contiguous() && x.layout().start_offset() == 0;
         let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };

@@ -181,10 +181,17 @@ impl Night<'_> {
         }
         let config = self.config;
         let mut supernet = plan::supernet(config, self.data, self.splits, self.seed, self.device)?;
-        let loader =
-            plan::search_loader(config, self.data, &self.splits.weights, self.seed.child("weights"), self.device);
+        let loader = plan::loader(
+            config,
+            self.data,
+            &self.splits.weights,
+            config.search.batch,
+            self.seed.child("weights"),
+            self.device,
+        );
         let probe_ids = &self.splits.arch[..config.search.probe.min(self.splits.arch.len())];
-        let probe = plan::search_loader(config, self.data, probe_ids, self.seed.child("probe"), self.device);
+        let probe =
+            plan::loader(config, self.data, probe_ids, config.search.batch, self.seed.child("probe"), self.device);
         let mut from = Position::default();
         if let Some((meta, tensors)) = self.saver.load(&Stage::Search)? {
             let state: SearchState = stage::read(&meta, "search")?;
@@ -278,7 +285,7 @@ impl Night<'_> {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
         let ids = self.splits.retrain();
-        let loader = plan::train_loader(config, self.data, &ids, seed.child("data"), self.device);
+        let loader = plan::loader(config, self.data, &ids, config.retrain.batch, seed.child("data"), self.device);
         let mut from = Position::default();
         if let Some((meta, tensors)) = self.saver.load(&stage)? {
             from = stage::read(&meta, "position")?;

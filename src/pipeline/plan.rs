@@ -12,9 +12,9 @@ use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::{Config, Method, Retrain, Sgd};
+use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::split::Splits;
-use crate::data::{Dataset, Images};
 use crate::engine::{Network, NormMode, Wrt};
 use crate::error::{Error, Result};
 use crate::search::learner::Supernet;
@@ -76,35 +76,13 @@ pub fn supernet<'a>(
     let layout = config.mix_layout();
     let net = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
     let network = Network::new(net, seed.child("supernet"), device)?;
-    let arch = search_loader(config, data, &splits.arch, seed.child("arch"), device);
+    let arch = loader(config, data, &splits.arch, config.search.batch, seed.child("arch"), device);
     Supernet::new(network, layout, config.search, config.derive.edges_per_node, arch, seed)
 }
 
-/// Batches for the search.
-pub fn search_loader<'a>(
+/// Batches of training images.
+pub fn loader<'a>(
     config: &Config,
-    data: &'a Dataset,
-    ids: &'a [u32],
-    seed: Seed,
-    device: &'a Device,
-) -> Loader<'a> {
-    loader(config, &data.train, data, ids, config.search.batch, seed, device)
-}
-
-/// Batches for training a candidate.
-pub fn train_loader<'a>(
-    config: &Config,
-    data: &'a Dataset,
-    ids: &'a [u32],
-    seed: Seed,
-    device: &'a Device,
-) -> Loader<'a> {
-    loader(config, &data.train, data, ids, config.retrain.batch, seed, device)
-}
-
-fn loader<'a>(
-    config: &Config,
-    images: &'a Images,
     data: &'a Dataset,
     ids: &'a [u32],
     batch: usize,
@@ -112,7 +90,7 @@ fn loader<'a>(
     device: &'a Device,
 ) -> Loader<'a> {
     let augment = Augment { crop_pad: config.split.crop_pad, flip: config.split.flip };
-    Loader { images, shape: data.image, ids, batch, augment: Some(augment), seed, device }
+    Loader { images: &data.train, shape: data.image, ids, batch, augment: Some(augment), seed, device }
 }
 
 impl Plan {
@@ -216,7 +194,7 @@ fn training_seconds(
     device: &Device,
 ) -> Result<f64> {
     let ids = splits.retrain();
-    let few = Loader { batch: TIMED, ..train_loader(config, data, &ids, Seed::root(0), device) };
+    let few = loader(config, data, &ids, TIMED, Seed::root(0), device);
     let step = seconds_an_image(trainee, &few)?;
     let training = step * ids.len() as f64 * f64::from(config.retrain.epochs);
     // A forward and a backward pass of an attack against the passes of a training step, each about a forward pass
@@ -247,7 +225,7 @@ fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, 
     small.search.stage_one_epochs = 0;
     (small.search.weights.lr, small.search.weights.lr_min) = (0.0, 0.0);
     let mut supernet = supernet(&small, data, splits, seed, device)?;
-    let few = search_loader(&small, data, &splits.weights, seed, device);
+    let few = loader(&small, data, &splits.weights, small.search.batch, seed, device);
     let step = seconds_an_image(&mut supernet, &few)?;
     Ok(step * splits.weights.len() as f64 * f64::from(config.search.epochs))
 }

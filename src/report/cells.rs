@@ -78,16 +78,16 @@ pub fn draw_cell(cell: &CellGenotype) -> Svg {
     let mut svg = Svg::new(out + 78.0, y[states - 1] + 34.0);
     svg.text(14.0, 25.0, 17.0, Anchor::Start, INK, &format!("{} cell", cell.kind));
 
-    for state in 0..states {
+    for (state, &y) in y.iter().enumerate().take(states) {
         let taken = cell.concat.iter().filter(|s| **s == state).count();
         let last_tap = cell.edges().filter(|(_, e)| e.from == state).map(|(to, _)| column(to) + 6.0).last();
         let end = if taken > 0 { out } else { last_tap.unwrap_or(start(state) + 10.0) };
-        svg.line((start(state), y[state]), (end, y[state]), Stroke::solid(RAIL, 1.6));
+        svg.line((start(state), y), (end, y), Stroke::solid(RAIL, 1.6));
         if taken > 0 {
-            svg.arrow_head((out, y[state]), (1.0, 0.0), RAIL);
+            svg.arrow_head((out, y), (1.0, 0.0), RAIL);
         }
         if taken > 1 {
-            svg.text(out + 55.0, y[state] + 4.0, 12.0, Anchor::Start, INK, &format!("{taken}×"));
+            svg.text(out + 55.0, y + 4.0, 12.0, Anchor::Start, INK, &format!("{taken}×"));
         }
     }
 

@@ -174,7 +174,8 @@ impl Axes {
 
     /// The best accuracy of the searched networks up to each cost: robust solid, clean dashed.
     fn steps(&self, svg: &mut Svg, run: &FrontierRun, colour: &str) {
-        let kinds: [(fn(&FrontierPoint) -> Tally, Stroke<'_>); 2] =
+        type Accuracy = fn(&FrontierPoint) -> Tally;
+        let kinds: [(Accuracy, Stroke<'_>); 2] =
             [(|p| p.clean, Stroke::dashed(colour, 1.2)), (|p| p.robust, Stroke::solid(colour, 2.0))];
         for (accuracy, stroke) in kinds {
             let mut path: Vec<(f64, f64)> = Vec::new();

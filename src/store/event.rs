@@ -8,6 +8,7 @@ use crate::units::Macs;
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there are few, and the large variant is the usual one")]
 pub enum Event {
     /// A stage before the candidates (the supernet's search, the derivation) ended with this result.
     Stage {

@@ -17,7 +17,7 @@ pub struct Pool {
 impl Pool {
     /// The source rows (or columns) under the window of output `out`, clipped to the source.
     #[inline(always)]
-    fn under(&self, axis: usize, out: usize) -> impl Iterator<Item = usize> + Clone + ExactSizeIterator + use<> {
+    fn under(&self, axis: usize, out: usize) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
         let w = &self.window;
         let side = if axis == 0 { self.source.h } else { self.source.w };
         let (start, pad, step) = (out * w.stride[axis], w.pad[axis], w.dilation[axis]);
