@@ -145,7 +145,7 @@ pub struct SearchArguments {
     /// Budgets in multiply-accumulates: 20M,40M,80M. Default: what the space says.
     #[arg(long, value_delimiter = ',')]
     budgets: Vec<Macs>,
-    /// The run folder. Default: results/<space>-seed<seed>. An earlier part of the same run there is continued.
+    /// The run folder. Default: results/NAME-seedN. An earlier part of the same run there is continued.
     #[arg(long)]
     out: Option<PathBuf>,
     /// The run's seed. Default: what the space says.

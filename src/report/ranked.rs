@@ -53,7 +53,7 @@ impl Ranked {
     /// Ranks the records of a run.
     ///
     /// # Errors
-    /// [`crate::Error::Usage`] when records were measured differently.
+    /// [`crate::error::Error::Usage`] when records were measured differently.
     pub fn new(seed: u64, records: &[Record]) -> Result<Ranked> {
         let protocol = Protocol::of(records, Split::Validation)?;
         let budgets = rank::by_budget(records)
@@ -88,7 +88,7 @@ impl Ranked {
     /// Reads `ranked.json`; unknown keys are accepted.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] for what is not such a document or one of a newer schema.
+    /// [`crate::error::Error::Data`] for what is not such a document or one of a newer schema.
     pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Ranked> {
         document::from_json(path, bytes)
     }

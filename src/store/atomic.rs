@@ -12,7 +12,7 @@ const TEMP_PREFIX: &str = ".tmp-";
 /// Writes `bytes` as `path`: a temporary file in the same folder, flushed to the disk, renamed, and the folder flushed.
 ///
 /// # Errors
-/// [`crate::Error::Disk`] when the disk is full, else [`crate::Error::Io`]; the old file, if any, is then untouched.
+/// [`crate::error::Error::Disk`] when the disk is full, else [`crate::error::Error::Io`]; the old file, if any, is then untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
     let mut temp = builder().tempfile_in(folder).at(folder)?;
