@@ -89,8 +89,10 @@ fn ranked_json_is_the_same_whatever_the_order_and_comes_back() {
 fn documents_fit_their_schemas_and_the_schemas_refuse_others() {
     let ranked = ranked();
     let frontier = Frontier::combine(&[("night", &ranked)], Split::Validation).unwrap();
-    let documents = [ranked.to_json().unwrap(), frontier.to_json().unwrap()];
-    for (name, bytes) in NAMES.into_iter().zip(documents) {
+    assert!(NAMES.iter().all(|name| schema(name).is_some()));
+    // `arch` is held to its schema by tests/program.rs, which exports one.
+    let documents = [("ranked", ranked.to_json().unwrap()), ("frontier", frontier.to_json().unwrap())];
+    for (name, bytes) in documents {
         let schema = serde_json::to_value(schema(name).unwrap()).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         let good: Value = serde_json::from_slice(&bytes).unwrap();

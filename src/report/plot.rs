@@ -287,7 +287,7 @@ fn legend(svg: &mut Svg, frontier: &Frontier, x: f64, top: f64) {
     }
     legend.gap();
     legend.note("hypervolume of the searched networks");
-    legend.note(&format!("from {} MACs, clean 0 %, robust 0 %", short(frontier.reference.macs)));
+    legend.note(&format!("from {} MACs and 0 % accuracy", short(frontier.reference.macs)));
 }
 
 /// A text cut with an ellipsis where it would leave the picture.

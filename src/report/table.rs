@@ -34,6 +34,14 @@ fn header(ranked: &Ranked) -> String {
             );
         }
     }
+    let tested = ranked.budgets.iter().flat_map(|b| &b.entries).find_map(|e| match &e.record.outcome {
+        Outcome::Ok { test, .. } => test.as_ref(),
+        Outcome::Failed { .. } => None,
+    });
+    if let Some(test) = tested {
+        let s = &test.sample;
+        text.push_str(&format!("test     n = {} (indices {}), touched once, after ranking\n", s.n, s.index_id));
+    }
     text.push_str(&format!("counts   {}; seed {}\n", protocol.counting_rule, ranked.seed));
     text
 }
@@ -45,7 +53,8 @@ fn titles(attacks: &[Attack]) -> Vec<Cell> {
     let mut cells =
         vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs"), number("clean")];
     cells.extend(attacks.iter().map(|a| number(&a.name())));
-    cells.extend([number("robust"), word("95 %"), word("network"), word("note")]);
+    cells.extend([number("robust"), word("95 %"), number("test clean"), number("test robust")]);
+    cells.extend([word("network"), word("note")]);
     cells
 }
 
@@ -59,10 +68,14 @@ fn row(entry: &Entry, attacks: usize) -> Vec<Cell> {
         number(&record.cost.macs.to_string()),
     ];
     match &record.outcome {
-        Outcome::Ok { validation, .. } => cells.extend(accuracies(validation)),
+        Outcome::Ok { validation, test, .. } => {
+            cells.extend(accuracies(validation));
+            let of = |read: fn(&Evaluation) -> Tally| test.as_ref().map_or("-".into(), |t| read(t).to_string());
+            cells.extend([number(&of(|t| t.clean)), number(&of(|t| t.robust))]);
+        }
         Outcome::Failed { .. } => {
             cells.extend((0..attacks + 2).map(|_| number("-")));
-            cells.push(word("-"));
+            cells.extend([word("-"), number("-"), number("-")]);
         }
     }
     cells.extend([word(&record.summary), word(entry.unranked.as_deref().unwrap_or(""))]);
