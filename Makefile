@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check doc golden pictures long
+.PHONY: help search test check bench doc golden pictures long
 
 PICTURES ?= target/pictures
 
@@ -17,6 +17,9 @@ check: ## Everything a change must pass, cheapest first
 	cargo clippy --all-targets -- -D warnings
 	cargo test --test layering
 	cargo test
+
+bench: ## Time the engine's passes, beside stock candle in the same run
+	cargo bench --bench engine
 
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
