@@ -28,6 +28,8 @@ use crate::units::Macs;
 const WITNESSES: u32 = 8;
 /// Images of the passes that are timed.
 const TIMED: usize = 16;
+/// Near misses of a budget that are printed.
+const SHOWN: usize = 3;
 /// Room for reports and the journal.
 const SMALL_FILES: u64 = 64 << 20;
 
@@ -262,9 +264,9 @@ impl fmt::Display for Plan {
                 format!("{} MiB", mib(b.bytes)),
                 b.choice.rejected_total,
             )?;
-            if let Some(r) = b.choice.rejected.first() {
+            for r in b.choice.rejected.iter().take(SHOWN) {
                 let macs = r.macs.map_or("-".into(), |m| m.to_string());
-                writeln!(f, "{:>10}  nearest left out: {:?} {:?} {macs}: {}", "", r.cells, r.channels, r.reason)?;
+                writeln!(f, "{:>10}  left out: {:?} {:?} {macs}: {}", "", r.cells, r.channels, r.reason)?;
             }
         }
         write!(f, "about {} in all, {} MiB of disk", super::duration_words(self.seconds()), mib(self.disk_bytes))
