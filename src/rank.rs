@@ -4,17 +4,20 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Evaluation, Record};
+use crate::record::{Evaluation, Outcome, Record};
 use crate::units::Macs;
 
 /// Why a record may not be ranked, if so.
 pub fn ineligible(record: &Record) -> Option<String> {
-    match record.ranked() {
-        None => Some(record.ineligible().unwrap_or_else(|| "no evaluation".to_owned())),
-        Some(validation) if validation.robust.total == 0 || validation.clean.total == 0 => {
+    match &record.outcome {
+        Outcome::Failed { reason, .. } => Some(reason.clone()),
+        Outcome::Ok { validation, .. } if !validation.checks.is_empty() => {
+            Some(format!("checks raised: {:?}", validation.checks))
+        }
+        Outcome::Ok { validation, .. } if validation.robust.total == 0 || validation.clean.total == 0 => {
             Some("evaluated on no samples".to_owned())
         }
-        Some(_) => None,
+        Outcome::Ok { .. } => None,
     }
 }
 

@@ -158,17 +158,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// Why the record may not be ranked, if so.
-    pub fn ineligible(&self) -> Option<String> {
-        match &self.outcome {
-            Outcome::Failed { reason, .. } => Some(reason.clone()),
-            Outcome::Ok { validation, .. } if !validation.checks.is_empty() => {
-                Some(format!("checks raised: {:?}", validation.checks))
-            }
-            Outcome::Ok { .. } => None,
-        }
-    }
-
     /// The validation numbers of a record that may be ranked.
     pub fn ranked(&self) -> Option<&Evaluation> {
         match &self.outcome {

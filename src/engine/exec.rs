@@ -298,9 +298,6 @@ impl<T: Real> Call<'_, T> {
                 }
             }
         }
-        if node.inputs.is_empty() {
-            desk.image[to].fill(T::zero());
-        }
     }
 
     fn norm_forward(&self, step: &Step, desk: &mut Desk<'_, T>) {

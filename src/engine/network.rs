@@ -75,6 +75,16 @@ pub struct Gradients {
     pub mix: Option<Vec<f64>>,
 }
 
+impl Gradients {
+    /// The weights' gradient.
+    ///
+    /// # Errors
+    /// [`Error::Net`] when it was not asked for.
+    pub fn weights(&self) -> Result<&Tensor> {
+        self.params.as_ref().ok_or_else(|| Error::Net("no weight gradient was computed".into()))
+    }
+}
+
 /// A runnable network.
 pub struct Network {
     net: Net,

@@ -31,7 +31,8 @@ use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::record::{Evaluation, FailureKind, Outcome, Sample, SearchEpoch, Training};
+use crate::rank::ineligible;
+use crate::record::{Evaluation, FailureKind, Outcome, Record, Sample, SearchEpoch, Training};
 use crate::report::frontier::Frontier;
 use crate::report::plot::plot;
 use crate::report::protocol::Split;
@@ -193,7 +194,7 @@ impl Night<'_> {
         let probe =
             plan::loader(config, self.data, probe_ids, config.search.batch, self.seed.child("probe"), self.device);
         let mut from = Position::default();
-        if let Some((meta, tensors)) = self.saver.load(&Stage::Search)? {
+        if let Some((meta, tensors)) = self.saver.load(&Stage::Search, self.progress)? {
             let state: SearchState = stage::read(&meta, "search")?;
             from = stage::read(&meta, "position")?;
             let [network, momentum] = &tensors[..] else { return Err(stage::foreign("two tensors")) };
@@ -287,7 +288,7 @@ impl Night<'_> {
         let ids = self.splits.retrain();
         let loader = plan::loader(config, self.data, &ids, config.retrain.batch, seed.child("data"), self.device);
         let mut from = Position::default();
-        if let Some((meta, tensors)) = self.saver.load(&stage)? {
+        if let Some((meta, tensors)) = self.saver.load(&stage, self.progress)? {
             from = stage::read(&meta, "position")?;
             let [network, momentum] = &tensors[..] else { return Err(stage::foreign("two tensors")) };
             trainee.restore(network, momentum.clone())?;
@@ -357,14 +358,11 @@ impl Night<'_> {
 
     /// The final table's numbers: every ranked candidate once on the test images.
     fn test(&mut self, candidates: &[Candidate]) -> Result<()> {
-        let todo: Vec<&Candidate> = candidates
-            .iter()
-            .filter(|c| {
-                records(&self.events).iter().any(|r| {
-                    c.is_of(r) && matches!(&r.outcome, Outcome::Ok { test: None, validation, .. } if validation.checks.is_empty())
-                })
-            })
+        let untested: Vec<Record> = records(&self.events)
+            .into_iter()
+            .filter(|r| ineligible(r).is_none() && matches!(r.outcome, Outcome::Ok { test: None, .. }))
             .collect();
+        let todo: Vec<&Candidate> = candidates.iter().filter(|c| untested.iter().any(|r| c.is_of(r))).collect();
         self.progress.begin("test", 0, todo.len() as u64);
         for candidate in todo {
             let mut network = Network::new(candidate.net.clone(), self.seed, self.device)?;

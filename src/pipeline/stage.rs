@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::Progress;
 use crate::engine::Network;
 use crate::error::{Error, IoContext, Result};
 use crate::record::Origin;
@@ -76,9 +77,12 @@ impl Saver {
         Ok(())
     }
 
-    /// The last state saved by this very stage, if the newest checkpoint is one.
-    pub fn load(&mut self, stage: &Stage) -> Result<Option<(Value, Vec<Tensor>)>> {
+    /// The last state saved by this very stage, if the newest checkpoint is one; a damaged newer one is said.
+    pub fn load(&mut self, stage: &Stage, progress: &mut dyn Progress) -> Result<Option<(Value, Vec<Tensor>)>> {
         let Some(loaded) = self.checkpoints.load()? else { return Ok(None) };
+        if let Some(warning) = &loaded.warning {
+            progress.note(&format!("warning: {warning}"));
+        }
         let Snapshot { meta, tensors } = loaded.snapshot;
         if meta["of"] != stage.to_json() {
             return Ok(None);

@@ -145,7 +145,7 @@ impl<'a> Supernet<'a> {
     ) -> Result<(f64, Vec<f64>)> {
         self.network.set_weights(&unrolled.virtual_weights)?;
         let found = self.gradients(x, labels, mix, Wrt { mix: true, params: true, input: false })?;
-        let v = found.params.as_ref().ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
+        let v = found.weights()?;
         let radius = unrolled.reach / norm(v)?.max(1e-12);
         let mut sides = Vec::with_capacity(2);
         for sign in [1.0, -1.0] {
@@ -216,7 +216,7 @@ impl<'a> Supernet<'a> {
     fn unroll<'b>(&mut self, train: &'b Tensor, labels: &'b [u32], mix: &[f64], lr: f64) -> Result<Unrolled<'b>> {
         let weights = self.network.weights()?.copy()?;
         let found = self.gradients(train, labels, mix, Wrt::PARAMS)?;
-        let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
+        let gradient = found.weights()?;
         let config = self.config.weights;
         let push = ((self.sgd.momentum() * config.momentum)? + gradient)?;
         let push = (push + (&weights * config.weight_decay)?)?;
@@ -288,8 +288,7 @@ impl Learner for Supernet<'_> {
         let found = self
             .network
             .gradients(&attacked, &mix, NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
-        let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
-        self.sgd.step(&self.network.weights()?, &gradient, lr)?;
+        self.sgd.step(&self.network.weights()?, found.weights()?, lr)?;
         self.state.sums.steps += 1;
         self.state.sums.weight_loss += found.loss;
         Ok(found.loss)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::op::Shape;
 use crate::data::Images;
-use crate::data::batch::{Augment, epoch_order, fill};
+use crate::data::batch::{Augment, epoch_order, fill, labels};
 use crate::error::Result;
 use crate::seed::Seed;
 
@@ -80,8 +80,7 @@ impl Loader<'_> {
         let mut pixels = vec![0f32; ids.len() * self.shape.len()];
         fill(self.images, self.shape, ids, augment, &mut pixels);
         let images = Tensor::from_vec(pixels, (ids.len(), h, w, c), self.device)?;
-        let labels = ids.iter().map(|i| self.images.labels[*i as usize]).collect();
-        Ok(Batch { images, labels, ids: ids.to_vec(), seed })
+        Ok(Batch { images, labels: labels(self.images, ids), ids: ids.to_vec(), seed })
     }
 }
 

@@ -10,7 +10,7 @@ use super::schedule::cosine;
 use crate::attack::Samples;
 use crate::config::Retrain;
 use crate::engine::{Network, NormMode, Wrt};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A derived network in training.
 pub struct Trainee {
@@ -59,8 +59,7 @@ impl Learner for Trainee {
         let found = self
             .network
             .gradients(&images, &[], NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
-        let gradient = found.params.ok_or_else(|| Error::Net("no weight gradient was computed".into()))?;
-        self.sgd.step(&self.network.weights()?, &gradient, lr)?;
+        self.sgd.step(&self.network.weights()?, found.weights()?, lr)?;
         Ok(found.loss)
     }
 }
