@@ -10,6 +10,7 @@ use candle_core::{CpuStorage, InplaceOp3, Layout};
 use rayon::prelude::*;
 
 use super::fuse::Kind;
+use super::isa::Isa;
 use super::kernels::depthwise::SeparableGrad;
 use super::kernels::pool::Pool;
 use super::kernels::{norm, pointwise};
@@ -77,6 +78,8 @@ pub struct Pass<'a> {
     pub mix: &'a [f64],
     /// Backward instead of forward.
     pub backward: bool,
+    /// The instructions to run on.
+    pub isa: Isa,
 }
 
 impl InplaceOp3 for Pass<'_> {
@@ -105,7 +108,7 @@ impl Pass<'_> {
     fn run<T: Real>(&self, arena: &mut CpuStorage, state: &[T], batch: &[T]) -> candle_core::Result<()> {
         let Some(arena) = T::of_storage(arena) else { candle_core::bail!("the arena has another type") };
         let mix: Vec<T> = self.mix.iter().map(|v| T::from_f64(*v)).collect();
-        let call = Call { plan: self.plan, layout: self.layout, state, batch, mix: &mix };
+        let call = Call { plan: self.plan, layout: self.layout, state, batch, mix: &mix, isa: self.isa };
         let segments = if self.backward { &self.plan.backward } else { &self.plan.forward };
         let (shared, lanes) = arena.split_at_mut(self.layout.shared);
         let lanes = &mut lanes[..self.layout.lanes * self.layout.lane];
@@ -134,6 +137,7 @@ struct Call<'a, T> {
     state: &'a [T],
     batch: &'a [T],
     mix: &'a [T],
+    isa: Isa,
 }
 
 /// What one step of one image works with.
@@ -187,7 +191,7 @@ impl<T: Real> Call<'_, T> {
         const RUN: usize = 1 << 12;
         total.par_chunks_mut(RUN).enumerate().for_each(|(k, total)| {
             for other in others.iter() {
-                pointwise::store_masked(&other[k * RUN..][..total.len()], None, total, true);
+                pointwise::store_masked(self.isa, &other[k * RUN..][..total.len()], None, total, true);
             }
         });
     }
@@ -264,15 +268,15 @@ impl<T: Real> Call<'_, T> {
             Kind::Normalize { mean, std } => pointwise::normalize_forward(x, mean, std, y),
             Kind::Conv { conv, weight, bias } => {
                 let bias = bias.clone().map(|b| &self.state[b]);
-                conv.forward(x, &self.state[weight.clone()], bias, y, scratch);
+                conv.forward(self.isa, x, &self.state[weight.clone()], bias, y, scratch);
             }
-            Kind::Depthwise { conv, weight } => conv.forward(x, &self.state[weight.clone()], y, scratch),
+            Kind::Depthwise { conv, weight } => conv.forward(self.isa, x, &self.state[weight.clone()], y, scratch),
             Kind::Separable { conv, depthwise, pointwise } => {
-                conv.forward(x, &self.state[depthwise.clone()], &self.state[pointwise.clone()], y, scratch);
+                conv.forward(self.isa, x, &self.state[depthwise.clone()], &self.state[pointwise.clone()], y, scratch);
             }
-            Kind::Relu => pointwise::relu(x, y),
-            Kind::MaxPool(pool) => pool.max_forward(x, y),
-            Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(x, *count_include_pad, y),
+            Kind::Relu => pointwise::relu(self.isa, x, y),
+            Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y),
+            Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y),
             Kind::GlobalAvgPool => Pool::global_forward(x, y),
             Kind::Crop { top, left } => {
                 pointwise::crop_forward(x, self.plan.nodes[node.inputs[0]].shape, *top, *left, y);
@@ -293,8 +297,8 @@ impl<T: Real> Call<'_, T> {
                 let start = to.start + at;
                 let [x, y] = disjoint(desk.image, [from..from + len, start..start + len]);
                 match &node.kind {
-                    Kind::MixedSum { weights } => pointwise::axpy(self.mix[weights[k]], x, y, k > 0),
-                    _ => pointwise::store_masked(x, None, y, k > 0),
+                    Kind::MixedSum { weights } => pointwise::axpy(self.isa, self.mix[weights[k]], x, y, k > 0),
+                    _ => pointwise::store_masked(self.isa, x, None, y, k > 0),
                 }
             }
         }
@@ -306,14 +310,14 @@ impl<T: Real> Call<'_, T> {
         let from = self.plan.value(self.plan.nodes[i].inputs[0]);
         if step.action == Action::Moments {
             let [x, moments] = disjoint(desk.image, [from, self.plan.stats(i)]);
-            return norm::moments(x, place.c, moments);
+            return norm::moments(self.isa, x, place.c, moments);
         }
         let (scale, shift) = desk.shared[place.affine()].split_at(place.c);
         if self.plan.in_place(i) {
-            norm::apply_in_place(scale, shift, &mut desk.image[from]);
+            norm::apply_in_place(self.isa, scale, shift, &mut desk.image[from]);
         } else {
             let [x, y] = disjoint(desk.image, [from, self.plan.value(i)]);
-            norm::apply(x, scale, shift, y);
+            norm::apply(self.isa, x, scale, shift, y);
         }
     }
 
@@ -324,11 +328,11 @@ impl<T: Real> Call<'_, T> {
         let (unit, offset) = desk.shared[place.unit()].split_at(place.c);
         let grad = self.plan.grad(i).unwrap_or(0..0);
         let [x, dy, sums] = disjoint(desk.image, [self.plan.value(node.inputs[0]), grad, self.plan.stats(i)]);
-        norm::backward_sums(x, dy, unit, offset, sums);
+        norm::backward_sums(self.isa, x, dy, unit, offset, sums);
         if let (true, Some((weight, bias))) = (self.plan.wrt.params, affine) {
             let (dbias, dweight) = sums.split_at(place.c);
-            pointwise::store_masked(dweight, None, &mut desk.gathered[weight.clone()], true);
-            pointwise::store_masked(dbias, None, &mut desk.gathered[bias.clone()], true);
+            pointwise::store_masked(self.isa, dweight, None, &mut desk.gathered[weight.clone()], true);
+            pointwise::store_masked(self.isa, dbias, None, &mut desk.gathered[bias.clone()], true);
         }
     }
 
@@ -342,14 +346,14 @@ impl<T: Real> Call<'_, T> {
             Statistics::Batch => {
                 let (slope, level) = desk.shared[place.line()].split_at(place.c);
                 let [x, dy] = disjoint(desk.image, [self.plan.value(x), grad.clone()]);
-                norm::backward_apply(x, scale, slope, level, dy);
+                norm::backward_apply(self.isa, x, scale, slope, level, dy);
             }
-            Statistics::Running => norm::backward_scale(scale, &mut desk.image[grad.clone()]),
+            Statistics::Running => norm::backward_scale(self.isa, scale, &mut desk.image[grad.clone()]),
         }
         match self.plan.grad(x) {
             Some(dx) if dx != grad => {
                 let [dy, dx] = disjoint(desk.image, [grad, dx]);
-                pointwise::store_masked(dy, None, dx, accumulate);
+                pointwise::store_masked(self.isa, dy, None, dx, accumulate);
             }
             _ => {}
         }
@@ -375,18 +379,18 @@ impl<T: Real> Call<'_, T> {
                 if plan.wrt.params {
                     let ranges = [weight.clone(), bias.clone().unwrap_or(0..0)];
                     let [dweight, dbias] = disjoint(desk.gathered, ranges);
-                    conv.backward_weight(x_value, dy, dweight, bias.as_ref().map(|_| dbias), scratch);
+                    conv.backward_weight(self.isa, x_value, dy, dweight, bias.as_ref().map(|_| dbias), scratch);
                 }
                 if through {
-                    conv.backward_input(Some(x_value), &self.state[weight.clone()], dy, dx, acc, scratch);
+                    conv.backward_input(self.isa, Some(x_value), &self.state[weight.clone()], dy, dx, acc, scratch);
                 }
             }
             Kind::Depthwise { conv, weight } => {
                 if plan.wrt.params {
-                    conv.backward_weight(x_value, dy, &mut desk.gathered[weight.clone()], scratch);
+                    conv.backward_weight(self.isa, x_value, dy, &mut desk.gathered[weight.clone()], scratch);
                 }
                 if through {
-                    conv.backward_input(Some(x_value), &self.state[weight.clone()], dy, dx, acc, scratch);
+                    conv.backward_input(self.isa, Some(x_value), &self.state[weight.clone()], dy, dx, acc, scratch);
                 }
             }
             Kind::Separable { conv, depthwise, pointwise } => {
@@ -395,12 +399,12 @@ impl<T: Real> Call<'_, T> {
                     let [depthwise, pointwise] = disjoint(desk.gathered, [depthwise.clone(), pointwise.clone()]);
                     SeparableGrad { depthwise, pointwise }
                 });
-                conv.backward(Some(x_value), w, p, dy, grads, through.then_some((dx, acc)), scratch);
+                conv.backward(self.isa, Some(x_value), w, p, dy, grads, through.then_some((dx, acc)), scratch);
             }
             Kind::Normalize { std, .. } => pointwise::normalize_backward(dy, std, dx, acc),
-            Kind::Relu => pointwise::store_masked(dy, Some(x_value), dx, acc),
-            Kind::MaxPool(pool) => pool.max_backward(x_value, dy, dx, acc),
-            Kind::AvgPool { pool, count_include_pad } => pool.avg_backward(dy, *count_include_pad, dx, acc),
+            Kind::Relu => pointwise::store_masked(self.isa, dy, Some(x_value), dx, acc),
+            Kind::MaxPool(pool) => pool.max_backward(self.isa, x_value, dy, dx, acc),
+            Kind::AvgPool { pool, count_include_pad } => pool.avg_backward(self.isa, dy, *count_include_pad, dx, acc),
             Kind::GlobalAvgPool => Pool::global_backward(dy, dx, acc),
             Kind::Crop { top, left } => pointwise::crop_backward(dy, plan.nodes[x].shape, *top, *left, dx, acc),
             Kind::Zero if !acc => dx.fill(T::zero()),
@@ -417,15 +421,15 @@ impl<T: Real> Call<'_, T> {
             let c = self.plan.nodes[*x].shape.c;
             let dx = self.plan.grad(*x);
             if let (Kind::MixedSum { weights }, true) = (&node.kind, self.plan.wrt.mix) {
-                let dot = pointwise::dot(&desk.image[self.plan.value(*x)], &desk.image[grad.clone()]);
+                let dot = pointwise::dot(self.isa, &desk.image[self.plan.value(*x)], &desk.image[grad.clone()]);
                 desk.gathered[mix_at + weights[k]] += dot;
             }
             if let Some(dx) = dx {
                 let [dy, dx] = disjoint(desk.image, [grad.clone(), dx]);
                 match &node.kind {
                     Kind::Concat => pointwise::concat_backward(dy, node.shape.c, channel, dx, c, *acc),
-                    Kind::MixedSum { weights } => pointwise::axpy(self.mix[weights[k]], dy, dx, *acc),
-                    _ => pointwise::store_masked(dy, None, dx, *acc),
+                    Kind::MixedSum { weights } => pointwise::axpy(self.isa, self.mix[weights[k]], dy, dx, *acc),
+                    _ => pointwise::store_masked(self.isa, dy, None, dx, *acc),
                 }
             }
             channel += c;

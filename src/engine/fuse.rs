@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::kernels::conv::{Conv, Load};
+use super::kernels::conv::Conv;
 use super::kernels::depthwise::{Depthwise, Separable};
+use super::kernels::load::Load;
 use super::kernels::pool::Pool;
 use super::params::ParamLayout;
 use crate::arch::net::{Net, NodeId};

@@ -6,6 +6,7 @@
 mod arena;
 mod exec;
 mod fuse;
+mod isa;
 pub mod kernels;
 mod network;
 mod params;
@@ -14,6 +15,7 @@ mod real;
 
 pub use exec::ArenaLayout;
 pub use fuse::Fusion;
+pub use isa::Isa;
 pub use network::{Gradients, Logits, LossGradient, Network, NormMode};
 pub use params::{ParamLayout, ParamTensor};
 pub use plan::{Plan, Statistics, Wrt};

@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Tensor};
 
 use super::exec::{ArenaLayout, Pass};
 use super::fuse::Fusion;
+use super::isa::Isa;
 use super::kernels::norm::MOMENTUM;
 use super::params::ParamLayout;
 use super::plan::{Plan, Statistics, Wrt};
@@ -91,6 +92,7 @@ pub struct Network {
     layout: ParamLayout,
     state: Tensor,
     fusion: Fusion,
+    isa: Isa,
     plans: HashMap<(Wrt, Statistics), Plan>,
     arena: Option<Tensor>,
 }
@@ -107,7 +109,12 @@ impl Network {
         let layout = ParamLayout::new(&net);
         let values: Vec<f64> = layout.init(&net, seed);
         let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
-        Ok(Network { net, layout, state, fusion, plans: HashMap::new(), arena: None })
+        Ok(Network { net, layout, state, fusion, isa: Isa::widest(), plans: HashMap::new(), arena: None })
+    }
+
+    /// The same network on other vector instructions.
+    pub fn on(self, isa: Isa) -> Self {
+        Network { isa, ..self }
     }
 
     /// The graph.
@@ -197,7 +204,7 @@ impl Network {
         let statistics = mode.statistics();
         let arena = self.arena(layout.scalars())?;
         let plan = &self.plans[&(wrt, statistics)];
-        arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true })?;
+        arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true, isa: self.isa })?;
         let gathered = layout.gathered(plan);
         let params = if wrt.params {
             // Not `copy`, which would take the whole arena along.
@@ -239,7 +246,7 @@ impl Network {
         let whole = x.is_contiguous() && x.layout().start_offset() == 0;
         let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };
         let plan = &self.plans[&(wrt, statistics)];
-        arena.inplace_op3(&self.state, &x, &Pass { plan, layout, mix, backward: false })?;
+        arena.inplace_op3(&self.state, &x, &Pass { plan, layout, mix, backward: false, isa: self.isa })?;
         if mode == NormMode::Train {
             self.state.inplace_op2(&arena, &Record { plan, batch })?;
         }

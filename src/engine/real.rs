@@ -44,15 +44,6 @@ macro_rules! real {
 real!(f32, F32);
 real!(f64, F64);
 
-/// Runs `f` compiled for the widest vectors this machine has (AVX-512, AVX2 and FMA, or the portable baseline).
-///
-/// `f` must be `#[inline(always)]`: a closure that is called and not inlined is compiled for the baseline, where a fused
-/// multiply-add is a function call.
-#[inline(always)]
-pub fn simd<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
-}
-
 /// Calls `$body` for every group of channels `c0..c0 + L`, `L` a constant of 16, 8, 4 or 1, so that the inner loops
 /// over `[T; L]` become whole vector instructions whatever the number of channels.
 macro_rules! for_channels {

@@ -4,20 +4,13 @@
 //! happen while its input is gathered, so neither is ever written to memory.
 
 use super::gemm::{Mat, gemm};
+use super::load::Load;
 use crate::arch::op::{Shape, Window};
+use crate::engine::isa::Isa;
 use crate::engine::real::Real;
 
 /// Elements of gathered patches kept at a time: 256 KB of f32, a quarter of a common second-level cache.
 const TILE: usize = 1 << 16;
-
-/// What a convolution does to its source on the way in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Load {
-    /// Negative values count as zero.
-    pub relu: bool,
-    /// First source row and column that exist.
-    pub crop: [usize; 2],
-}
 
 /// A convolution of one image.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +128,15 @@ impl Conv {
     }
 
     /// `y = conv(load(x), weight) + bias`.
-    pub fn forward<T: Real>(&self, x: &[T], weight: &[T], bias: Option<&[T]>, y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Real>(
+        &self,
+        isa: Isa,
+        x: &[T],
+        weight: &[T],
+        bias: Option<&[T]>,
+        y: &mut [T],
+        scratch: &mut [T],
+    ) {
         let og = self.output.c / self.groups;
         for rows in self.tiles() {
             let patches = rows.len() * self.output.w;
@@ -145,12 +146,12 @@ impl Conv {
                 if self.is_plain_product() && !self.load.relu {
                     let first = rows.start * self.source.w * self.source.c;
                     let xm = Mat::dense(patches, self.source.c);
-                    gemm(&x[first..], xm, weight, self.weight_mat(), &mut y[at..], ym, false);
+                    gemm(isa, &x[first..], xm, weight, self.weight_mat(), &mut y[at..], ym, false);
                 } else {
                     let col = &mut scratch[..patches * self.taps_in()];
                     self.gather(x, g, rows.clone(), col);
                     let cm = Mat::dense(patches, self.taps_in());
-                    gemm(col, cm, &weight[g * og..], self.weight_mat(), &mut y[at..], ym, false);
+                    gemm(isa, col, cm, &weight[g * og..], self.weight_mat(), &mut y[at..], ym, false);
                 }
             }
         }
@@ -166,6 +167,7 @@ impl Conv {
     /// `dweight += patches^T dy`, `dbias += sum dy`.
     pub fn backward_weight<T: Real>(
         &self,
+        isa: Isa,
         x: &[T],
         dy: &[T],
         dweight: &mut [T],
@@ -181,7 +183,7 @@ impl Conv {
                 let cm = Mat::dense(patches, self.taps_in());
                 let dym = self.tile_mat(&rows);
                 let at = self.offset(&rows, g);
-                gemm(col, cm.t(), &dy[at..], dym, &mut dweight[g * og..], self.weight_mat(), true);
+                gemm(isa, col, cm.t(), &dy[at..], dym, &mut dweight[g * og..], self.weight_mat(), true);
             }
         }
         if let Some(dbias) = dbias {
@@ -196,6 +198,7 @@ impl Conv {
     /// `dx = load'(x) * (dy conv^T weight)`, added to what is there where `accumulate`. `x` is read for the ReLU only.
     pub fn backward_input<T: Real>(
         &self,
+        isa: Isa,
         x: Option<&[T]>,
         weight: &[T],
         dy: &[T],
@@ -217,14 +220,14 @@ impl Conv {
                 let cm = Mat::dense(patches, self.taps_in());
                 if self.is_plain_product() {
                     let first = rows.start * self.source.w * self.source.c;
-                    gemm(&dy[at..], dym, weight, wm.t(), &mut plane[first..], cm, false);
+                    gemm(isa, &dy[at..], dym, weight, wm.t(), &mut plane[first..], cm, false);
                 } else {
                     let col = &mut col[..patches * self.taps_in()];
-                    gemm(&dy[at..], dym, &weight[g * og..], wm.t(), col, cm, false);
+                    gemm(isa, &dy[at..], dym, &weight[g * og..], wm.t(), col, cm, false);
                     self.scatter(col, g, rows.clone(), plane);
                 }
             }
         }
-        super::pointwise::store_masked(plane, x.filter(|_| self.load.relu), dx, accumulate);
+        super::pointwise::store_masked(isa, plane, x.filter(|_| self.load.relu), dx, accumulate);
     }
 }

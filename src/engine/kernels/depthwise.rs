@@ -4,11 +4,12 @@
 //! they run over groups of channels held in vector registers. In the separable kernel the depthwise result stays
 //! in the scratch memory of one image and is computed anew in the backward pass: it is never written to the arena.
 
-use super::conv::Load;
 use super::gemm::{Mat, gemm};
+use super::load::Load;
 use super::pointwise::store_masked;
 use crate::arch::op::{Shape, Window};
-use crate::engine::real::{Real, for_channels, lanes_mut, lanes_unchecked, simd};
+use crate::engine::isa::Isa;
+use crate::engine::real::{Real, for_channels, lanes_mut, lanes_unchecked};
 
 /// Output pixels whose accumulators are held in registers together.
 const BLOCK: usize = 4;
@@ -74,28 +75,29 @@ impl Depthwise {
     }
 
     /// `y = depthwise(load(x), weight)`.
-    pub fn forward<T: Real>(&self, x: &[T], weight: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Real>(&self, isa: Isa, x: &[T], weight: &[T], y: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
-        simd(
+        isa.run(
             #[inline(always)]
             || self.pad(x, plane),
         );
-        correlate(plane, self.padded().1, weight, &self.window, self.output, y);
+        correlate(isa, plane, self.padded().1, weight, &self.window, self.output, y);
     }
 
     /// `dweight += sum over pixels of load(x) dy`.
-    pub fn backward_weight<T: Real>(&self, x: &[T], dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
+    pub fn backward_weight<T: Real>(&self, isa: Isa, x: &[T], dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
-        simd(
+        isa.run(
             #[inline(always)]
             || self.pad(x, plane),
         );
-        correlate_weight(plane, self.padded().1, dy, &self.window, self.output, dweight);
+        correlate_weight(isa, plane, self.padded().1, dy, &self.window, self.output, dweight);
     }
 
     /// `dx = load'(x) * (dy depthwise^T weight)`, added to what is there where `accumulate`.
     pub fn backward_input<T: Real>(
         &self,
+        isa: Isa,
         x: Option<&[T]>,
         weight: &[T],
         dy: &[T],
@@ -120,14 +122,14 @@ impl Depthwise {
                 load: Load::default(),
             };
             let padded = &mut padded[..back.padded_len()];
-            simd(
+            isa.run(
                 #[inline(always)]
                 || back.pad(dy, padded),
             );
-            correlate(padded, back.padded().1, flipped, &back.window, back.output, plain);
+            correlate(isa, padded, back.padded().1, flipped, &back.window, back.output, plain);
         } else {
             let pw = self.padded().1;
-            simd(
+            isa.run(
                 #[inline(always)]
                 || transpose(plane, pw, weight, dy, win, self.output),
             );
@@ -140,22 +142,22 @@ impl Depthwise {
                 plain[to..to + len].copy_from_slice(&plane[from..from + len]);
             }
         }
-        store_masked(plain, x.filter(|_| self.load.relu), dx, accumulate);
+        store_masked(isa, plain, x.filter(|_| self.load.relu), dx, accumulate);
     }
 }
 
 /// `out[oy, ox] = sum over taps of plane[oy s + ky d, ox s + kx d] * weight[tap]`, channel by channel.
-fn correlate<T: Real>(plane: &[T], pw: usize, weight: &[T], win: &Window, out: Shape, y: &mut [T]) {
+fn correlate<T: Real>(isa: Isa, plane: &[T], pw: usize, weight: &[T], win: &Window, out: Shape, y: &mut [T]) {
     match win.kernel {
-        [3, 3] => simd(
+        [3, 3] => isa.run(
             #[inline(always)]
             || correlate_k::<T, 3>(plane, pw, weight, win, out, y),
         ),
-        [5, 5] => simd(
+        [5, 5] => isa.run(
             #[inline(always)]
             || correlate_k::<T, 5>(plane, pw, weight, win, out, y),
         ),
-        _ => simd(
+        _ => isa.run(
             #[inline(always)]
             || correlate_k::<T, 0>(plane, pw, weight, win, out, y),
         ),
@@ -223,13 +225,13 @@ fn fma<T: Real, const L: usize>(acc: &mut [T; L], a: &[T; L], b: &[T; L]) {
 }
 
 /// `dweight[tap] += sum over pixels of plane[..] * dy[..]`.
-fn correlate_weight<T: Real>(plane: &[T], pw: usize, dy: &[T], win: &Window, out: Shape, dweight: &mut [T]) {
+fn correlate_weight<T: Real>(isa: Isa, plane: &[T], pw: usize, dy: &[T], win: &Window, out: Shape, dweight: &mut [T]) {
     let c = out.c;
     let [kh, kw] = win.kernel;
     let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
     check_reach(plane.len(), pw, win, out);
     assert!(dy.len() >= out.len());
-    simd(
+    isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
@@ -346,16 +348,25 @@ impl Separable {
     }
 
     /// `y = pointwise(depthwise(load(x)))`.
-    pub fn forward<T: Real>(&self, x: &[T], depthwise: &[T], pointwise: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Real>(
+        &self,
+        isa: Isa,
+        x: &[T],
+        depthwise: &[T],
+        pointwise: &[T],
+        y: &mut [T],
+        scratch: &mut [T],
+    ) {
         let (mid, scratch) = scratch.split_at_mut(self.depthwise.output.len());
-        self.depthwise.forward(x, depthwise, mid, scratch);
-        gemm(mid, self.mid(), pointwise, self.point(), y, self.end(), false);
+        self.depthwise.forward(isa, x, depthwise, mid, scratch);
+        gemm(isa, mid, self.mid(), pointwise, self.point(), y, self.end(), false);
     }
 
     /// Both weight gradients (added) where `grads`, and the input gradient where `dx` is `(target, accumulate)`.
     #[allow(clippy::too_many_arguments)]
     pub fn backward<T: Real>(
         &self,
+        isa: Isa,
         x: Option<&[T]>,
         depthwise: &[T],
         pointwise: &[T],
@@ -367,16 +378,16 @@ impl Separable {
         let len = self.depthwise.output.len();
         let (mid, scratch) = scratch.split_at_mut(len);
         let (dmid, scratch) = scratch.split_at_mut(len);
-        gemm(dy, self.end(), pointwise, self.point().t(), dmid, self.mid(), false);
+        gemm(isa, dy, self.end(), pointwise, self.point().t(), dmid, self.mid(), false);
         if let (Some(grads), Some(x)) = (grads, x) {
-            self.depthwise.forward(x, depthwise, mid, scratch);
-            gemm(mid, self.mid().t(), dy, self.end(), grads.pointwise, self.point(), true);
+            self.depthwise.forward(isa, x, depthwise, mid, scratch);
+            gemm(isa, mid, self.mid().t(), dy, self.end(), grads.pointwise, self.point(), true);
             // The forward pass has just left the padded source at the start of the scratch memory.
             let d = &self.depthwise;
-            correlate_weight(&scratch[..d.padded_len()], d.padded().1, dmid, &d.window, d.output, grads.depthwise);
+            correlate_weight(isa, &scratch[..d.padded_len()], d.padded().1, dmid, &d.window, d.output, grads.depthwise);
         }
         if let Some((dx, accumulate)) = dx {
-            self.depthwise.backward_input(x, depthwise, dmid, dx, accumulate, scratch);
+            self.depthwise.backward_input(isa, x, depthwise, dmid, dx, accumulate, scratch);
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod conv;
 pub mod depthwise;
 pub mod gemm;
+pub mod load;
 pub mod norm;
 pub mod pointwise;
 pub mod pool;

@@ -3,7 +3,8 @@
 //! Source: Ioffe and Szegedy 2015; epsilon and the unbiased running variance as in PyTorch. The moments of the images are
 //! merged in order and in double precision (Chan et al. 1983), so they do not depend on the number of threads.
 
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut, simd};
+use crate::engine::isa::Isa;
+use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -11,10 +12,10 @@ pub const EPSILON: f64 = 1e-5;
 pub const MOMENTUM: f64 = 0.1;
 
 /// One image's per-channel mean and sum of squared deviations: `moments = [mean; c] ++ [m2; c]`.
-pub fn moments<T: Real>(x: &[T], c: usize, moments: &mut [T]) {
+pub fn moments<T: Real>(isa: Isa, x: &[T], c: usize, moments: &mut [T]) {
     let share = T::one() / T::from_f64((x.len() / c) as f64);
     let (mean, m2) = moments.split_at_mut(c);
-    simd(
+    isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
@@ -78,9 +79,9 @@ pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale:
 }
 
 /// `y = x * scale + shift`.
-pub fn apply<T: Real>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
+pub fn apply<T: Real>(isa: Isa, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
     let c = scale.len();
-    simd(
+    isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
@@ -98,9 +99,9 @@ pub fn apply<T: Real>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
 }
 
 /// [`apply`] on the place of its input.
-pub fn apply_in_place<T: Real>(scale: &[T], shift: &[T], x: &mut [T]) {
+pub fn apply_in_place<T: Real>(isa: Isa, scale: &[T], shift: &[T], x: &mut [T]) {
     let c = scale.len();
-    simd(
+    isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
@@ -117,10 +118,10 @@ pub fn apply_in_place<T: Real>(scale: &[T], shift: &[T], x: &mut [T]) {
 }
 
 /// One image's `sums = [sum dy; c] ++ [sum dy * xhat; c]` with `xhat = x * unit + offset`.
-pub fn backward_sums<T: Real>(x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
+pub fn backward_sums<T: Real>(isa: Isa, x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
     let c = unit.len();
     let (sum, dot) = sums.split_at_mut(c);
-    simd(
+    isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
@@ -180,9 +181,9 @@ pub fn backward_line<T: Real>(
 }
 
 /// `dx = scale * dy + slope * x + level`, in place on `dy`.
-pub fn backward_apply<T: Real>(x: &[T], scale: &[T], slope: &[T], level: &[T], dy: &mut [T]) {
+pub fn backward_apply<T: Real>(isa: Isa, x: &[T], scale: &[T], slope: &[T], level: &[T], dy: &mut [T]) {
     let c = scale.len();
-    simd(
+    isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
@@ -200,7 +201,7 @@ pub fn backward_apply<T: Real>(x: &[T], scale: &[T], slope: &[T], level: &[T], d
 }
 
 /// `dy *= scale` per channel: the backward pass under running statistics.
-pub fn backward_scale<T: Real>(scale: &[T], dy: &mut [T]) {
+pub fn backward_scale<T: Real>(isa: Isa, scale: &[T], dy: &mut [T]) {
     for pixel in dy.chunks_exact_mut(scale.len()) {
         for (g, s) in pixel.iter_mut().zip(scale) {
             *g *= *s;

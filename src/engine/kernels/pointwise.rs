@@ -1,12 +1,13 @@
 //! Kernels that touch every scalar once: activations, sums, concatenation, cropping, normalisation of pixels.
 
 use crate::arch::op::Shape;
-use crate::engine::real::{Real, simd};
+use crate::engine::isa::Isa;
+use crate::engine::real::Real;
 
 /// `dst = src`, or `dst += src`; where `x` is given, only at places with `x > 0` (the ReLU's derivative).
-pub fn store_masked<T: Real>(src: &[T], x: Option<&[T]>, dst: &mut [T], accumulate: bool) {
+pub fn store_masked<T: Real>(isa: Isa, src: &[T], x: Option<&[T]>, dst: &mut [T], accumulate: bool) {
     let zero = T::zero();
-    simd(
+    isa.run(
         #[inline(always)]
         || match (x, accumulate) {
             (None, false) => dst.copy_from_slice(src),
@@ -30,8 +31,8 @@ pub fn store_masked<T: Real>(src: &[T], x: Option<&[T]>, dst: &mut [T], accumula
 }
 
 /// `dst = a * src`, or `dst += a * src`.
-pub fn axpy<T: Real>(a: T, src: &[T], dst: &mut [T], accumulate: bool) {
-    simd(
+pub fn axpy<T: Real>(isa: Isa, a: T, src: &[T], dst: &mut [T], accumulate: bool) {
+    isa.run(
         #[inline(always)]
         || {
             if accumulate {
@@ -48,8 +49,8 @@ pub fn axpy<T: Real>(a: T, src: &[T], dst: &mut [T], accumulate: bool) {
 }
 
 /// `sum a b`, in eight interleaved partial sums.
-pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    simd(
+pub fn dot<T: Real>(isa: Isa, a: &[T], b: &[T]) -> T {
+    isa.run(
         #[inline(always)]
         || {
             let mut acc = [T::zero(); 32];
@@ -66,8 +67,8 @@ pub fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 }
 
 /// `dst = max(src, 0)`.
-pub fn relu<T: Real>(src: &[T], dst: &mut [T]) {
-    simd(
+pub fn relu<T: Real>(isa: Isa, src: &[T], dst: &mut [T]) {
+    isa.run(
         #[inline(always)]
         || {
             for (d, s) in dst.iter_mut().zip(src) {

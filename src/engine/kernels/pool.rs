@@ -1,7 +1,8 @@
 //! Pools of any kernel, stride and padding, forward and backward.
 
 use crate::arch::op::{Shape, Window};
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut, simd};
+use crate::engine::isa::Isa;
+use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
 
 /// A pool of one image.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +29,9 @@ impl Pool {
     }
 
     /// The largest value under the window.
-    pub fn max_forward<T: Real>(&self, x: &[T], y: &mut [T]) {
+    pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T]) {
         let (c, sw) = (self.source.c, self.source.w);
-        simd(
+        isa.run(
             #[inline(always)]
             || {
                 for oy in 0..self.output.h {
@@ -55,12 +56,12 @@ impl Pool {
     }
 
     /// The whole gradient goes to the first largest value in raster order, as in PyTorch.
-    pub fn max_backward<T: Real>(&self, x: &[T], dy: &[T], dx: &mut [T], accumulate: bool) {
+    pub fn max_backward<T: Real>(&self, isa: Isa, x: &[T], dy: &[T], dx: &mut [T], accumulate: bool) {
         let (c, sw) = (self.source.c, self.source.w);
         if !accumulate {
             dx.fill(T::zero());
         }
-        simd(
+        isa.run(
             #[inline(always)]
             || {
                 for oy in 0..self.output.h {
@@ -99,9 +100,9 @@ impl Pool {
     }
 
     /// The mean under the window.
-    pub fn avg_forward<T: Real>(&self, x: &[T], count_include_pad: bool, y: &mut [T]) {
+    pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T]) {
         let (c, sw) = (self.source.c, self.source.w);
-        simd(
+        isa.run(
             #[inline(always)]
             || {
                 for oy in 0..self.output.h {
@@ -130,12 +131,12 @@ impl Pool {
     }
 
     /// Every value under the window gets its share of the gradient.
-    pub fn avg_backward<T: Real>(&self, dy: &[T], count_include_pad: bool, dx: &mut [T], accumulate: bool) {
+    pub fn avg_backward<T: Real>(&self, isa: Isa, dy: &[T], count_include_pad: bool, dx: &mut [T], accumulate: bool) {
         let (c, sw) = (self.source.c, self.source.w);
         if !accumulate {
             dx.fill(T::zero());
         }
-        simd(
+        isa.run(
             #[inline(always)]
             || {
                 for oy in 0..self.output.h {
