@@ -1,7 +1,5 @@
 //! Offsets from lifetimes: buffers that are never alive together share memory.
 
-use std::ops::Range;
-
 /// A buffer's wish for space.
 #[derive(Clone, Copy, Debug)]
 struct Buffer {
@@ -14,6 +12,15 @@ struct Buffer {
 #[derive(Debug, Default)]
 pub struct Lifetimes {
     buffers: Vec<Buffer>,
+}
+
+/// Where a buffer stands in the part of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The first scalar, a multiple of 16.
+    pub start: usize,
+    /// Scalars.
+    pub len: usize,
 }
 
 /// A buffer's number.
@@ -42,13 +49,13 @@ impl Lifetimes {
     }
 
     /// Places every buffer, large ones first, each at the lowest offset free during its life. Returns the places and
-    /// the length of the whole. Buffers that were never touched get an empty range.
+    /// the length of the whole. Buffers that were never touched get an empty place.
     ///
     /// Lengths are rounded up to 16 scalars, so that every buffer of an aligned arena starts on a cache line.
-    pub fn place(&self) -> (Vec<Range<usize>>, usize) {
+    pub fn place(&self) -> (Vec<Place>, usize) {
         let mut order: Vec<usize> = (0..self.buffers.len()).filter(|i| self.buffers[*i].first != usize::MAX).collect();
         order.sort_by_key(|i| (std::cmp::Reverse(self.buffers[*i].len), self.buffers[*i].first, *i));
-        let mut places = vec![0..0; self.buffers.len()];
+        let mut places = vec![Place::default(); self.buffers.len()];
         let mut placed: Vec<usize> = Vec::new();
         let mut total = 0;
         for i in order {
@@ -67,7 +74,7 @@ impl Lifetimes {
                 }
                 at = at.max(end);
             }
-            places[i] = at..at + b.len;
+            places[i] = Place { start: at, len: b.len };
             placed.push(i);
             total = total.max(at + size);
         }
@@ -90,12 +97,13 @@ mod tests {
                 l.touch(id, *b);
             }
             let (places, total) = l.place();
+            let end = |i: usize| places[i].start + places[i].len;
             for i in 0..spec.len() {
-                prop_assert!(places[i].len() == spec[i].0 && places[i].end <= total);
+                prop_assert!(places[i].len == spec[i].0 && end(i) <= total);
                 for j in 0..i {
                     let (a, b) = (l.buffers[i], l.buffers[j]);
                     let together = a.first <= b.last && b.first <= a.last;
-                    let overlap = places[i].start < places[j].end && places[j].start < places[i].end;
+                    let overlap = places[i].start < end(j) && places[j].start < end(i);
                     prop_assert!(!(together && overlap));
                 }
             }

@@ -1,7 +1,7 @@
 //! Runs a plan on host memory, as one candle custom operation on the arena.
 //!
-//! The images of a batch are dealt to *lanes*; a lane is one task: it takes its images through a segment one after
-//! another and gathers their weight gradients. The number of lanes depends on the network and the batch alone, and
+//! The images of a batch are dealt to *lanes*; a lane is one task: it takes its images through a segment, one or a few at a
+//! time, and gathers their weight gradients. The number of lanes depends on the network and the batch alone, and
 //! lanes are added up in order, so the result is the same for any number of threads.
 
 use std::ops::Range;
@@ -9,15 +9,21 @@ use std::ops::Range;
 use candle_core::{CpuStorage, InplaceOp3, Layout};
 use rayon::prelude::*;
 
+use super::arena::Place;
 use super::fuse::Kind;
 use super::isa::Isa;
 use super::kernels::depthwise::SeparableGrad;
+use super::kernels::load::Source;
 use super::kernels::pool::Pool;
 use super::kernels::{norm, pointwise};
-use super::plan::{Action, Merge, Plan, Segment, Statistics, Step};
+use super::plan::{Action, Gradient, Merge, Plan, Segment, Statistics, Step};
 use super::real::Real;
 
-/// How a batch lies in the arena: the shared part, then one part a lane (its images, gathered gradients, scratch).
+/// Bytes to which the arena is aligned: a cache line, and the widest vector.
+pub const ALIGNMENT: usize = 64;
+
+/// How a batch lies in the arena: the shared part, then one part a lane. A lane holds every buffer of the plan for its
+/// images side by side, then its gathered gradients and scratch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArenaLayout {
     /// Images in the batch.
@@ -26,45 +32,60 @@ pub struct ArenaLayout {
     pub per_lane: usize,
     /// Lanes.
     pub lanes: usize,
+    /// The first scalar that is used.
+    pub start: usize,
     /// Scalars in the shared part.
     pub shared: usize,
     /// Scalars of one lane.
     pub lane: usize,
     gathered: usize,
+    /// Scalars in which a gradient is computed on the way into a kernel.
+    gradient: usize,
 }
 
 impl ArenaLayout {
-    /// The layout of a plan's arena for a batch.
-    pub fn new(plan: &Plan, batch: usize) -> Self {
-        // Few lanes for large networks: each keeps a weight gradient of its own.
-        let most = ((1 << 25) / plan.gathered_len().max(1)).clamp(2, 16);
+    /// The layout of a plan's arena for a batch; the arena's first aligned scalar is `start`.
+    pub fn new(plan: &Plan, batch: usize, start: usize) -> Self {
+        // Few lanes for large networks: each keeps a weight gradient of its own. A power of two, to be dealt evenly.
+        let most = ((1 << 26) / plan.gathered_len().max(1)).clamp(2, 16);
+        let most = 1 << most.ilog2();
         let per_lane = batch.div_ceil(batch.min(most).max(1));
         let gathered = plan.gathered_len().next_multiple_of(16);
+        let together = plan.forward.iter().chain(&plan.backward).map(|s| s.together).max().unwrap_or(1).min(per_lane);
+        let gradient = (plan.gradient_len * together).next_multiple_of(16);
         ArenaLayout {
             batch,
             per_lane,
             lanes: batch.div_ceil(per_lane),
+            start,
             shared: plan.shared_len.next_multiple_of(16),
-            lane: per_lane * plan.image_len + gathered + plan.scratch_len.next_multiple_of(16),
+            lane: per_lane * plan.image_len + gathered + gradient + plan.scratch_len.next_multiple_of(16),
             gathered,
+            gradient,
         }
     }
 
-    /// Scalars in all.
+    /// Scalars in all, with room to align the first.
     pub fn scalars(&self) -> usize {
-        self.shared + self.lanes * self.lane
+        self.shared + self.lanes * self.lane + ALIGNMENT / 4
     }
 
-    /// The place of a range of one image's part.
-    pub fn of_image(&self, plan: &Plan, image: usize, part: &Range<usize>) -> Range<usize> {
-        let base = self.shared + image / self.per_lane * self.lane + image % self.per_lane * plan.image_len;
-        base + part.start..base + part.end
+    /// The place of one image's buffer.
+    pub fn of_image(&self, image: usize, place: Place) -> Range<usize> {
+        let lane = self.start + self.shared + image / self.per_lane * self.lane;
+        let at = lane + place.start * self.per_lane + image % self.per_lane * place.len;
+        at..at + place.len
     }
 
     /// The place of the gathered gradients: after a backward pass the sum over the batch stands in the first lane's.
     pub fn gathered(&self, plan: &Plan) -> Range<usize> {
-        let at = self.shared + self.per_lane * plan.image_len;
+        let at = self.start + self.shared + self.per_lane * plan.image_len;
         at..at + plan.gathered_len()
+    }
+
+    /// The place of a range of the shared part.
+    pub fn of_shared(&self, range: Range<usize>) -> Range<usize> {
+        self.start + range.start..self.start + range.end
     }
 }
 
@@ -110,10 +131,10 @@ impl Pass<'_> {
         let mix: Vec<T> = self.mix.iter().map(|v| T::from_f64(*v)).collect();
         let call = Call { plan: self.plan, layout: self.layout, state, batch, mix: &mix, isa: self.isa };
         let segments = if self.backward { &self.plan.backward } else { &self.plan.forward };
-        let (shared, lanes) = arena.split_at_mut(self.layout.shared);
+        let (shared, lanes) = arena[self.layout.start..].split_at_mut(self.layout.shared);
         let lanes = &mut lanes[..self.layout.lanes * self.layout.lane];
         if self.backward {
-            lanes.par_chunks_mut(self.layout.lane).for_each(|lane| call.split(lane).1.fill(T::zero()));
+            lanes.par_chunks_mut(self.layout.lane).for_each(|lane| call.split(lane).gathered.fill(T::zero()));
         }
         for segment in segments {
             for merge in &segment.before {
@@ -140,53 +161,87 @@ struct Call<'a, T> {
     isa: Isa,
 }
 
-/// What one step of one image works with.
-struct Desk<'a, T> {
-    /// The image's part of the arena.
-    image: &'a mut [T],
-    /// The lane's gathered gradients.
+/// A lane's memory.
+struct Lane<'a, T> {
+    /// Every buffer for every image of the lane.
+    planes: &'a mut [T],
+    /// Gathered gradients.
     gathered: &'a mut [T],
+    /// Where a gradient is computed on the way into a kernel.
+    gradient: &'a mut [T],
     scratch: &'a mut [T],
-    shared: &'a [T],
-    /// The image's place in the batch.
+}
+
+/// Some images of a lane: what one kernel call works on.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The first one's place in the lane.
+    first: usize,
+    count: usize,
+    per_lane: usize,
+    /// The first one's place in the batch.
     index: usize,
 }
 
+impl Part {
+    /// The images' buffers, side by side.
+    fn of(&self, place: Place) -> Range<usize> {
+        let at = place.start * self.per_lane + self.first * place.len;
+        at..at + self.count * place.len
+    }
+
+    /// One image after the other.
+    fn each(self) -> impl Iterator<Item = Part> {
+        (0..self.count).map(move |k| Part { first: self.first + k, count: 1, index: self.index + k, ..self })
+    }
+}
+
+const NOWHERE: Place = Place { start: 0, len: 0 };
+
 impl<T: Real> Call<'_, T> {
-    /// A lane's images, gathered gradients and scratch.
-    fn split<'l>(&self, lane: &'l mut [T]) -> (&'l mut [T], &'l mut [T], &'l mut [T]) {
-        let (images, rest) = lane.split_at_mut(self.layout.per_lane * self.plan.image_len);
-        let (gathered, scratch) = rest.split_at_mut(self.layout.gathered);
-        (images, gathered, scratch)
+    fn split<'l>(&self, lane: &'l mut [T]) -> Lane<'l, T> {
+        let (planes, rest) = lane.split_at_mut(self.layout.per_lane * self.plan.image_len);
+        let (gathered, rest) = rest.split_at_mut(self.layout.gathered);
+        let (gradient, scratch) = rest.split_at_mut(self.layout.gradient);
+        Lane { planes, gathered, gradient, scratch }
     }
 
     fn segment(&self, segment: &Segment, shared: &[T], lane_index: usize, lane: &mut [T]) {
-        let (images, gathered, scratch) = self.split(lane);
-        let first = lane_index * self.layout.per_lane;
-        let count = self.layout.per_lane.min(self.layout.batch - first);
-        for (k, image) in images.chunks_exact_mut(self.plan.image_len).take(count).enumerate() {
-            let mut desk = Desk { image, gathered, scratch, shared, index: first + k };
+        let per_lane = self.layout.per_lane;
+        let mut lane = self.split(lane);
+        let begin = lane_index * per_lane;
+        let images = per_lane.min(self.layout.batch - begin);
+        for first in (0..images).step_by(segment.together) {
+            let count = segment.together.min(images - first);
+            let images = Part { first, count, per_lane, index: begin + first };
             for step in &segment.steps {
-                match &step.action {
-                    Action::Forward => self.forward(step, &mut desk),
-                    Action::Moments | Action::Normalize => self.norm_forward(step, &mut desk),
-                    Action::LossGradient => {
-                        let to = self.plan.grad(step.node).unwrap_or(0..0);
-                        let len = to.len();
-                        desk.image[to].copy_from_slice(&self.batch[desk.index * len..][..len]);
-                    }
-                    Action::Backward { accumulate, reads } => self.backward(step, accumulate, *reads, &mut desk),
-                    Action::Sums => self.norm_sums(step, &mut desk),
-                    Action::NormBackward { accumulate } => self.norm_backward(step, *accumulate, &mut desk),
+                for part in images.each() {
+                    self.step(step, part, shared, &mut lane);
                 }
             }
+        }
+    }
+
+    fn step(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
+        match &step.action {
+            Action::Forward => self.forward(step.node, part, shared, lane),
+            Action::Moments | Action::Normalize => self.norm_forward(step, part, shared, lane),
+            Action::LossGradient => {
+                if let Some(place) = self.plan.own_gradient(step.node) {
+                    let from = part.index * place.len..(part.index + part.count) * place.len;
+                    lane.planes[part.of(place)].copy_from_slice(&self.batch[from]);
+                }
+            }
+            Action::Backward { accumulate, reads } => self.backward(step.node, accumulate, *reads, part, shared, lane),
+            Action::Sums => self.norm_sums(step.node, part, shared, lane),
+            Action::NormBackward { accumulate } => self.norm_backward(step.node, *accumulate, part, shared, lane),
         }
     }
 
     /// Adds the lanes' gathered gradients into the first lane's, in order.
     fn add_up_lanes(&self, lanes: &mut [T]) {
         let mut parts: Vec<&mut [T]> =
-            lanes.chunks_exact_mut(self.layout.lane).map(|lane| self.split(lane).1).collect();
+            lanes.chunks_exact_mut(self.layout.lane).map(|lane| self.split(lane).gathered).collect();
         let Some((total, others)) = parts.split_first_mut() else { return };
         const RUN: usize = 1 << 12;
         total.par_chunks_mut(RUN).enumerate().for_each(|(k, total)| {
@@ -197,17 +252,17 @@ impl<T: Real> Call<'_, T> {
     }
 
     fn merge(&self, merge: Merge, shared: &mut [T], lanes: &[T]) {
-        let (Merge::Fold(i) | Merge::Moments(i) | Merge::Sums(i)) = merge;
+        let (Merge::Fold(i) | Merge::Moments(i) | Merge::Line(i)) = merge;
         let (Some(place), Kind::Norm { affine, running }) = (&self.plan.norms[i], &self.plan.nodes[i].kind) else {
             return;
         };
         let c = place.c;
         let affine = affine.as_ref().map(|(w, b)| (&self.state[w.clone()], &self.state[b.clone()]));
         let area = self.plan.nodes[i].shape.area();
-        let per_image = self.plan.stats(i);
+        let before = self.layout.start + self.layout.shared;
         let images = (0..self.layout.batch).map(|k| {
-            let at = self.layout.of_image(self.plan, k, &per_image);
-            &lanes[at.start - self.layout.shared..at.end - self.layout.shared]
+            let at = self.layout.of_image(k, self.plan.stats[i]);
+            &lanes[at.start - before..at.end - before]
         });
         let [stats, folded, unit, line, sums] =
             disjoint(shared, [place.stats(), place.affine(), place.unit(), place.line(), place.sums()]);
@@ -231,30 +286,51 @@ impl<T: Real> Call<'_, T> {
                     norm::fold(mean, var, None, unit, offset);
                 }
             }
-            Merge::Sums(_) => {
-                norm::merge_sums(images, sums);
-                let (slope, level) = line.split_at_mut(c);
-                norm::backward_line(sums, area * self.layout.batch, scale, unit, offset, slope, level);
+            Merge::Line(_) => {
+                let (gain, rest) = line.split_at_mut(c);
+                let (slope, level) = rest.split_at_mut(c);
+                let mut line = norm::Line { gain, slope, level };
+                let factor = self.factor(i);
+                match self.plan.statistics {
+                    Statistics::Running => line.running(factor, scale),
+                    Statistics::Batch => {
+                        norm::merge_sums(images, sums);
+                        line.batch(factor, scale, unit, offset, sums, area * self.layout.batch);
+                    }
+                }
             }
         }
     }
 
-    fn forward(&self, step: &Step, desk: &mut Desk<'_, T>) {
-        let node = &self.plan.nodes[step.node];
-        let to = self.plan.value(step.node);
-        let from = node.inputs.first().map_or(0..0, |x| self.plan.value(*x));
+    /// What a node's gradient still has to be multiplied by.
+    fn factor(&self, node: usize) -> T {
+        match self.plan.grad[node] {
+            Some(Gradient::Shared { factor: Some(w), .. }) => self.mix[w],
+            _ => T::one(),
+        }
+    }
+
+    /// Scale and shift of the batch-norm that has to be applied to what stands in a node's place.
+    fn affine<'s>(&self, node: usize, shared: &'s [T]) -> Option<(&'s [T], &'s [T])> {
+        self.plan.lazy_norm(node).map(|n| shared[n.affine()].split_at(n.c))
+    }
+
+    fn forward(&self, i: usize, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
+        let node = &self.plan.nodes[i];
+        let to = part.of(self.plan.value[i]);
         match &node.kind {
             Kind::Image => {
+                let from = part.index * to.len() / part.count..;
                 let len = to.len();
-                desk.image[to].copy_from_slice(&self.batch[desk.index * len..][..len]);
+                lane.planes[to].copy_from_slice(&self.batch[from][..len]);
                 return;
             }
-            Kind::Add | Kind::MixedSum { .. } => return self.weighted_sum(step.node, to, desk),
+            Kind::Sum { weights } => return self.weighted_sum(i, weights, to, part, shared, lane),
             Kind::Concat => {
                 let mut at = 0;
                 for x in &node.inputs {
                     let c = self.plan.nodes[*x].shape.c;
-                    let [x, y] = disjoint(desk.image, [self.plan.value(*x), to.clone()]);
+                    let [x, y] = disjoint(lane.planes, [part.of(self.plan.value[*x]), to.clone()]);
                     pointwise::concat_forward(x, c, y, node.shape.c, at);
                     at += c;
                 }
@@ -262,19 +338,25 @@ impl<T: Real> Call<'_, T> {
             }
             _ => {}
         }
-        let [x, y] = disjoint(desk.image, [from, to]);
-        let scratch = &mut *desk.scratch;
+        let from = node.inputs.first().map_or(0..0, |x| part.of(self.plan.value[*x]));
+        let affine = node.inputs.first().and_then(|x| self.affine(*x, shared));
+        let [x, y] = disjoint(lane.planes, [from, to]);
+        let source = Source { values: &*x, affine };
+        let scratch = &mut *lane.scratch;
         match &node.kind {
             Kind::Normalize { mean, std } => pointwise::normalize_forward(x, mean, std, y),
             Kind::Conv { conv, weight, bias } => {
                 let bias = bias.clone().map(|b| &self.state[b]);
-                conv.forward(self.isa, x, &self.state[weight.clone()], bias, y, scratch);
+                conv.forward(self.isa, source, &self.state[weight.clone()], bias, y, scratch);
             }
-            Kind::Depthwise { conv, weight } => conv.forward(self.isa, x, &self.state[weight.clone()], y, scratch),
+            Kind::Depthwise { conv, weight } => {
+                conv.forward(self.isa, source, &self.state[weight.clone()], y, scratch);
+            }
             Kind::Separable { conv, depthwise, pointwise } => {
-                conv.forward(self.isa, x, &self.state[depthwise.clone()], &self.state[pointwise.clone()], y, scratch);
+                let (w, p) = (&self.state[depthwise.clone()], &self.state[pointwise.clone()]);
+                conv.forward(self.isa, source, w, p, y, scratch);
             }
-            Kind::Relu => pointwise::relu(self.isa, x, y),
+            Kind::Relu => pointwise::relu(self.isa, source, y),
             Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y),
             Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y),
             Kind::GlobalAvgPool => Pool::global_forward(x, y),
@@ -282,160 +364,219 @@ impl<T: Real> Call<'_, T> {
                 pointwise::crop_forward(x, self.plan.nodes[node.inputs[0]].shape, *top, *left, y);
             }
             Kind::Zero => y.fill(T::zero()),
-            Kind::Image | Kind::Norm { .. } | Kind::Add | Kind::Concat | Kind::MixedSum { .. } => {}
+            Kind::Image | Kind::Norm { .. } | Kind::Sum { .. } | Kind::Concat => {}
         }
     }
 
     /// Adds up all inputs in one pass over the output, a stretch of it at a time.
-    fn weighted_sum(&self, i: usize, to: Range<usize>, desk: &mut Desk<'_, T>) {
-        const STRETCH: usize = 1 << 11;
+    fn weighted_sum(
+        &self,
+        i: usize,
+        weights: &[Option<usize>],
+        to: Range<usize>,
+        part: Part,
+        shared: &[T],
+        lane: &mut Lane<'_, T>,
+    ) {
         let node = &self.plan.nodes[i];
-        for at in (0..to.len()).step_by(STRETCH) {
-            let len = STRETCH.min(to.len() - at);
-            for (k, x) in node.inputs.iter().enumerate() {
-                let from = self.plan.value(*x).start + at;
+        let stretch = (STRETCH / node.shape.c).max(1) * node.shape.c;
+        for at in (0..to.len()).step_by(stretch) {
+            let len = stretch.min(to.len() - at);
+            for (k, (x, w)) in node.inputs.iter().zip(weights).enumerate() {
+                let from = part.of(self.plan.value[*x]).start + at;
                 let start = to.start + at;
-                let [x, y] = disjoint(desk.image, [from..from + len, start..start + len]);
-                match &node.kind {
-                    Kind::MixedSum { weights } => pointwise::axpy(self.isa, self.mix[weights[k]], x, y, k > 0),
-                    _ => pointwise::store_masked(self.isa, x, None, y, k > 0),
-                }
+                let [values, y] = disjoint(lane.planes, [from..from + len, start..start + len]);
+                let source = Source { values: &*values, affine: self.affine(*x, shared) };
+                pointwise::axpy(self.isa, w.map_or(T::one(), |w| self.mix[w]), source, y, k > 0);
             }
         }
     }
 
-    fn norm_forward(&self, step: &Step, desk: &mut Desk<'_, T>) {
+    fn norm_forward(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let i = step.node;
         let Some(place) = &self.plan.norms[i] else { return };
-        let from = self.plan.value(self.plan.nodes[i].inputs[0]);
+        let from = part.of(self.plan.value[self.plan.nodes[i].inputs[0]]);
         if step.action == Action::Moments {
-            let [x, moments] = disjoint(desk.image, [from, self.plan.stats(i)]);
+            let [x, moments] = disjoint(lane.planes, [from, part.of(self.plan.stats[i])]);
             return norm::moments(self.isa, x, place.c, moments);
         }
-        let (scale, shift) = desk.shared[place.affine()].split_at(place.c);
+        let (scale, shift) = shared[place.affine()].split_at(place.c);
         if self.plan.in_place(i) {
-            norm::apply_in_place(self.isa, scale, shift, &mut desk.image[from]);
+            norm::apply_in_place(self.isa, scale, shift, &mut lane.planes[from]);
         } else {
-            let [x, y] = disjoint(desk.image, [from, self.plan.value(i)]);
+            let [x, y] = disjoint(lane.planes, [from, part.of(self.plan.value[i])]);
             norm::apply(self.isa, x, scale, shift, y);
         }
     }
 
-    fn norm_sums(&self, step: &Step, desk: &mut Desk<'_, T>) {
-        let i = step.node;
+    fn norm_sums(&self, i: usize, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let node = &self.plan.nodes[i];
         let (Some(place), Kind::Norm { affine, .. }) = (&self.plan.norms[i], &node.kind) else { return };
-        let (unit, offset) = desk.shared[place.unit()].split_at(place.c);
-        let grad = self.plan.grad(i).unwrap_or(0..0);
-        let [x, dy, sums] = disjoint(desk.image, [self.plan.value(node.inputs[0]), grad, self.plan.stats(i)]);
+        let (unit, offset) = shared[place.unit()].split_at(place.c);
+        let Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[i] else { return };
+        let ranges = [part.of(self.plan.value[node.inputs[0]]), part.of(grad), part.of(self.plan.stats[i])];
+        let [x, dy, sums] = disjoint(lane.planes, ranges);
         norm::backward_sums(self.isa, x, dy, unit, offset, sums);
         if let (true, Some((weight, bias))) = (self.plan.wrt.params, affine) {
             let (dbias, dweight) = sums.split_at(place.c);
-            pointwise::store_masked(self.isa, dweight, None, &mut desk.gathered[weight.clone()], true);
-            pointwise::store_masked(self.isa, dbias, None, &mut desk.gathered[bias.clone()], true);
+            for (sum, to) in [(dweight, weight), (dbias, bias)] {
+                pointwise::axpy(self.isa, self.factor(i), Source::plain(sum), &mut lane.gathered[to.clone()], true);
+            }
         }
     }
 
-    fn norm_backward(&self, step: &Step, accumulate: bool, desk: &mut Desk<'_, T>) {
-        let i = step.node;
-        let Some(place) = &self.plan.norms[i] else { return };
+    fn norm_backward(&self, i: usize, accumulate: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let x = self.plan.nodes[i].inputs[0];
-        let grad = self.plan.grad(i).unwrap_or(0..0);
-        let scale = &desk.shared[place.affine()][..place.c];
+        let (Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }), Some(dx)) =
+            (self.plan.grad[i], self.plan.own_gradient(x))
+        else {
+            return;
+        };
+        let ranges = [part.of(self.line_source(i)), part.of(grad), part.of(dx)];
+        let [x, dy, dx] = disjoint(lane.planes, ranges);
+        self.line(i, x, dy, dx, accumulate, shared);
+    }
+
+    /// The plane that a batch-norm's line reads beside the gradient.
+    fn line_source(&self, norm: usize) -> Place {
         match self.plan.statistics {
-            Statistics::Batch => {
-                let (slope, level) = desk.shared[place.line()].split_at(place.c);
-                let [x, dy] = disjoint(desk.image, [self.plan.value(x), grad.clone()]);
-                norm::backward_apply(self.isa, x, scale, slope, level, dy);
-            }
-            Statistics::Running => norm::backward_scale(self.isa, scale, &mut desk.image[grad.clone()]),
-        }
-        match self.plan.grad(x) {
-            Some(dx) if dx != grad => {
-                let [dy, dx] = disjoint(desk.image, [grad, dx]);
-                pointwise::store_masked(self.isa, dy, None, dx, accumulate);
-            }
-            _ => {}
+            Statistics::Batch => self.plan.value[self.plan.nodes[norm].inputs[0]],
+            Statistics::Running => NOWHERE,
         }
     }
 
-    fn backward(&self, step: &Step, accumulate: &[bool], reads: bool, desk: &mut Desk<'_, T>) {
+    fn line(&self, i: usize, x: &[T], dy: &[T], dx: &mut [T], accumulate: bool, shared: &[T]) {
+        let Some(place) = &self.plan.norms[i] else { return };
+        let c = place.c;
+        let line = &shared[place.line()];
+        let line = norm::Line { gain: &line[..c], slope: &line[c..2 * c], level: &line[2 * c..] };
+        norm::backward(self.isa, line, Some(x).filter(|x| !x.is_empty()), dy, dx, accumulate);
+    }
+
+    /// Where a node's gradient stands in the planes; none where it was now computed into the lane's `gradient`.
+    fn find_gradient(&self, i: usize, part: Part, shared: &[T], lane: &mut Lane<'_, T>) -> Option<Range<usize>> {
+        let len = part.count * self.plan.nodes[i].shape.len();
+        match self.plan.grad[i]? {
+            Gradient::Own(place) | Gradient::Shared { place, factor: None } => return Some(part.of(place)),
+            Gradient::Shared { place, factor: Some(w) } => {
+                let dy = Source::plain(&lane.planes[part.of(place)]);
+                pointwise::axpy(self.isa, self.mix[w], dy, &mut lane.gradient[..len], false);
+            }
+            Gradient::Line(norm) => {
+                let Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[norm] else {
+                    return None;
+                };
+                let x = &lane.planes[part.of(self.line_source(norm))];
+                self.line(norm, x, &lane.planes[part.of(grad)], &mut lane.gradient[..len], false, shared);
+            }
+        }
+        None
+    }
+
+    fn backward(&self, i: usize, accumulate: &[bool], reads: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let plan = self.plan;
-        let node = &plan.nodes[step.node];
-        let grad = plan.grad(step.node).unwrap_or(0..0);
-        match &node.kind {
-            Kind::Add | Kind::Concat | Kind::MixedSum { .. } => return self.fan_out(step.node, accumulate, grad, desk),
-            _ => {}
+        let node = &plan.nodes[i];
+        let grad = self.find_gradient(i, part, shared, lane);
+        if let Kind::Sum { .. } | Kind::Concat = &node.kind {
+            return self.fan_out(i, accumulate, grad, part, shared, lane);
         }
         let x = node.inputs[0];
-        let dx = plan.grad(x);
+        let dx = plan.own_gradient(x);
         let through = dx.is_some();
-        let x_range = if reads { plan.value(x) } else { 0..0 };
-        let [x_value, dy, dx] = disjoint(desk.image, [x_range, grad, dx.unwrap_or(0..0)]);
-        let (x_value, dy, acc) = (&*x_value, &*dy, accumulate[0]);
-        let scratch = &mut *desk.scratch;
+        let x_range = if reads { part.of(plan.value[x]) } else { 0..0 };
+        let computed = grad.is_none();
+        let ranges = [x_range, grad.unwrap_or(0..0), part.of(dx.unwrap_or(NOWHERE))];
+        let [x_value, dy, dx] = disjoint(lane.planes, ranges);
+        let dy = if computed { &lane.gradient[..part.count * node.shape.len()] } else { &*dy };
+        let source = Source { values: &*x_value, affine: self.affine(x, shared) };
+        let acc = accumulate[0];
+        let scratch = &mut *lane.scratch;
         match &node.kind {
             Kind::Conv { conv, weight, bias } => {
                 if plan.wrt.params {
                     let ranges = [weight.clone(), bias.clone().unwrap_or(0..0)];
-                    let [dweight, dbias] = disjoint(desk.gathered, ranges);
-                    conv.backward_weight(self.isa, x_value, dy, dweight, bias.as_ref().map(|_| dbias), scratch);
+                    let [dweight, dbias] = disjoint(lane.gathered, ranges);
+                    let dbias = bias.as_ref().map(|_| dbias);
+                    conv.backward_weight(self.isa, source, dy, dweight, dbias, scratch);
                 }
                 if through {
-                    conv.backward_input(self.isa, Some(x_value), &self.state[weight.clone()], dy, dx, acc, scratch);
+                    conv.backward_input(self.isa, Some(source), &self.state[weight.clone()], dy, dx, acc, scratch);
                 }
             }
             Kind::Depthwise { conv, weight } => {
                 if plan.wrt.params {
-                    conv.backward_weight(self.isa, x_value, dy, &mut desk.gathered[weight.clone()], scratch);
+                    conv.backward_weight(self.isa, source, dy, &mut lane.gathered[weight.clone()], scratch);
                 }
                 if through {
-                    conv.backward_input(self.isa, Some(x_value), &self.state[weight.clone()], dy, dx, acc, scratch);
+                    conv.backward_input(self.isa, Some(source), &self.state[weight.clone()], dy, dx, acc, scratch);
                 }
             }
             Kind::Separable { conv, depthwise, pointwise } => {
                 let (w, p) = (&self.state[depthwise.clone()], &self.state[pointwise.clone()]);
                 let grads = plan.wrt.params.then(|| {
-                    let [depthwise, pointwise] = disjoint(desk.gathered, [depthwise.clone(), pointwise.clone()]);
+                    let [depthwise, pointwise] = disjoint(lane.gathered, [depthwise.clone(), pointwise.clone()]);
                     SeparableGrad { depthwise, pointwise }
                 });
-                conv.backward(self.isa, Some(x_value), w, p, dy, grads, through.then_some((dx, acc)), scratch);
+                conv.backward(self.isa, Some(source), w, p, dy, grads, through.then_some((dx, acc)), scratch);
             }
+            _ if !through => {}
             Kind::Normalize { std, .. } => pointwise::normalize_backward(dy, std, dx, acc),
-            Kind::Relu => pointwise::store_masked(self.isa, dy, Some(x_value), dx, acc),
+            Kind::Relu => pointwise::store_masked(self.isa, dy, Some(source), dx, acc),
             Kind::MaxPool(pool) => pool.max_backward(self.isa, x_value, dy, dx, acc),
-            Kind::AvgPool { pool, count_include_pad } => pool.avg_backward(self.isa, dy, *count_include_pad, dx, acc),
+            Kind::AvgPool { pool, count_include_pad } => {
+                pool.avg_backward(self.isa, dy, *count_include_pad, dx, acc);
+            }
             Kind::GlobalAvgPool => Pool::global_backward(dy, dx, acc),
             Kind::Crop { top, left } => pointwise::crop_backward(dy, plan.nodes[x].shape, *top, *left, dx, acc),
             Kind::Zero if !acc => dx.fill(T::zero()),
-            Kind::Zero | Kind::Image | Kind::Norm { .. } | Kind::Add | Kind::Concat | Kind::MixedSum { .. } => {}
+            Kind::Zero | Kind::Image | Kind::Norm { .. } | Kind::Sum { .. } | Kind::Concat => {}
         }
     }
 
     /// The backward pass of operations with several inputs.
-    fn fan_out(&self, i: usize, accumulate: &[bool], grad: Range<usize>, desk: &mut Desk<'_, T>) {
+    fn fan_out(
+        &self,
+        i: usize,
+        accumulate: &[bool],
+        grad: Option<Range<usize>>,
+        part: Part,
+        shared: &[T],
+        lane: &mut Lane<'_, T>,
+    ) {
         let node = &self.plan.nodes[i];
         let mix_at = self.plan.trainable * usize::from(self.plan.wrt.params);
         let mut channel = 0;
         for (k, (x, acc)) in node.inputs.iter().zip(accumulate).enumerate() {
             let c = self.plan.nodes[*x].shape.c;
-            let dx = self.plan.grad(*x);
-            if let (Kind::MixedSum { weights }, true) = (&node.kind, self.plan.wrt.mix) {
-                let dot = pointwise::dot(self.isa, &desk.image[self.plan.value(*x)], &desk.image[grad.clone()]);
-                desk.gathered[mix_at + weights[k]] += dot;
+            let weight = match &node.kind {
+                Kind::Sum { weights } => weights[k],
+                _ => None,
+            };
+            let wanted = weight.filter(|_| self.plan.wrt.mix);
+            let value = wanted.map_or(NOWHERE, |_| self.plan.value[*x]);
+            let dx = self.plan.own_gradient(*x);
+            let ranges = [part.of(value), grad.clone().unwrap_or(0..0), part.of(dx.unwrap_or(NOWHERE))];
+            let [value, dy, to] = disjoint(lane.planes, ranges);
+            let dy = if grad.is_some() { &*dy } else { &lane.gradient[..part.count * node.shape.len()] };
+            if let Some(w) = wanted {
+                let source = Source { values: &*value, affine: self.affine(*x, shared) };
+                lane.gathered[mix_at + w] += pointwise::dot(self.isa, source, dy);
             }
-            if let Some(dx) = dx {
-                let [dy, dx] = disjoint(desk.image, [grad.clone(), dx]);
-                match &node.kind {
-                    Kind::Concat => pointwise::concat_backward(dy, node.shape.c, channel, dx, c, *acc),
-                    Kind::MixedSum { weights } => pointwise::axpy(self.isa, self.mix[weights[k]], dy, dx, *acc),
-                    _ => pointwise::store_masked(self.isa, dy, None, dx, *acc),
+            match &node.kind {
+                _ if dx.is_none() => {}
+                Kind::Concat => pointwise::concat_backward(dy, node.shape.c, channel, to, c, *acc),
+                _ => {
+                    let factor = weight.map_or(T::one(), |w| self.mix[w]);
+                    pointwise::axpy(self.isa, factor, Source::plain(dy), to, *acc);
                 }
             }
             channel += c;
         }
     }
 }
+
+/// Scalars of a sum that stay in the first-level cache while its terms are added.
+const STRETCH: usize = 1 << 11;
 
 /// Several parts of a slice at once.
 ///

@@ -1,5 +1,5 @@
 //! From a [`Net`] to the operations that are really run: dead nodes dropped, ReLU and crop moved into the loads of the
-//! convolutions behind them, depthwise and 1x1 convolutions joined.
+//! convolutions behind them, depthwise and 1x1 convolutions joined, sums of sums made flat.
 
 use std::ops::Range;
 
@@ -18,13 +18,17 @@ pub struct Fusion {
     pub load: bool,
     /// A depthwise convolution and the 1x1 convolution that alone reads it become one kernel.
     pub separable: bool,
+    /// A batch-norm is applied by those that read it, and its backward pass by the operation before it.
+    pub norm: bool,
+    /// A sum of mixed sums is one sum, and what is added has its sum's gradient without a copy.
+    pub sum: bool,
 }
 
 impl Fusion {
     /// Everything.
-    pub const ALL: Fusion = Fusion { load: true, separable: true };
+    pub const ALL: Fusion = Fusion { load: true, separable: true, norm: true, sum: true };
     /// Nothing: one kernel per node.
-    pub const NONE: Fusion = Fusion { load: false, separable: false };
+    pub const NONE: Fusion = Fusion { load: false, separable: false, norm: false, sum: false };
 }
 
 /// What one kernel call computes.
@@ -50,16 +54,14 @@ pub enum Kind {
     AvgPool { pool: Pool, count_include_pad: bool },
     /// Mean over pixels.
     GlobalAvgPool,
-    /// Sum.
-    Add,
+    /// Weighted sum: the place of every input's weight in the mixing vector; none is 1.
+    Sum { weights: Vec<Option<usize>> },
     /// Channels side by side.
     Concat,
     /// First rows and columns dropped.
     Crop { top: usize, left: usize },
     /// Zeros.
     Zero,
-    /// Weighted sum.
-    MixedSum { weights: Vec<usize> },
 }
 
 /// A kernel call and what it reads.
@@ -84,6 +86,7 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
                 let first = separable(id).unwrap_or(id);
                 vec![sources[net.inputs(first)[0].index()].0]
             }
+            Op::Add | Op::MixedSum { .. } => terms(net, id, fusion).into_iter().map(|(x, _)| x).collect(),
             _ => net.inputs(id),
         }
     };
@@ -111,12 +114,30 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
                     pointwise: params.of(id)[0].clone(),
                 }
             }
-            None => plain(net, id, params, &sources),
+            None => plain(net, id, params, &sources, fusion),
         };
         place[id.index()] = list.len();
         list.push(Fused { kind, inputs, shape: net.node(id).shape });
     }
     list
+}
+
+/// What a sum adds up, with the place of each weight. A mixed sum that only another sum reads is no node of its own.
+fn terms(net: &Net, id: NodeId, fusion: Fusion) -> Vec<(NodeId, Option<usize>)> {
+    let inputs = net.inputs(id);
+    match &net.node(id).op {
+        Op::MixedSum { weights } => inputs.into_iter().zip(weights.iter().copied().map(Some)).collect(),
+        _ => inputs
+            .into_iter()
+            .flat_map(|x| {
+                let alone = net.readers(x).len() == 1;
+                match net.node(x).op {
+                    Op::MixedSum { .. } if fusion.sum && alone => terms(net, x, fusion),
+                    _ => vec![(x, None)],
+                }
+            })
+            .collect(),
+    }
 }
 
 /// Looks through ReLUs and crops: the node whose values a convolution behind `id` should read, and how.
@@ -167,7 +188,7 @@ fn uncropped(shape: Shape, load: Load) -> Shape {
     Shape::new(shape.h + load.crop[0], shape.w + load.crop[1], shape.c)
 }
 
-fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]) -> Kind {
+fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)], fusion: Fusion) -> Kind {
     let node = net.node(id);
     let shapes = net.input_shapes(id);
     let pool = |window: Window| Pool { source: shapes[0], output: node.shape, window };
@@ -203,10 +224,11 @@ fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]
             Kind::AvgPool { pool: pool(*window), count_include_pad: *count_include_pad }
         }
         Op::GlobalAvgPool => Kind::GlobalAvgPool,
-        Op::Add => Kind::Add,
+        Op::Add | Op::MixedSum { .. } => {
+            Kind::Sum { weights: terms(net, id, fusion).into_iter().map(|(_, w)| w).collect() }
+        }
         Op::Concat => Kind::Concat,
         Op::Crop { top, left } => Kind::Crop { top: *top, left: *left },
         Op::Zero { .. } => Kind::Zero,
-        Op::MixedSum { weights } => Kind::MixedSum { weights: weights.clone() },
     }
 }

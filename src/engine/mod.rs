@@ -12,6 +12,7 @@ mod network;
 mod params;
 mod plan;
 mod real;
+mod schedule;
 
 pub use exec::ArenaLayout;
 pub use fuse::Fusion;

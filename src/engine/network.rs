@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Tensor};
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Storage, Tensor};
 
-use super::exec::{ArenaLayout, Pass};
+use super::arena::Place;
+use super::exec::{ALIGNMENT, ArenaLayout, Pass};
 use super::fuse::Fusion;
 use super::isa::Isa;
 use super::kernels::norm::MOMENTUM;
@@ -94,7 +95,7 @@ pub struct Network {
     fusion: Fusion,
     isa: Isa,
     plans: HashMap<(Wrt, Statistics), Plan>,
-    arena: Option<Tensor>,
+    arena: Option<Arena>,
 }
 
 impl Network {
@@ -164,7 +165,7 @@ impl Network {
     /// Bytes of arena that a call needs.
     pub fn arena_bytes(&mut self, batch: usize, wrt: Wrt, mode: NormMode) -> usize {
         let size = self.state.dtype().size_in_bytes();
-        ArenaLayout::new(self.plan(wrt, mode.statistics()), batch).scalars() * size
+        ArenaLayout::new(self.plan(wrt, mode.statistics()), batch, 0).scalars() * size
     }
 
     fn plan(&mut self, wrt: Wrt, statistics: Statistics) -> &Plan {
@@ -202,7 +203,7 @@ impl Network {
         let dlogits =
             Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
         let statistics = mode.statistics();
-        let arena = self.arena(layout.scalars())?;
+        let Arena { memory: arena, .. } = self.arena(layout.scalars())?;
         let plan = &self.plans[&(wrt, statistics)];
         arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true, isa: self.isa })?;
         let gathered = layout.gathered(plan);
@@ -221,8 +222,8 @@ impl Network {
         } else {
             None
         };
-        let input = match plan.grad(0) {
-            Some(part) if wrt.input => Some(gather(&arena, plan, layout, &part)?.reshape(x.dims())?),
+        let input = match plan.own_gradient(0) {
+            Some(place) if wrt.input => Some(gather(&arena, layout, place)?.reshape(x.dims())?),
             _ => None,
         };
         Ok(Gradients { logits, loss: value, input, params, mix })
@@ -240,26 +241,27 @@ impl Network {
         }
         let batch = x.dims()[0];
         let statistics = mode.statistics();
-        let layout = ArenaLayout::new(self.plan(wrt, statistics), batch);
-        let arena = self.arena(layout.scalars())?;
+        let scalars = ArenaLayout::new(self.plan(wrt, statistics), batch, 0).scalars();
+        let Arena { memory: arena, start } = self.arena(scalars)?;
+        let layout = ArenaLayout::new(self.plan(wrt, statistics), batch, start);
         // Kernels read memory from its beginning: a view that starts elsewhere is copied out.
         let whole = x.is_contiguous() && x.layout().start_offset() == 0;
         let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };
         let plan = &self.plans[&(wrt, statistics)];
         arena.inplace_op3(&self.state, &x, &Pass { plan, layout, mix, backward: false, isa: self.isa })?;
         if mode == NormMode::Train {
-            self.state.inplace_op2(&arena, &Record { plan, batch })?;
+            self.state.inplace_op2(&arena, &Record { plan, layout })?;
         }
         Ok(layout)
     }
 
     /// The arena, grown to at least `len` scalars. It is shared by all plans; a smaller one is dropped first.
-    fn arena(&mut self, len: usize) -> Result<Tensor> {
+    fn arena(&mut self, len: usize) -> Result<Arena> {
         match &self.arena {
-            Some(arena) if arena.elem_count() >= len => Ok(arena.clone()),
+            Some(arena) if arena.memory.elem_count() >= len => Ok(arena.clone()),
             _ => {
                 self.arena = None;
-                let arena = Tensor::zeros(len, self.state.dtype(), self.state.device())?;
+                let arena = Arena::new(len, self.state.dtype(), self.state.device())?;
                 self.arena = Some(arena.clone());
                 Ok(arena)
             }
@@ -269,17 +271,37 @@ impl Network {
     fn read_logits(&self, wrt: Wrt, mode: NormMode, layout: ArenaLayout) -> Result<Logits> {
         let plan = &self.plans[&(wrt, mode.statistics())];
         let arena = self.arena.as_ref().ok_or_else(|| Error::Net("no forward pass was run".into()))?;
-        let part = plan.value(plan.nodes.len() - 1);
-        let values = gather(arena, plan, layout, &part)?.to_dtype(DType::F64)?.to_vec1()?;
+        let place = plan.value[plan.nodes.len() - 1];
+        let values = gather(&arena.memory, layout, place)?.to_dtype(DType::F64)?.to_vec1()?;
         Ok(Logits { values, classes: self.net.classes() })
     }
 }
 
-/// One part of every image, one after the other.
-fn gather(arena: &Tensor, plan: &Plan, layout: ArenaLayout, part: &std::ops::Range<usize>) -> Result<Tensor> {
+/// The memory that passes work in.
+#[derive(Clone)]
+struct Arena {
+    memory: Tensor,
+    /// The first scalar on a cache line.
+    start: usize,
+}
+
+impl Arena {
+    fn new(len: usize, dtype: DType, device: &Device) -> Result<Self> {
+        let memory = Tensor::zeros(len, dtype, device)?;
+        let start = match &*memory.storage_and_layout().0 {
+            Storage::Cpu(CpuStorage::F32(v)) => v.as_ptr().align_offset(ALIGNMENT),
+            Storage::Cpu(CpuStorage::F64(v)) => v.as_ptr().align_offset(ALIGNMENT),
+            _ => 0,
+        };
+        Ok(Arena { memory, start })
+    }
+}
+
+/// One buffer of every image, one after the other.
+fn gather(arena: &Tensor, layout: ArenaLayout, place: Place) -> Result<Tensor> {
     let views = (0..layout.batch)
         .map(|i| {
-            let at = layout.of_image(plan, i, part);
+            let at = layout.of_image(i, place);
             arena.narrow(0, at.start, at.len())
         })
         .collect::<candle_core::Result<Vec<_>>>()?;
@@ -293,7 +315,7 @@ fn gather(arena: &Tensor, plan: &Plan, layout: ArenaLayout, part: &std::ops::Ran
 /// Moves the running statistics towards the batch's: in place on the state, reads the arena.
 struct Record<'a> {
     plan: &'a Plan,
-    batch: usize,
+    layout: ArenaLayout,
 }
 
 impl Record<'_> {
@@ -302,10 +324,10 @@ impl Record<'_> {
             let (Some(place), super::fuse::Kind::Norm { running, .. }) = (&self.plan.norms[i], &node.kind) else {
                 continue;
             };
-            let n = (node.shape.area() * self.batch) as f64;
+            let n = (node.shape.area() * self.layout.batch) as f64;
             let unbiased = T::from_f64(n / (n - 1.0).max(1.0));
             let (keep, take) = (T::from_f64(1.0 - MOMENTUM), T::from_f64(MOMENTUM));
-            let stats = &arena[place.stats()];
+            let stats = &arena[self.layout.of_shared(place.stats())];
             for (k, r) in state[running.clone()].iter_mut().enumerate() {
                 let seen = if k < place.c { stats[k] } else { stats[k] * unbiased };
                 *r = *r * keep + seen * take;

@@ -4,7 +4,7 @@
 //! happen while its input is gathered, so neither is ever written to memory.
 
 use super::gemm::{Mat, gemm};
-use super::load::Load;
+use super::load::{Load, Source};
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
 use crate::engine::real::Real;
@@ -57,7 +57,7 @@ impl Conv {
     }
 
     /// Gathers the patches of output rows `rows` for one group: `[rows * ow, taps * c / groups]`.
-    fn gather<T: Real>(&self, x: &[T], group: usize, rows: std::ops::Range<usize>, col: &mut [T]) {
+    fn gather<T: Real>(&self, x: Source<'_, T>, group: usize, rows: std::ops::Range<usize>, col: &mut [T]) {
         let (c, cg, ow, k) = (self.source.c, self.source.c / self.groups, self.output.w, self.window.kernel);
         let width = self.taps_in();
         for (r, oy) in rows.enumerate() {
@@ -69,8 +69,16 @@ impl Conv {
                         let dst = &mut col[(r * ow + ox) * width + at..][..cg];
                         match (iy, self.tap(1, ox, kx)) {
                             (Some(iy), Some(ix)) => {
-                                let src = &x[(iy * self.source.w + ix) * c + group * cg..][..cg];
-                                if self.load.relu {
+                                let src = &x.values[(iy * self.source.w + ix) * c + group * cg..][..cg];
+                                if let Some((a, b)) = x.affine {
+                                    let (a, b) = (&a[group * cg..], &b[group * cg..]);
+                                    for (((d, s), a), b) in dst.iter_mut().zip(src).zip(a).zip(b) {
+                                        *d = s.fma(*a, *b);
+                                        if self.load.relu {
+                                            *d = d.larger(T::zero());
+                                        }
+                                    }
+                                } else if self.load.relu {
                                     for (d, s) in dst.iter_mut().zip(src) {
                                         *d = s.larger(T::zero());
                                     }
@@ -131,7 +139,7 @@ impl Conv {
     pub fn forward<T: Real>(
         &self,
         isa: Isa,
-        x: &[T],
+        x: Source<'_, T>,
         weight: &[T],
         bias: Option<&[T]>,
         y: &mut [T],
@@ -143,10 +151,10 @@ impl Conv {
             for g in 0..self.groups {
                 let ym = self.tile_mat(&rows);
                 let at = self.offset(&rows, g);
-                if self.is_plain_product() && !self.load.relu {
+                if self.is_plain_product() && !self.load.relu && x.affine.is_none() {
                     let first = rows.start * self.source.w * self.source.c;
                     let xm = Mat::dense(patches, self.source.c);
-                    gemm(isa, &x[first..], xm, weight, self.weight_mat(), &mut y[at..], ym, false);
+                    gemm(isa, &x.values[first..], xm, weight, self.weight_mat(), &mut y[at..], ym, false);
                 } else {
                     let col = &mut scratch[..patches * self.taps_in()];
                     self.gather(x, g, rows.clone(), col);
@@ -168,7 +176,7 @@ impl Conv {
     pub fn backward_weight<T: Real>(
         &self,
         isa: Isa,
-        x: &[T],
+        x: Source<'_, T>,
         dy: &[T],
         dweight: &mut [T],
         dbias: Option<&mut [T]>,
@@ -199,7 +207,7 @@ impl Conv {
     pub fn backward_input<T: Real>(
         &self,
         isa: Isa,
-        x: Option<&[T]>,
+        x: Option<Source<'_, T>>,
         weight: &[T],
         dy: &[T],
         dx: &mut [T],

@@ -5,7 +5,7 @@
 //! in the scratch memory of one image and is computed anew in the backward pass: it is never written to the arena.
 
 use super::gemm::{Mat, gemm};
-use super::load::Load;
+use super::load::{Load, Source};
 use super::pointwise::store_masked;
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
@@ -50,7 +50,7 @@ impl Depthwise {
 
     /// Copies the source into the padded plane.
     #[inline(always)]
-    fn pad<T: Real>(&self, x: &[T], plane: &mut [T]) {
+    fn pad<T: Real>(&self, x: Source<'_, T>, plane: &mut [T]) {
         let (ph, pw) = self.padded();
         let (c, pad, crop) = (self.source.c, self.window.pad, self.load.crop);
         let inner = (self.source.w - crop[1]) * c;
@@ -59,12 +59,19 @@ impl Depthwise {
                 row.fill(T::zero());
                 continue;
             };
-            let src = &x[(y * self.source.w + crop[1]) * c..][..inner];
+            let src = &x.values[(y * self.source.w + crop[1]) * c..][..inner];
             let (left, rest) = row.split_at_mut(pad[1] * c);
             let (mid, right) = rest.split_at_mut(inner);
             left.fill(T::zero());
             right.fill(T::zero());
-            if self.load.relu {
+            if let Some((a, b)) = x.affine {
+                for (d, s) in mid.chunks_exact_mut(c).zip(src.chunks_exact(c)) {
+                    for i in 0..c {
+                        let v = s[i].fma(a[i], b[i]);
+                        d[i] = if self.load.relu { v.larger(T::zero()) } else { v };
+                    }
+                }
+            } else if self.load.relu {
                 for (d, s) in mid.iter_mut().zip(src) {
                     *d = s.larger(T::zero());
                 }
@@ -75,7 +82,7 @@ impl Depthwise {
     }
 
     /// `y = depthwise(load(x), weight)`.
-    pub fn forward<T: Real>(&self, isa: Isa, x: &[T], weight: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Real>(&self, isa: Isa, x: Source<'_, T>, weight: &[T], y: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
         isa.run(
             #[inline(always)]
@@ -85,7 +92,7 @@ impl Depthwise {
     }
 
     /// `dweight += sum over pixels of load(x) dy`.
-    pub fn backward_weight<T: Real>(&self, isa: Isa, x: &[T], dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
+    pub fn backward_weight<T: Real>(&self, isa: Isa, x: Source<'_, T>, dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
         let plane = &mut scratch[..self.padded_len()];
         isa.run(
             #[inline(always)]
@@ -98,7 +105,7 @@ impl Depthwise {
     pub fn backward_input<T: Real>(
         &self,
         isa: Isa,
-        x: Option<&[T]>,
+        x: Option<Source<'_, T>>,
         weight: &[T],
         dy: &[T],
         dx: &mut [T],
@@ -124,7 +131,7 @@ impl Depthwise {
             let padded = &mut padded[..back.padded_len()];
             isa.run(
                 #[inline(always)]
-                || back.pad(dy, padded),
+                || back.pad(Source::plain(dy), padded),
             );
             correlate(isa, padded, back.padded().1, flipped, &back.window, back.output, plain);
         } else {
@@ -351,7 +358,7 @@ impl Separable {
     pub fn forward<T: Real>(
         &self,
         isa: Isa,
-        x: &[T],
+        x: Source<'_, T>,
         depthwise: &[T],
         pointwise: &[T],
         y: &mut [T],
@@ -367,7 +374,7 @@ impl Separable {
     pub fn backward<T: Real>(
         &self,
         isa: Isa,
-        x: Option<&[T]>,
+        x: Option<Source<'_, T>>,
         depthwise: &[T],
         pointwise: &[T],
         dy: &[T],

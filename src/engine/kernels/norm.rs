@@ -160,51 +160,74 @@ pub fn merge_sums<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, total: &mu
     }
 }
 
-/// The per-channel numbers of the backward pass under batch statistics:
-/// `dx = scale * dy + slope * x + level`, which is `scale * (dy - mean(dy) - xhat * mean(dy * xhat))`.
-pub fn backward_line<T: Real>(
-    sums: &[T],
-    samples: usize,
-    scale: &[T],
-    unit: &[T],
-    offset: &[T],
-    slope: &mut [T],
-    level: &mut [T],
-) {
-    let c = scale.len();
-    let share = T::one() / T::from_f64(samples as f64);
-    for i in 0..c {
-        let (mean, corr) = (sums[i] * share, sums[c + i] * share);
-        slope[i] = T::zero() - scale[i] * corr * unit[i];
-        level[i] = T::zero() - scale[i] * (mean + corr * offset[i]);
+/// The backward pass of a batch-norm as one line per channel, `dx = gain * dy + slope * x + level`.
+#[derive(Debug)]
+pub struct Line<S> {
+    /// What the output's gradient is multiplied by.
+    pub gain: S,
+    /// What the input is multiplied by; 0 under running statistics.
+    pub slope: S,
+    /// What is added; 0 under running statistics.
+    pub level: S,
+}
+
+impl<T: Real> Line<&mut [T]> {
+    /// Under running statistics: `dx = factor * scale * dy`.
+    pub fn running(&mut self, factor: T, scale: &[T]) {
+        for (g, s) in self.gain.iter_mut().zip(scale) {
+            *g = factor * *s;
+        }
+        self.slope.fill(T::zero());
+        self.level.fill(T::zero());
+    }
+
+    /// Under batch statistics: `dx = factor * scale * (dy - mean(dy) - xhat * mean(dy * xhat))`, where
+    /// `xhat = x * unit + offset` and `sums = [sum dy; c] ++ [sum dy * xhat; c]` over `samples` values.
+    pub fn batch(&mut self, factor: T, scale: &[T], unit: &[T], offset: &[T], sums: &[T], samples: usize) {
+        let c = scale.len();
+        let share = T::one() / T::from_f64(samples as f64);
+        for i in 0..c {
+            let gain = factor * scale[i];
+            let (mean, corr) = (sums[i] * share, sums[c + i] * share);
+            self.gain[i] = gain;
+            self.slope[i] = T::zero() - gain * corr * unit[i];
+            self.level[i] = T::zero() - gain * (mean + corr * offset[i]);
+        }
     }
 }
 
-/// `dx = scale * dy + slope * x + level`, in place on `dy`.
-pub fn backward_apply<T: Real>(isa: Isa, x: &[T], scale: &[T], slope: &[T], level: &[T], dy: &mut [T]) {
-    let c = scale.len();
+/// `dx = gain * dy + slope * x + level`, or `dx += ..`; without `x` the slope and level are taken as 0.
+pub fn backward<T: Real>(isa: Isa, line: Line<&[T]>, x: Option<&[T]>, dy: &[T], dx: &mut [T], accumulate: bool) {
+    let c = line.gain.len();
     isa.run(
         #[inline(always)]
         || {
             for_channels!(c, |c0, L| {
-                let (a, b, e): (&[T; L], &[T; L], &[T; L]) = (lanes(scale, c0), lanes(slope, c0), lanes(level, c0));
-                for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact_mut(c)) {
-                    let v: &[T; L] = lanes(x, c0);
-                    let g: &mut [T; L] = lanes_mut(dy, c0);
-                    for i in 0..L {
-                        g[i] = g[i].fma(a[i], v[i].fma(b[i], e[i]));
+                let a: &[T; L] = lanes(line.gain, c0);
+                let (b, e): (&[T; L], &[T; L]) = (lanes(line.slope, c0), lanes(line.level, c0));
+                let pixels = dy.chunks_exact(c).zip(dx.chunks_exact_mut(c));
+                match x {
+                    Some(x) => {
+                        for ((g, d), x) in pixels.zip(x.chunks_exact(c)) {
+                            let (g, x): (&[T; L], &[T; L]) = (lanes(g, c0), lanes(x, c0));
+                            let d: &mut [T; L] = lanes_mut(d, c0);
+                            for i in 0..L {
+                                let v = g[i].fma(a[i], x[i].fma(b[i], e[i]));
+                                d[i] = if accumulate { d[i] + v } else { v };
+                            }
+                        }
+                    }
+                    None => {
+                        for (g, d) in pixels {
+                            let (g, d): (&[T; L], &mut [T; L]) = (lanes(g, c0), lanes_mut(d, c0));
+                            for i in 0..L {
+                                let v = g[i] * a[i];
+                                d[i] = if accumulate { d[i] + v } else { v };
+                            }
+                        }
                     }
                 }
             });
         },
     );
-}
-
-/// `dy *= scale` per channel: the backward pass under running statistics.
-pub fn backward_scale<T: Real>(isa: Isa, scale: &[T], dy: &mut [T]) {
-    for pixel in dy.chunks_exact_mut(scale.len()) {
-        for (g, s) in pixel.iter_mut().zip(scale) {
-            *g *= *s;
-        }
-    }
 }
