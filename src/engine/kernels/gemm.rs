@@ -41,7 +41,7 @@ impl Mat {
 ///
 /// # Panics
 /// When the shapes do not match or a matrix does not lie inside its slice.
-pub fn gemm<T: Real>(isa: Isa, a: &[T], am: Mat, b: &[T], bm: Mat, c: &mut [T], cm: Mat, accumulate: bool) {
+pub fn gemm<T: Real>(_isa: Isa, a: &[T], am: Mat, b: &[T], bm: Mat, c: &mut [T], cm: Mat, accumulate: bool) {
     assert!(am.cols == bm.rows && am.rows == cm.rows && bm.cols == cm.cols, "{am:?} {bm:?} {cm:?}");
     assert!(am.fits(a.len()) && bm.fits(b.len()) && cm.fits(c.len()), "{am:?} {bm:?} {cm:?}");
     // SAFETY: all three matrices were just checked to lie inside their slices; `c` is borrowed mutably, so it

@@ -8,3 +8,4 @@ pub mod load;
 pub mod norm;
 pub mod pointwise;
 pub mod pool;
+pub mod product;
