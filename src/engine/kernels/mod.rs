@@ -9,3 +9,4 @@ pub mod norm;
 pub mod pointwise;
 pub mod pool;
 pub mod product;
+pub mod separable;
