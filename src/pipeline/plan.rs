@@ -205,6 +205,8 @@ fn training_seconds(
         Method::Standard => 3.0,
         Method::PgdAt { steps, .. } => 3.0 + 2.0 * f64::from(steps),
         Method::NFgsm { .. } => 5.0,
+        // The attack's target, the attack, and the loss: a forward pass and two training passes.
+        Method::Trades { steps, .. } => 8.0 + 2.0 * f64::from(steps),
     };
     let attack_passes: f64 = config
         .evaluate
