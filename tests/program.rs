@@ -142,7 +142,7 @@ fn a_training_step_is_timed() {
 fn benchmarks_name_what_they_know() {
     refuses(&["bench", "step", "--cases", "pdg"], 2, &["`pgd`", "first_order_step"]);
     refuses(&["bench", "step", "--cases", "pgd,everything"], 2, &["`everything`", "second_order_step"]);
-    refuses(&["bench", "step", "--steps", "0"], 2, &["--steps"]);
+    refuses(&["bench", "step", "--steps", "0"], 2, &["--steps", "expected a positive whole number"]);
     refuses(&["bench", "step", "--layers", "2", "--steps", "1"], 3, &["2 cells are too few"]);
     let method = ["bench", "train", "--net", "preact-resnet:18", "--method"];
     refuses(&[&method[..], &["trade"]].concat(), 2, &["did you mean `trades`?", "n-fgsm"]);

@@ -15,9 +15,11 @@ import json
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 PEER = Path(__file__).resolve().parent
@@ -37,12 +39,15 @@ def main():
         sys.exit(f"{a.binary} is missing: run `cargo build --release`, or `make bench-peer`, which does")
     started = datetime.datetime.now().astimezone()
     machine = facts(torch)
+    clock = Clock()
     runs = {case: measured_rounds(case, a) for case in a.cases}
+    others = clock.others()
     results = {case: result(found) for case, found in runs.items()}
     document = {
         "schema_version": 1,
         "date": started.isoformat(timespec="seconds"),
         "machine": machine,
+        "others_busy": others,
         "options": {"rounds": a.rounds, "steps": a.steps, "threads": a.threads},
         "results": results,
         "runs": runs,
@@ -156,6 +161,31 @@ def measured(command):
         sys.exit(f"{' '.join(command)} failed:\n{error.stderr.strip()}")
 
 
+class Clock:
+    """How much of the machine goes to other processes from now on."""
+
+    def __init__(self):
+        self.begun = self.now()
+
+    @staticmethod
+    def now():
+        """Seconds: of the wall, of all processes (None where the system does not tell), of our own."""
+        own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        try:
+            user, nice, system, _idle, _wait, *rest = map(int, Path("/proc/stat").read_text().split()[1:9])
+        except OSError:
+            return time.monotonic(), None, own
+        return time.monotonic(), (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK"), own
+
+    def others(self):
+        """Their share of all cores' time."""
+        (wall, busy, own), (wall0, busy0, own0) = self.now(), self.begun
+        if busy is None:
+            return None
+        share = (busy - busy0 - (own - own0)) / ((wall - wall0) * (os.cpu_count() or 1))
+        return round(max(share, 0), 3)
+
+
 # Judging.
 
 
@@ -163,7 +193,7 @@ def result(found):
     """Medians over the rounds, and the ratios of PyTorch's to ours."""
     def middle(name, field):
         values = [line[field] for line in found[name] if line.get(field) is not None]
-        return statistics.median(values) if values else None
+        return round(statistics.median(values), 3) if values else None
 
     layout = min(LAYOUTS, key=lambda name: middle(name, "ms"))
     answer = {"layout": layout, "params": found["ours"][0]["params"], "batch": found["ours"][0]["batch"]}
@@ -186,7 +216,8 @@ def ratio(above, below, of):
     """Of the medians, with the extremes of the rounds."""
     above, below = ([of(line) for line in lines] for lines in (above, below))
     rounds = [a / b for a, b in zip(above, below)]
-    return {"median": statistics.median(above) / statistics.median(below), "min": min(rounds), "max": max(rounds)}
+    ratios = {"median": statistics.median(above) / statistics.median(below), "min": min(rounds), "max": max(rounds)}
+    return {name: round(value, 3) for name, value in ratios.items()}
 
 
 # Telling.
@@ -203,7 +234,6 @@ def facts(torch):
         "features": [flag for flag in cpu.get("flags", "").split() if re.match(r"avx|fma$|amx", flag)],
         "caches": caches(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "load_before": os.getloadavg()[0],
         "os": platform.platform(),
         "rustc": known(["rustc", "--version"]) or "unknown rustc",
         "torch": torch,
@@ -240,8 +270,8 @@ def markdown(document):
         f"# robustnas and PyTorch, {document['date'][:10]}",
         "",
         f"{m['cpu']}, {m['cores']} cores ({', '.join([*features, *m['caches']])}), "
-        f"{m['memory_bytes'] / (1 << 30):.1f} GiB, load {m['load_before']:.2f} before; {m['os']}; {m['rustc']}; "
-        f"torch {m['torch']}; commit {m['commit']}.",
+        f"{m['memory_bytes'] / (1 << 30):.1f} GiB; {m['os']}; {m['rustc']}; torch {m['torch']}; "
+        f"commit {m['commit']}.{disturbance(document['others_busy'])}",
         "",
         f"{o['threads']} threads, {o['rounds']} rounds of {o['steps']} timed steps. A ratio above 1 is in our favour: "
         "PyTorch's median over ours, with the extremes of the rounds. Of PyTorch's two memory layouts the faster one "
@@ -261,6 +291,13 @@ def markdown(document):
         if scaling := r.get("scaling"):
             lines += ["", f"{case}, ours: 1 thread takes {spread(scaling)} times as long as {scaling['threads']}."]
     return "\n".join(lines) + "\n"
+
+
+def disturbance(others):
+    if others is None:
+        return ""
+    verdict = " These times say little: repeat on a quiet machine." if others > 0.05 else ""
+    return f" Other processes took {100 * others:.0f} % of the machine's time.{verdict}"
 
 
 def spread(ratio_):

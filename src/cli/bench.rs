@@ -1,6 +1,7 @@
 //! `robustnas bench`.
 
 use std::num::NonZero;
+use std::str::FromStr;
 
 use serde::Serialize;
 
@@ -25,11 +26,15 @@ pub enum BenchVerb {
     Train(TrainArguments),
 }
 
+fn positive<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a positive whole number".into())
+}
+
 /// How a measurement is taken and told.
 #[derive(clap::Args)]
 struct Measuring {
     /// Timed repetitions, after one that is not timed.
-    #[arg(long, default_value = "5")]
+    #[arg(long, default_value = "5", value_parser = positive::<NonZero<usize>>)]
     steps: NonZero<usize>,
     /// Print a JSON object a line. `peak_bytes` is the process's largest resident size so far; Linux alone tells it.
     #[arg(long)]
@@ -40,16 +45,16 @@ struct Measuring {
 #[derive(clap::Args)]
 pub struct StepArguments {
     /// Channels of the first stage.
-    #[arg(long, default_value = "16")]
+    #[arg(long, default_value = "16", value_parser = positive::<NonZero<usize>>)]
     channels: NonZero<usize>,
     /// Cells.
-    #[arg(long, default_value = "8")]
+    #[arg(long, default_value = "8", value_parser = positive::<NonZero<usize>>)]
     layers: NonZero<usize>,
     /// Images a step.
-    #[arg(long, default_value = "32")]
+    #[arg(long, default_value = "32", value_parser = positive::<NonZero<usize>>)]
     batch: NonZero<usize>,
     /// Steps of the attack.
-    #[arg(long, default_value = "7")]
+    #[arg(long, default_value = "7", value_parser = positive::<NonZero<u32>>)]
     pgd_steps: NonZero<u32>,
     /// What to time: forward, weight_step, pgd, first_order_step, second_order_step. Default: all of them.
     #[arg(long, value_delimiter = ',', default_values = Case::ALL.map(Case::word), hide_default_value = true)]
@@ -70,7 +75,7 @@ pub struct TrainArguments {
     #[arg(long)]
     method: Recipe,
     /// Images a step.
-    #[arg(long, default_value = "128")]
+    #[arg(long, default_value = "128", value_parser = positive::<NonZero<usize>>)]
     batch: NonZero<usize>,
     #[command(flatten)]
     measuring: Measuring,
