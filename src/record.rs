@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::cost::Cost;
 use crate::threat::Attack;
+pub use crate::threat::Check;
 use crate::units::{Macs, Tally};
 
 /// Where a candidate came from.
@@ -58,18 +59,6 @@ pub struct AttackResult {
     pub attack: Attack,
     /// Samples correct on the clean image and still correct under the attack.
     pub robust: Tally,
-}
-
-/// A reason to doubt a robustness number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// The loss has a zero input gradient on many samples: the attack was blind.
-    ZeroGradient,
-    /// A one-step attack left fewer samples than many steps did: gradients mislead.
-    MoreStepsNotStronger,
-    /// Two passes over the same images disagreed.
-    RandomOutput,
 }
 
 /// Clean and adversarial accuracy on one sample of a data set.

@@ -19,6 +19,12 @@ impl Fraction {
     /// Zero, written `0`.
     pub const ZERO: Fraction = Fraction { num: 0, den: 1 };
 
+    /// `num / den`; `den` must be positive.
+    pub const fn new(num: u32, den: u32) -> Self {
+        assert!(den > 0, "a denominator is positive");
+        Fraction { num, den }
+    }
+
     /// `num / 255`, the customary unit of pixel perturbations.
     pub const fn of_255(num: u32) -> Self {
         Fraction { num, den: 255 }
@@ -27,6 +33,17 @@ impl Fraction {
     /// The value as a 64-bit float.
     pub fn value(self) -> f64 {
         f64::from(self.num) / f64::from(self.den)
+    }
+
+    /// The `divisor`-th part, in lowest terms: a quarter of `8/255` is `2/255`. `None` where a term gets too large, or for
+    /// 0.
+    pub fn part(self, divisor: u32) -> Option<Self> {
+        let (mut a, mut b) = (self.num, self.den.checked_mul(divisor)?);
+        let (num, den) = (a, b);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        (a > 0 && den > 0).then(|| Fraction { num: num / a, den: den / a })
     }
 }
 
@@ -193,6 +210,16 @@ mod tests {
         for text in ["", "8/0", "-1", "1e3", "a/b", "8/", "."] {
             assert!(text.parse::<Fraction>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn parts_are_in_lowest_terms() {
+        let part = |text: &str, n| text.parse::<Fraction>().unwrap().part(n).map(|f| f.to_string());
+        assert_eq!(part("8/255", 4).as_deref(), Some("2/255"));
+        assert_eq!(part("8/255", 10).as_deref(), Some("4/1275"));
+        assert_eq!(part("0.5", 1).as_deref(), Some("1/2"));
+        assert_eq!(part("1/4294967295", 2), None);
+        assert_eq!(part("1", 0), None);
     }
 
     #[test]

@@ -4,14 +4,14 @@ use candle_core::{Device, Tensor};
 use robustnas::arch::families::preact_resnet::PreActResNet;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
-use robustnas::attack::pgd::{diverge, noisy_step, pgd};
-use robustnas::attack::{Samples, Target};
+use robustnas::attack::pgd::{noisy_step, pgd};
+use robustnas::attack::{Classifier, Samples, Target};
 use robustnas::data::Images;
 use robustnas::engine::{Network, NormMode};
 use robustnas::evaluate::evaluate;
 use robustnas::record::{Evaluation, Sample};
 use robustnas::seed::Seed;
-use robustnas::threat::{Attack, Pgd};
+use robustnas::threat::{Attack, Loss, Pgd};
 use robustnas::train::fit::Loader;
 use robustnas::train::loss::{correct, divergence};
 use robustnas::units::Fraction;
@@ -50,7 +50,7 @@ fn fraction(text: &str) -> Fraction {
 }
 
 fn config(eps: &str, step: &str, steps: u32, random_start: bool) -> Pgd {
-    Pgd { eps: fraction(eps), step: fraction(step), steps, restarts: 1, random_start, clip: true }
+    Pgd { random_start, ..Pgd::new(fraction(eps), fraction(step), steps) }
 }
 
 fn run(network: &mut Network, mode: NormMode, images: &Tensor, from: usize, seed: u64, attack: &Pgd) -> Tensor {
@@ -112,7 +112,7 @@ fn an_ascent_of_the_divergence_stays_in_ball_and_box_and_moves_the_answers() {
     let mut after = |steps: u32, seed: u64, eps: &str| {
         let samples = Samples { images: &clean, labels: &LABELS, ids: &IDS, seed: Seed::root(seed) };
         let mut target = Target { network: &mut network, mix: &[], mode: NormMode::Eval };
-        let x = diverge(&mut target, samples, &config(eps, "2/255", steps, true)).unwrap();
+        let x = pgd(&mut target, samples, &Pgd { loss: Loss::Kl, ..config(eps, "2/255", steps, true) }).unwrap();
         let answers = [&clean, &x].map(|x| target.logits(x).unwrap());
         (divergence(&answers[0], &answers[1]).value, x)
     };

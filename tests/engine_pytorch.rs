@@ -312,7 +312,7 @@ fn labels(step: usize) -> Vec<u32> {
 
 fn attacked(network: &mut Network, mix: &[f64], clean: &Tensor, labels: &[u32]) -> Tensor {
     let (eps, step) = (Fraction::of_255(8), Fraction::of_255(2));
-    let attack = Pgd { eps, step, steps: 3, restarts: 1, random_start: false, clip: true };
+    let attack = Pgd { random_start: false, ..Pgd::new(eps, step, 3) };
     let samples = Samples { images: clean, labels, ids: &[0, 1, 2, 3], seed: Seed::root(1) };
     pgd(&mut Target { network, mix, mode: NormMode::TrainNoRecord }, samples, &attack).unwrap()
 }

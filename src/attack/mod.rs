@@ -1,12 +1,43 @@
-//! Attacks. An attack sees logits and input gradients of a frozen network and nothing else.
+//! Attacks. An attack sees logits and input gradients of a frozen classifier and nothing else.
+//!
+//! One file an attack; [`run`] is the way into all of them. What they share: the [`ball`] with its projections, the
+//! [`loss`]es, the [`cases`] that an attack works through. [`suite`] runs a plan of attacks over a data set, [`checks`]
+//! doubts what comes out.
 
+pub mod apgd;
+mod apgd_l1;
+pub mod ball;
+pub mod cases;
+pub mod checks;
+mod corrupt;
+pub mod fab;
+mod fgsm;
+mod frank_wolfe;
+mod hyperplane;
+pub mod loss;
+mod mi_fgsm;
 pub mod pgd;
+mod spsa;
+pub mod square;
+mod square_l2;
+pub mod suite;
 
 use candle_core::Tensor;
 
 use crate::engine::{Logits, LossGradient, Network, NormMode, Wrt};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::seed::Seed;
+use crate::threat::{Attack, Norm};
+
+/// Something that can be attacked.
+pub trait Classifier {
+    /// The logits of `[n, h, w, c]`.
+    fn logits(&mut self, x: &Tensor) -> Result<Logits>;
+
+    /// Logits, and the gradient of a loss in the images, `[n, h, w, c]`. An image's part of the gradient does not depend on
+    /// the others, unless the classifier mixes images (batch statistics).
+    fn input_gradient(&mut self, x: &Tensor, loss: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)>;
+}
 
 /// What is attacked: a network whose weights stand still, with its mixing vector and batch-norm mode.
 pub struct Target<'a> {
@@ -18,16 +49,21 @@ pub struct Target<'a> {
     pub mode: NormMode,
 }
 
-impl Target<'_> {
-    /// The logits of `[n, h, w, c]`.
-    pub fn logits(&mut self, x: &Tensor) -> Result<Logits> {
+impl<'a> Target<'a> {
+    /// A derived network as it is deployed: running statistics.
+    pub fn deployed(network: &'a mut Network) -> Self {
+        Target { network, mix: &[], mode: NormMode::Eval }
+    }
+}
+
+impl Classifier for Target<'_> {
+    fn logits(&mut self, x: &Tensor) -> Result<Logits> {
         self.network.logits(x, self.mix, self.mode)
     }
 
-    /// Logits and the gradient of a loss in the image, `[n, h, w, c]`.
-    pub fn input_gradient(&mut self, x: &Tensor, loss: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)> {
+    fn input_gradient(&mut self, x: &Tensor, loss: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)> {
         let found = self.network.gradients(x, self.mix, self.mode, Wrt::INPUT, loss)?;
-        let gradient = found.input.ok_or_else(|| crate::error::Error::Net("no input gradient was computed".into()))?;
+        let gradient = found.input.ok_or_else(|| Error::Net("no input gradient was computed".into()))?;
         Ok((found.logits, gradient))
     }
 }
@@ -44,4 +80,25 @@ pub struct Samples<'a> {
     pub ids: &'a [u32],
     /// The attack's seed.
     pub seed: Seed,
+}
+
+/// Attacks a batch. Returns `[n, h, w, c]`: for every sample an image that was misclassified, if the attack met one, else
+/// the clean image; attacks that are judged by their last iterate (the FGSM and PGD families) return that. Whether the
+/// classifier is fooled is for the caller to ask it.
+pub fn run(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Attack) -> Result<Tensor> {
+    let samples = Samples { seed: samples.seed.child(&attack.name()), ..samples };
+    match attack {
+        Attack::Fgsm { eps } => fgsm::fgsm(classifier, samples, *eps),
+        Attack::RFgsm(config) => fgsm::r_fgsm(classifier, samples, config),
+        Attack::Pgd(config) => pgd::worst_of_restarts(classifier, samples, config),
+        Attack::MiFgsm(config) => mi_fgsm::mi_fgsm(classifier, samples, config),
+        Attack::Apgd(config) if config.norm == Norm::L1 => apgd_l1::apgd(classifier, samples, config),
+        Attack::Apgd(config) => apgd::apgd(classifier, samples, config),
+        Attack::Fab(config) => fab::fab(classifier, samples, config),
+        Attack::Square(config) => square::square(classifier, samples, config),
+        Attack::Spsa(config) => spsa::spsa(classifier, samples, config),
+        Attack::FrankWolfe(config) => frank_wolfe::frank_wolfe(classifier, samples, config),
+        Attack::Occlusion(config) => corrupt::occlusion(classifier, samples, config),
+        Attack::SaltPepper(config) => corrupt::salt_pepper(classifier, samples, config),
+    }
 }

@@ -1,63 +1,101 @@
-//! FGSM, PGD, the noisy single step of N-FGSM and the divergence's ascent of TRADES, in the Linf ball and the pixel box.
+//! Projected gradient ascent in a ball and the pixel box, and the noisy single step of N-FGSM.
 //!
-//! Source: Goodfellow et al. 2015; Madry et al. 2018; de Jorge et al. 2022; Zhang et al. 2019. `sign(0) = 0`: a pixel without gradient is not moved.
+//! Source: Madry et al. 2018; with [`Loss::Cw`] the attack known as CW-Linf, with [`Loss::Kl`] the inner ascent of TRADES
+//! (Zhang et al. 2019); de Jorge et al. 2022. `sign(0) = 0`: a pixel without gradient is not moved.
 
 use candle_core::{CpuStorage, InplaceOp3, Layout, Tensor};
 
-use super::{Samples, Target};
+use super::ball::Ball;
+use super::loss::{Aim, total};
+use super::{Classifier, Samples};
 use crate::engine::{Logits, LossGradient};
 use crate::error::Result;
 use crate::seed::Stream;
-use crate::threat::Pgd;
-use crate::train::loss::{Divergence, cross_entropy, divergence};
+use crate::threat::{Loss, Norm, Pgd};
+use crate::train::loss::{correct, cross_entropy};
 
 /// Deviation of the noise at which the divergence's ascent starts: at the clean image its gradient is zero.
 const START: f32 = 0.001;
 
-/// The last iterate of projected gradient ascent from one start.
+/// The last iterate of projected gradient ascent from one start, `[n, h, w, c]`.
+///
+/// Of the divergence ([`Loss::Kl`]) the ascent starts at a little noise, whatever `random_start` says, and keeps the clean
+/// answers fixed.
 ///
 /// # Cost
-/// `steps` forward and backward passes an image.
-pub fn pgd(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
-    let eps = attack.eps.value() as f32;
-    let ascend = Ascend { step: attack.step.value() as f32, eps, clip: attack.clip };
+/// `steps` forward and backward passes an image; one forward pass more for the divergence.
+pub fn pgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
+    let ball = Ball::new(attack.norm, attack.eps.value());
+    let ascend = Ascend { ball, step: attack.step.value() as f32, clip: attack.clip };
     // In-place operations work on whole tensors, and the images may be a view.
     let clean = samples.images.force_contiguous()?;
     let mut x = clean.copy()?;
-    if attack.random_start {
-        x = noisy(&clean, &samples, |stream| stream.uniform_in(-eps, eps))?;
+    if attack.loss == Loss::Kl {
+        x = noisy(&clean, &samples, |stream| START * stream.normal())?;
+    } else if attack.random_start {
+        x = random(&clean, &samples, ball)?;
         // A step of length zero is the projection alone.
         x.inplace_op3(&clean, &clean, &Ascend { step: 0.0, ..ascend })?;
     }
-    ascend.climb(target, &clean, x, attack.steps, &|logits| cross_entropy(logits, samples.labels))
+    let answers = match attack.loss {
+        Loss::Kl => classifier.logits(&clean)?,
+        Loss::Ce | Loss::Cw | Loss::Dlr => Logits { values: vec![], classes: 1 },
+    };
+    let mut rows = answers.rows();
+    let aim = |label: &u32| Aim { clean: rows.next().unwrap_or_default(), ..Aim::away(attack.loss, *label as usize) };
+    let aims: Vec<Aim<'_>> = samples.labels.iter().map(aim).collect();
+    ascend.climb(classifier, &clean, x, attack.steps, &|logits| total(logits, &aims))
 }
 
-/// The inner maximisation of TRADES: ascent of `KL(p(clean) || p(x))` from a little noise, the clean answers fixed.
-/// The attack's `random_start` has no say in it.
-///
-/// # Cost
-/// That of [`pgd`] and a forward pass.
-pub fn diverge(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
-    let ascend = Ascend { step: attack.step.value() as f32, eps: attack.eps.value() as f32, clip: attack.clip };
-    let clean = samples.images.force_contiguous()?;
-    let x = noisy(&clean, &samples, |stream| START * stream.normal())?;
-    let answers = target.logits(&clean)?;
-    ascend.climb(target, &clean, x, attack.steps, &|logits| {
-        let Divergence { value, in_q, .. } = divergence(&answers, logits);
-        LossGradient { value, dlogits: in_q }
-    })
+/// The last iterates of all restarts: of each sample the first that is misclassified, else the last.
+pub(super) fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
+    let mut worst: Option<Tensor> = None;
+    for restart in 0..attack.restarts.max(1) {
+        let seed = samples.seed.index(u64::from(restart));
+        let next = pgd(classifier, Samples { seed, ..samples }, attack)?;
+        worst = Some(match worst {
+            None => next,
+            Some(before) => {
+                let logits = classifier.logits(&before)?;
+                let rows = correct(&logits, samples.labels).enumerate();
+                let picked = rows.map(|(i, stands)| if stands { &next } else { &before }.narrow(0, i, 1));
+                Tensor::cat(&picked.collect::<candle_core::Result<Vec<_>>>()?, 0)?
+            }
+        });
+    }
+    worst.map_or_else(|| Ok(samples.images.clone()), Ok)
 }
 
 /// N-FGSM: noise of `noise * eps`, one step of `eps`, clipped to the box but not to the ball.
-pub fn noisy_step(target: &mut Target<'_>, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
+pub fn noisy_step(classifier: &mut dyn Classifier, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
     let clean = samples.images.force_contiguous()?;
     let x = noisy(&clean, &samples, |stream| stream.uniform_in(-noise * eps, noise * eps))?;
-    let free = Ascend { step: eps, eps: f32::INFINITY, clip: true };
-    free.climb(target, &clean, x, 1, &|logits| cross_entropy(logits, samples.labels))
+    let free = Ascend { step: eps, ball: Ball { norm: Norm::Linf, eps: f32::INFINITY }, clip: true };
+    free.climb(classifier, &clean, x, 1, &|logits| cross_entropy(logits, samples.labels))
+}
+
+/// A random point of the ball: uniform under Linf, else a random direction of uniform length.
+fn random(clean: &Tensor, samples: &Samples<'_>, ball: Ball) -> Result<Tensor> {
+    let Ball { norm, eps } = ball;
+    match norm {
+        Norm::Linf => noisy(clean, samples, |stream| stream.uniform_in(-eps, eps)),
+        Norm::L2 | Norm::L1 => {
+            let per_image = clean.elem_count() / samples.ids.len();
+            let mut noise = Vec::with_capacity(clean.elem_count());
+            for id in samples.ids {
+                let mut stream = samples.seed.index(u64::from(*id)).stream();
+                let length = eps * stream.uniform();
+                let draws: Vec<f32> = (0..per_image).map(|_| stream.normal()).collect();
+                let scale = length / super::ball::size(norm, draws.iter().copied()) as f32;
+                noise.extend(draws.into_iter().map(|v| scale * v));
+            }
+            Ok((clean + Tensor::from_vec(noise, clean.shape(), clean.device())?)?)
+        }
+    }
 }
 
 /// The images plus noise, drawn from a stream of its own for every sample; not clipped.
-fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f32) -> Result<Tensor> {
+pub(super) fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f32) -> Result<Tensor> {
     let per_image = images.elem_count() / samples.ids.len();
     let mut noise = Vec::with_capacity(images.elem_count());
     for id in samples.ids {
@@ -67,36 +105,39 @@ fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f
     Ok((images + Tensor::from_vec(noise, images.shape(), images.device())?)?)
 }
 
-/// `x = box(ball(x + step * sign(gradient)))`, in place; reads the clean image and the gradient.
+/// `x = box(ball(x + step * steepest(gradient)))`, in place; reads the clean image and the gradient.
 #[derive(Clone, Copy)]
-struct Ascend {
-    step: f32,
-    eps: f32,
-    clip: bool,
+pub(super) struct Ascend {
+    /// Where the iterates stay.
+    pub ball: Ball,
+    /// Length of a step.
+    pub step: f32,
+    /// Whether they stay in the box.
+    pub clip: bool,
 }
 
 impl Ascend {
     /// So many steps from `x` up the loss.
-    fn climb(
+    pub fn climb(
         &self,
-        target: &mut Target<'_>,
+        classifier: &mut dyn Classifier,
         clean: &Tensor,
         x: Tensor,
         steps: u32,
         loss: &dyn Fn(&Logits) -> LossGradient,
     ) -> Result<Tensor> {
         for _ in 0..steps {
-            let (_, gradient) = target.input_gradient(&x, loss)?;
+            let (_, gradient) = classifier.input_gradient(&x, loss)?;
             x.inplace_op3(clean, &gradient, self)?;
         }
         Ok(x)
     }
 
-    #[inline(always)]
-    fn one(&self, x: f32, clean: f32, gradient: f32) -> f32 {
-        let sign = f32::from(i8::from(gradient > 0.0) - i8::from(gradient < 0.0));
-        let moved = (x + self.step * sign).clamp(clean - self.eps, clean + self.eps);
-        if self.clip { moved.clamp(0.0, 1.0) } else { moved }
+    fn one(&self, x: &mut [f32], clean: &[f32], gradient: &[f32]) {
+        if self.step != 0.0 {
+            self.ball.ascend(x, gradient, self.step);
+        }
+        self.ball.project(x, clean, self.clip);
     }
 }
 
@@ -108,18 +149,20 @@ impl InplaceOp3 for Ascend {
     fn cpu_fwd(
         &self,
         x: &mut CpuStorage,
-        _: &Layout,
+        layout: &Layout,
         clean: &CpuStorage,
         _: &Layout,
         gradient: &CpuStorage,
         _: &Layout,
     ) -> candle_core::Result<()> {
+        let images = layout.dims().first().copied().unwrap_or(1).max(1);
         match (x, clean, gradient) {
             (CpuStorage::F32(x), CpuStorage::F32(c), CpuStorage::F32(g))
                 if x.len() == c.len() && x.len() == g.len() =>
             {
-                for ((x, c), g) in x.iter_mut().zip(c).zip(g) {
-                    *x = self.one(*x, *c, *g);
+                let one = (x.len() / images).max(1);
+                for ((x, c), g) in x.chunks_exact_mut(one).zip(c.chunks_exact(one)).zip(g.chunks_exact(one)) {
+                    self.one(x, c, g);
                 }
                 Ok(())
             }

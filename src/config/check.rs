@@ -8,7 +8,7 @@ use super::{Adam, CellChoices, Config, Method, Sgd};
 use crate::arch::cell::CellOp;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
-use crate::threat::{Attack, Pgd};
+use crate::threat::Attack;
 use crate::units::Fraction;
 
 /// Checks a configuration against itself; the document gives the lines.
@@ -258,7 +258,7 @@ impl Check<'_> {
             })?;
         }
         self.positive("search.lambda", s.lambda)?;
-        self.pgd("search.attack", &s.attack)?;
+        self.attack("search.attack", &Attack::Pgd(s.attack))?;
         self.sgd("search.weights", &s.weights)?;
         self.adam("search.arch", &s.arch)?;
         self.not_negative("search.arch_init", s.arch_init)
@@ -314,22 +314,16 @@ impl Check<'_> {
         for (i, attack) in e.attacks.iter().enumerate() {
             let key = format!("evaluate.attacks.{i}");
             self.require(!e.attacks[..i].contains(attack), &key, || format!("the attack `{attack}` is listed twice"))?;
-            match attack {
-                Attack::Fgsm { eps } => self.pixel_distance(&format!("{key}.eps"), *eps)?,
-                Attack::Pgd(pgd) => self.pgd(&key, pgd)?,
-            }
+            self.attack(&key, attack)?;
         }
         Ok(())
     }
 
-    fn pgd(&self, at: &str, pgd: &Pgd) -> Result<()> {
-        self.pixel_distance(&format!("{at}.eps"), pgd.eps)?;
-        self.pixel_distance(&format!("{at}.step"), pgd.step)?;
-        self.at_least_one(&[(&format!("{at}.steps"), pgd.steps as usize)])?;
-        self.at_least_one(&[(&format!("{at}.restarts"), pgd.restarts as usize)])?;
-        self.require(pgd.restarts == 1 || pgd.random_start, &format!("{at}.restarts"), || {
-            format!("{} restarts from the clean image are the same attack; set `random_start = true`", pgd.restarts)
-        })
+    fn attack(&self, at: &str, attack: &Attack) -> Result<()> {
+        match attack.fault() {
+            None => Ok(()),
+            Some((key, message)) => Err(self.doc.fail(&format!("{at}.{key}"), format!("`{at}.{key}` {message}"))),
+        }
     }
 
     fn sgd(&self, at: &str, sgd: &Sgd) -> Result<()> {

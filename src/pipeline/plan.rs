@@ -205,15 +205,7 @@ fn training_seconds(
         // The attack's target, the attack, and the loss: a forward pass and two training passes.
         Method::Trades { steps, .. } => 8.0 + 2.0 * f64::from(steps),
     };
-    let attack_passes: f64 = config
-        .evaluate
-        .attacks
-        .iter()
-        .map(|a| match a {
-            Attack::Fgsm { .. } => 3.0,
-            Attack::Pgd(p) => f64::from(p.restarts.max(1)) * (1.0 + 2.0 * f64::from(p.steps)),
-        })
-        .sum();
+    let attack_passes: f64 = config.evaluate.attacks.iter().map(Attack::passes).sum();
     let images = (splits.validation.len() + splits.test.len()) as f64;
     Ok(training + step / train_passes * images * (1.0 + attack_passes * 2.0 / 3.0))
 }

@@ -2,28 +2,30 @@
 
 use crate::engine::{Logits, LossGradient};
 
+/// Cross-entropy of one row of logits with its label, and its gradient.
+pub fn cross_entropy_of(row: &[f64], label: usize) -> (f64, Vec<f64>) {
+    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = row.iter().map(|z| (z - top).exp()).sum();
+    let gradient = row.iter().enumerate().map(|(k, z)| (z - top).exp() / sum - f64::from(u8::from(k == label)));
+    (sum.ln() + top - row[label], gradient.collect())
+}
+
 /// Mean cross-entropy of `[n, classes]` logits with the labels.
 pub fn cross_entropy(logits: &Logits, labels: &[u32]) -> LossGradient {
     let share = 1.0 / labels.len() as f64;
-    let mut value = 0.0;
-    let mut dlogits = Vec::with_capacity(logits.values.len());
+    let mut found = LossGradient { value: 0.0, dlogits: Vec::with_capacity(logits.values.len()) };
     for (row, label) in logits.rows().zip(labels) {
-        let label = *label as usize;
-        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = row.iter().map(|z| (z - top).exp()).sum();
-        value += (sum.ln() + top - row[label]) * share;
-        dlogits.extend(row.iter().enumerate().map(|(k, z)| {
-            let p = (z - top).exp() / sum;
-            (p - f64::from(u8::from(k == label))) * share
-        }));
+        let (value, gradient) = cross_entropy_of(row, *label as usize);
+        found.value += value * share;
+        found.dlogits.extend(gradient.into_iter().map(|d| d * share));
     }
-    LossGradient { value, dlogits }
+    found
 }
 
-/// Mean Kullback-Leibler divergence of two batches of answers, with its gradients.
+/// Kullback-Leibler divergence of answers, with its gradients.
 #[derive(Clone, Debug)]
 pub struct Divergence {
-    /// The mean over rows of `KL(p || q)`.
+    /// `KL(p || q)`; the mean over rows.
     pub value: f64,
     /// In the logits of `p`, `[n, classes]`.
     pub in_p: Vec<f64>,
@@ -31,18 +33,24 @@ pub struct Divergence {
     pub in_q: Vec<f64>,
 }
 
+/// `KL(softmax(p) || softmax(q))` of one row each.
+pub fn divergence_of(p: &[f64], q: &[f64]) -> Divergence {
+    let (log_p, log_q) = (log_softmax(p), log_softmax(q));
+    let value: f64 = log_p.iter().zip(&log_q).map(|(p, q)| p.exp() * (p - q)).sum();
+    let in_p = log_p.iter().zip(&log_q).map(|(p, q)| p.exp() * (p - q - value)).collect();
+    let in_q = log_p.iter().zip(&log_q).map(|(p, q)| q.exp() - p.exp()).collect();
+    Divergence { value, in_p, in_q }
+}
+
 /// `KL(softmax(p) || softmax(q))`, the mean over rows.
 pub fn divergence(p: &Logits, q: &Logits) -> Divergence {
     let share = 1.0 / p.rows().len() as f64;
     let mut found = Divergence { value: 0.0, in_p: Vec::new(), in_q: Vec::new() };
     for (p, q) in p.rows().zip(q.rows()) {
-        let (log_p, log_q) = (log_softmax(p), log_softmax(q));
-        let row: f64 = log_p.iter().zip(&log_q).map(|(p, q)| p.exp() * (p - q)).sum();
-        found.value += row * share;
-        for (p, q) in log_p.iter().zip(&log_q) {
-            found.in_p.push(p.exp() * (p - q - row) * share);
-            found.in_q.push((q.exp() - p.exp()) * share);
-        }
+        let row = divergence_of(p, q);
+        found.value += row.value * share;
+        found.in_p.extend(row.in_p.into_iter().map(|d| d * share));
+        found.in_q.extend(row.in_q.into_iter().map(|d| d * share));
     }
     found
 }
@@ -69,12 +77,15 @@ pub fn trades_attacked(clean: &Logits, attacked: &Logits, beta: f64) -> LossGrad
     LossGradient { value: beta * value, dlogits: in_q.into_iter().map(|q| beta * q).collect() }
 }
 
-/// Whether each row's largest logit is the label's; of equal ones the first counts.
+/// Whether a row's largest logit is the label's; of equal ones the first counts. Never, where a logit is no number.
+pub fn is_correct(row: &[f64], label: usize) -> bool {
+    let best = row.iter().enumerate().fold(0, |b, (k, z)| if *z > row[b] { k } else { b });
+    best == label && row.iter().all(|z| z.is_finite())
+}
+
+/// Whether each row's largest logit is the label's.
 pub fn correct<'a>(logits: &'a Logits, labels: &'a [u32]) -> impl Iterator<Item = bool> + 'a {
-    logits.rows().zip(labels).map(|(row, label)| {
-        let best = row.iter().enumerate().fold(0, |b, (k, z)| if *z > row[b] { k } else { b });
-        best == *label as usize && row.iter().all(|z| z.is_finite())
-    })
+    logits.rows().zip(labels).map(|(row, label)| is_correct(row, *label as usize))
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use candle_core::Tensor;
 
 use super::loss::{cross_entropy, trades, trades_attacked};
-use crate::attack::pgd::{diverge, noisy_step, pgd};
+use crate::attack::pgd::{noisy_step, pgd};
 use crate::attack::{Samples, Target};
 use crate::config::Method;
 use crate::engine::{Network, NormMode, Wrt};
 use crate::error::Result;
-use crate::threat::{AttackNorm, Pgd};
+use crate::threat::{AttackNorm, Loss, Pgd};
 
 /// The batch-norm mode of an attack on a network in training.
 pub fn norm_mode(norm: AttackNorm) -> NormMode {
@@ -26,7 +26,7 @@ pub fn training_images(method: &Method, network: &mut Network, mix: &[f64], samp
     match *method {
         Method::Standard => Ok(samples.images.clone()),
         Method::PgdAt { eps, step, steps, attack_norm } => {
-            let attack = Pgd { eps, step, steps, restarts: 1, random_start: true, clip: true };
+            let attack = Pgd::new(eps, step, steps);
             pgd(&mut Target { network, mix, mode: norm_mode(attack_norm) }, samples, &attack)
         }
         Method::NFgsm { eps, noise } => {
@@ -34,8 +34,8 @@ pub fn training_images(method: &Method, network: &mut Network, mix: &[f64], samp
             noisy_step(&mut Target { network, mix, mode }, samples, eps.value() as f32, noise.value() as f32)
         }
         Method::Trades { eps, step, steps, beta: _ } => {
-            let attack = Pgd { eps, step, steps, restarts: 1, random_start: true, clip: true };
-            diverge(&mut Target { network, mix, mode: NormMode::Eval }, samples, &attack)
+            let attack = Pgd { loss: Loss::Kl, ..Pgd::new(eps, step, steps) };
+            pgd(&mut Target { network, mix, mode: NormMode::Eval }, samples, &attack)
         }
     }
 }
