@@ -1,0 +1,88 @@
+//! A plane copied once into a zero-padded one, batch-norm, ReLU and crop applied, so that inner loops know no borders.
+
+use super::load::{Load, Source};
+use crate::arch::op::Shape;
+use crate::engine::isa::Isa;
+use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use std::ops::Range;
+
+/// Where an image's plane lies in its padded copy `[size[0], size[1], c]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// The plane `[h, w, c]`, before cropping.
+    pub source: Shape,
+    /// What happens to it on the way.
+    pub load: Load,
+    /// Zero rows above and zero columns to the left.
+    pub before: [usize; 2],
+    /// Rows and columns of the copy.
+    pub size: [usize; 2],
+}
+
+impl Plane {
+    /// Scalars of a row of the copy.
+    pub const fn row(&self) -> usize {
+        self.size[1] * self.source.c
+    }
+
+    /// Scalars of the copy.
+    pub const fn len(&self) -> usize {
+        self.size[0] * self.row()
+    }
+
+    /// Whether the copy would be the plane itself.
+    pub fn is_source(&self, x: Source<'_, impl Real>) -> bool {
+        self.load == Load::default() && x.affine.is_none() && self.size == [self.source.h, self.source.w]
+    }
+
+    /// Copies one image's plane; of the copy only `rows`, which stand in `copy` from its beginning.
+    pub fn fill<T: Real>(&self, isa: Isa, x: Source<'_, T>, rows: Range<usize>, copy: &mut [T]) {
+        let (c, crop) = (self.source.c, self.load.crop);
+        let width = self.size[1].saturating_sub(self.before[1]).min(self.source.w - crop[1]);
+        isa.run(
+            #[inline(always)]
+            || {
+                for (row, copy) in rows.zip(copy.chunks_exact_mut(self.row())) {
+                    let Some(y) = row.checked_sub(self.before[0]).map(|y| y + crop[0]).filter(|y| *y < self.source.h)
+                    else {
+                        copy.fill(T::zero());
+                        continue;
+                    };
+                    let (left, rest) = copy.split_at_mut(self.before[1] * c);
+                    let (inner, right) = rest.split_at_mut(width * c);
+                    left.fill(T::zero());
+                    right.fill(T::zero());
+                    let values = &x.values[(y * self.source.w + crop[1]) * c..][..width * c];
+                    apply(Source { values, ..x }, self.load.relu, inner);
+                }
+            },
+        );
+    }
+}
+
+/// `to = max(x scale + shift, 0)`, without what is not asked for.
+#[inline(always)]
+fn apply<T: Real>(x: Source<'_, T>, relu: bool, to: &mut [T]) {
+    let zero = T::zero();
+    match x.affine {
+        Some((scale, shift)) => {
+            let c = scale.len();
+            for_channels!(c, |c0, L| {
+                let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
+                for (d, s) in to.chunks_exact_mut(c).zip(x.values.chunks_exact(c)) {
+                    let (d, s): (&mut [T; L], &[T; L]) = (lanes_mut(d, c0), lanes(s, c0));
+                    for i in 0..L {
+                        let v = s[i].fma(a[i], b[i]);
+                        d[i] = if relu { v.larger(zero) } else { v };
+                    }
+                }
+            });
+        }
+        None if relu => {
+            for (d, s) in to.iter_mut().zip(x.values) {
+                *d = s.larger(zero);
+            }
+        }
+        None => to.copy_from_slice(x.values),
+    }
+}
