@@ -28,7 +28,7 @@ const PLANES: usize = 1 << 17;
 /// The same for a single tap: what was copied should still stand in the first-level cache.
 const PIXELS: usize = 1 << 13;
 
-/// Scalars of a source's gradient that wait for their ReLU mask.
+/// Scalars of a source's gradient that wait for their ReLU mask: enough images to share the reading of large weights.
 const WAITING: usize = 1 << 18;
 
 /// Output pixels of one product of a scattered gradient.
@@ -199,7 +199,7 @@ impl Conv {
     pub fn scratch(&self) -> usize {
         let forward = self.correlate_scratch();
         let backward = match self.mirrored() {
-            Some(back) => back.correlate_scratch() + WAITING.max(back.output.len()),
+            Some(back) => back.correlate_scratch() + self.waiting().max(back.output.len()),
             None => SCATTERED * self.scattered_cols() + self.source.len(),
         };
         let weight = Winograd::of(self).map_or(forward, |w| w.weight_scratch());
@@ -208,6 +208,10 @@ impl Conv {
 
     fn correlate_scratch(&self) -> usize {
         Winograd::of(self).map_or_else(|| self.block_limit().max(self.band(&(0..1))), |w| w.scratch())
+    }
+
+    fn waiting(&self) -> usize {
+        if self.window.taps() == 1 { PIXELS } else { WAITING }
     }
 
     fn block_limit(&self) -> usize {
@@ -406,8 +410,8 @@ impl Conv {
         if !masked && !accumulate && crop == [0, 0] {
             return back.correlate(isa, Source::plain(dy), weights, dx, scratch);
         }
-        let images = (WAITING / inner.len()).max(1);
-        let (waiting, scratch) = scratch.split_at_mut(WAITING.max(inner.len()));
+        let images = (self.waiting() / inner.len()).max(1);
+        let (waiting, scratch) = scratch.split_at_mut(images * inner.len());
         let each = dy.chunks(images * self.output.len()).zip(dx.chunks_mut(images * len));
         for (k, (dy, dx)) in each.enumerate() {
             let waiting = &mut waiting[..dx.len() / len * inner.len()];

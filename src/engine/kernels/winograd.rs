@@ -298,22 +298,23 @@ impl<'c> Winograd<'c> {
             || {
                 for (k, tile) in tiles.enumerate() {
                     let [top, left] = [tile / self.grid[1] * M, tile % self.grid[1] * M];
+                    // The last tiles may reach beyond the output.
+                    let (rows, cols) = (h - top, w - left);
                     for_channels!(c, |c0, L| {
                         let from = Vectors { at: k * c + c0, step: [N * matrix, matrix] };
-                        let mut outputs = [[Lanes([T::zero(); L]); M]; M];
+                        let at = (top * w + left) * c + c0;
                         both_ways::<T, L, N, M>(
                             products,
                             from,
                             #[inline(always)]
                             |m| output(m),
                             #[inline(always)]
-                            |i, j, v| outputs[i][j] = v,
+                            |i, j, v| {
+                                if i < rows && j < cols {
+                                    *lanes_mut(y, at + (i * w + j) * c) = v.0;
+                                }
+                            },
                         );
-                        for i in 0..M.min(h - top) {
-                            for j in 0..M.min(w - left) {
-                                *lanes_mut(y, ((top + i) * w + left + j) * c + c0) = outputs[i][j].0;
-                            }
-                        }
                     });
                 }
             },
