@@ -1,10 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check bench doc golden pictures long
+.PHONY: help search test check bench bench-peer peer-venv doc golden pictures long
 
 PICTURES ?= target/pictures
+# The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
+PYTHON ?= .venv/bin/python
+ROUNDS ?= 5
+CASES ?=
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 search: ## Run, or continue, the tiny search on embedded data
 	cargo run --release -- search
@@ -20,6 +24,14 @@ check: ## Everything a change must pass, cheapest first
 
 bench: ## Time the engine's passes, beside stock candle in the same run
 	cargo bench --bench engine
+
+bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 PYTHON=/path/to/python narrow it
+	cargo build --release
+	python3 benches/peer/compare.py --python "$(PYTHON)" --rounds $(ROUNDS) --cases "$(CASES)"
+
+peer-venv: ## Make .venv with PyTorch for bench-peer
+	python3 -m venv .venv
+	.venv/bin/python -m pip install torch
 
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

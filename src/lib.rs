@@ -20,7 +20,7 @@
 //! | tensors | [`data`], [`engine`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
 //! | procedures | [`search`], [`evaluate`] | the store, the command line |
-//! | edges | [`store`], [`report`], [`pipeline`], [`cli`] | |
+//! | edges | [`store`], [`report`], [`pipeline`], [`bench`](mod@bench), [`cli`] | |
 //!
 //! ## Invariants (each is a test)
 //!
@@ -39,6 +39,7 @@
 
 pub mod arch;
 pub mod attack;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod data;

@@ -146,12 +146,16 @@ fn specs_read_and_print() {
         "darts:a/b.txt,channels=36,layers=20",
         "dsara:ARNAS.txt,channels=64,layers=20",
         "nb201:|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "preact-resnet:18",
+        "preact-resnet:18,width=16",
+        "wrn:depth=28,width=10",
         "results/x/arch.json",
     ] {
         assert_eq!(NetSpec::parse(text).unwrap().to_string(), text);
     }
     let swapped = NetSpec::parse("darts:g.txt,layers=8,channels=16").unwrap();
     assert_eq!(swapped, NetSpec::Cells { family: Family::Darts, file: "g.txt".into(), channels: 16, layers: 8 });
+    assert_eq!(NetSpec::parse("preact-resnet:18,width=64").unwrap().to_string(), "preact-resnet:18");
 }
 
 #[test]
@@ -169,6 +173,16 @@ fn bad_specs_say_what_was_expected() {
         ("darts:g.txt,channels=1,channels=2,layers=8", "twice"),
         ("darts:g.txt,channels", "KEY=VALUE"),
         ("nb201:|none~0|", "at byte 8"),
+        ("preact_resnet:18", "did you mean `preact-resnet`"),
+        ("preact-resnet:", "`` is not a depth; expected preact-resnet:18"),
+        ("preact-resnet:50", "depth 50; known: 18"),
+        ("preact-resnet:18,widht=64", "did you mean `width`"),
+        ("wrm:depth=28,width=10", "did you mean `wrn`"),
+        ("wrn:", "`depth=NUMBER` is missing"),
+        ("wrn:28-10", "`28-10` is not KEY=VALUE"),
+        ("wrn:depth=28", "`width=NUMBER` is missing"),
+        ("wrn:depth=27,width=10", "6 n + 4, not 27; the nearest are 22 and 28"),
+        ("wrn:depth=4,width=10", "the nearest are 10 and 16"),
     ] {
         match NetSpec::parse(text) {
             Err(Error::Usage(message)) => assert!(message.contains(words), "{text}: {message}"),

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use robustnas::arch::families::preact_resnet::PreActResNet;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
-use robustnas::attack::pgd::{noisy_step, pgd};
+use robustnas::attack::pgd::{diverge, noisy_step, pgd};
 use robustnas::attack::{Samples, Target};
 use robustnas::data::Images;
 use robustnas::engine::{Network, NormMode};
@@ -13,7 +13,7 @@ use robustnas::record::{Evaluation, Sample};
 use robustnas::seed::Seed;
 use robustnas::threat::{Attack, Pgd};
 use robustnas::train::fit::Loader;
-use robustnas::train::loss::correct;
+use robustnas::train::loss::{correct, divergence};
 use robustnas::units::Fraction;
 
 const IMAGE: Shape = Shape::new(8, 8, 3);
@@ -101,6 +101,29 @@ fn a_noisy_step_stays_in_its_own_ball_and_in_the_box() {
     let (moved, least, most) = extent(&x, &clean);
     assert!(moved <= (1.0 + noise) * eps + 1e-6 && moved > 2.0 * eps, "{moved}");
     assert!(least >= 0.0 && most <= 1.0, "{least} to {most}");
+}
+
+/// The ascent of TRADES ends further from the clean answers than it starts, inside ball and box, and leaves the network
+/// alone.
+#[test]
+fn an_ascent_of_the_divergence_stays_in_ball_and_box_and_moves_the_answers() {
+    let (mut network, clean) = (network(), images());
+    let before = bits(network.state());
+    let mut after = |steps: u32, seed: u64, eps: &str| {
+        let samples = Samples { images: &clean, labels: &LABELS, ids: &IDS, seed: Seed::root(seed) };
+        let mut target = Target { network: &mut network, mix: &[], mode: NormMode::Eval };
+        let x = diverge(&mut target, samples, &config(eps, "2/255", steps, true)).unwrap();
+        let answers = [&clean, &x].map(|x| target.logits(x).unwrap());
+        (divergence(&answers[0], &answers[1]).value, x)
+    };
+    let (near, (far, x)) = (after(1, 1, "8/255").0, after(10, 1, "8/255"));
+    assert!(near > 0.0 && far > 4.0 * near, "{near} and {far}");
+    let (moved, least, most) = extent(&x, &clean);
+    assert!(moved <= 8.0 / 255.0 + 1e-6 && least >= 0.0 && most <= 1.0, "moved {moved}, {least} to {most}");
+    assert_eq!(bits(&x), bits(&after(10, 1, "8/255").1));
+    assert_ne!(bits(&x), bits(&after(10, 2, "8/255").1));
+    assert_eq!(numbers(&after(10, 1, "0").1), numbers(&clean));
+    assert_eq!(bits(network.state()), before);
 }
 
 #[test]

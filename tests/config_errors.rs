@@ -69,6 +69,24 @@ fn an_unknown_key_of_an_attack_has_its_own_line() {
 }
 
 #[test]
+fn every_training_method_is_read() {
+    let methods = [
+        "name = \"standard\"",
+        "name = \"pgd_at\"\neps = \"8/255\"\nstep = \"2/255\"\nsteps = 10\nattack_norm = \"eval\"",
+        "name = \"trades\"\neps = \"8/255\"\nstep = \"2/255\"\nsteps = 10\nbeta = 6.0",
+    ];
+    let n_fgsm = "name = \"n_fgsm\"\neps = \"8/255\"\nnoise = \"2\"";
+    for method in methods {
+        let config = read(&changed(n_fgsm, method), &[]).unwrap();
+        assert_eq!(read(&config.to_toml().unwrap(), &[]).unwrap(), config, "{method}");
+    }
+    let trades = changed(n_fgsm, methods[2]);
+    refused(&trades.replace("beta = 6.0", "beta = 0.0"), "beta = 0.0", &["`retrain.method.beta` must be above 0"]);
+    refused(&trades.replace("steps = 10\nbeta", "steps = 0\nbeta"), "steps = 0", &["`retrain.method.steps`"]);
+    refused(&trades.replace("beta = 6.0", ""), "[retrain.method]", &["`beta` is missing from [retrain.method]"]);
+}
+
+#[test]
 fn missing_keys() {
     refused(&changed("layers = 5", ""), "[supernet]", &["the key `layers` is missing from [supernet]"]);
     refused(&changed("noise = \"2\"", ""), "[retrain.method]", &["`noise` is missing from [retrain.method]"]);

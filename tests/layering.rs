@@ -18,7 +18,7 @@ struct Only {
 const ONLY: &[Only] = &[
     Only {
         names: &["candle_core", "candle_nn"],
-        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "cli"],
+        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
         why: "architectures, facts and reports are plain values",
     },
     Only {
@@ -49,12 +49,12 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["std::time"],
-        places: &["store", "pipeline", "cli"],
+        places: &["store", "pipeline", "bench", "cli"],
         why: "what must be reproducible does not read a clock",
     },
     Only {
         names: &["rayon", "std::thread"],
-        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "cli"],
+        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
         why: "threads belong to the work on tensors",
     },
     Only { names: &["petgraph"], places: &["arch"], why: "the graph has one home" },
@@ -77,9 +77,10 @@ const BLIND: &[(&str, &[&str])] = &[
     ("engine", &["data", "record", "rank"]),
     ("attack", SPACES_AND_RESULTS),
     ("train", SPACES_AND_RESULTS),
-    ("report", &["store", "pipeline", "cli"]),
-    ("store", &["report", "pipeline", "cli"]),
-    ("pipeline", &["cli"]),
+    ("report", &["store", "pipeline", "bench", "cli"]),
+    ("store", &["report", "pipeline", "bench", "cli"]),
+    ("pipeline", &["bench", "cli"]),
+    ("bench", &["store", "report", "cli"]),
 ];
 
 const SPACES_AND_RESULTS: &[&str] = &[

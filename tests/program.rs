@@ -22,6 +22,14 @@ fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Results that come one a line.
+fn json_lines(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// A search of a second or two.
 const QUICK: &[&str] = &[
     "--budgets",
@@ -84,6 +92,62 @@ fn exit_codes_and_words() {
     refuses(&["status", "src"], 4, &["not a run folder"]);
     refuses(&["schema", "rankd"], 2, &["ranked"]);
     assert!(!Path::new("unused").exists(), "an impossible budget leaves no folder behind");
+}
+
+/// What every measurement says; the peak of memory is there where the system tells it.
+fn measured(line: &serde_json::Value, case: &str, batch: u64, params: u64) {
+    assert_eq!((&line["case"], &line["batch"], &line["params"]), (&case.into(), &batch.into(), &params.into()));
+    assert_eq!((&line["device"], &line["threads"], &line["steps"]), (&"cpu".into(), &1.into(), &2.into()));
+    let of = |field: &str| line[field].as_f64().unwrap_or_else(|| panic!("no number `{field}` in {line}"));
+    assert!(0.0 < of("ms_min") && of("ms_min") <= of("ms") && of("ms") <= of("ms_max"), "{line}");
+    assert!(of("images_per_s") > 0.0 && of("arena_bytes") > 0.0, "{line}");
+    assert_eq!(line.get("peak_bytes").is_some(), cfg!(target_os = "linux"), "{line}");
+    assert!(line.get("peak_bytes").is_none_or(|peak| peak.as_u64().unwrap() > line["arena_bytes"].as_u64().unwrap()));
+}
+
+#[test]
+fn a_search_step_is_timed() {
+    let tiny =
+        ["bench", "step", "--channels", "4", "--layers", "3", "--batch", "2", "--steps", "2", "--pgd-steps", "1"];
+    let lines = json_lines(&[&tiny[..], &["--threads", "1", "--json"]].concat());
+    let cases = ["forward", "weight_step", "pgd", "first_order_step", "second_order_step"];
+    assert_eq!(lines.len(), cases.len());
+    for (line, case) in lines.iter().zip(cases) {
+        measured(line, case, 2, lines[0]["params"].as_u64().unwrap());
+        assert_eq!((&line["channels"], &line["layers"], &line["pgd_steps"]), (&4.into(), &3.into(), &1.into()));
+    }
+    let arena = |i: usize| lines[i]["arena_bytes"].as_u64().unwrap();
+    assert!(arena(0) < arena(1) && arena(1) <= arena(3), "a forward pass keeps less than a gradient's");
+
+    let output = run(&[&tiny[..], &["--cases", "pgd,forward"]].concat());
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<&str> = table.lines().map(|row| row.split_whitespace().next().unwrap()).collect();
+    assert_eq!(rows[1..], ["case", "pgd", "forward"], "{table}");
+    let of_the_default_size = json_lines(&["bench", "step", "--cases", "forward", "--batch", "1", "--json"]);
+    assert_eq!(of_the_default_size[0]["params"], 944_378);
+}
+
+#[test]
+fn a_training_step_is_timed() {
+    for method in ["standard", "n-fgsm", "pgd-2", "trades"] {
+        let tiny = ["bench", "train", "--net", "preact-resnet:18,width=2", "--image", "8x8x3", "--method", method];
+        let lines = json_lines(&[&tiny[..], &["--batch", "3", "--steps", "2", "--threads", "1", "--json"]].concat());
+        assert_eq!(lines.len(), 1);
+        measured(&lines[0], method, 3, 11_364);
+        assert_eq!((&lines[0]["net"], &lines[0]["method"]), (&"preact-resnet:18,width=2".into(), &method.into()));
+    }
+}
+
+#[test]
+fn benchmarks_name_what_they_know() {
+    refuses(&["bench", "step", "--cases", "pdg"], 2, &["`pgd`", "first_order_step"]);
+    refuses(&["bench", "step", "--cases", "pgd,everything"], 2, &["`everything`", "second_order_step"]);
+    refuses(&["bench", "step", "--steps", "0"], 2, &["--steps", "expected a positive whole number"]);
+    refuses(&["bench", "step", "--layers", "2", "--steps", "1"], 3, &["2 cells are too few"]);
+    let method = ["bench", "train", "--net", "preact-resnet:18", "--method"];
+    refuses(&[&method[..], &["trade"]].concat(), 2, &["did you mean `trades`?", "n-fgsm"]);
+    refuses(&[&method[..], &["pgd-0"]].concat(), 2, &["pgd-STEPS"]);
+    refuses(&["bench", "train", "--net", "preact-resnet:19", "--method", "trades"], 2, &["known: 18"]);
 }
 
 #[test]

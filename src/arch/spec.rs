@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::families::cells::{Placement, Skeleton, derived};
 use super::families::nb201::Nb201Net;
+use super::families::preact_resnet::PreActResNet;
 use super::file::ArchFile;
 use super::genotype::Genotype;
 use super::nb201::Nb201Cell;
@@ -13,8 +14,11 @@ use super::op::Shape;
 use crate::error::{Error, Result, nearest};
 
 /// The forms, for messages and help.
-pub const FORMS: &str =
-    "darts:FILE,channels=36,layers=20  dsara:FILE,channels=64,layers=20  nb201:CELL  or the path of an arch.json";
+pub const FORMS: &str = "darts:FILE,channels=36,layers=20  dsara:FILE,channels=64,layers=20  nb201:CELL  \
+    preact-resnet:18  wrn:depth=28,width=10  or the path of an arch.json";
+
+/// The words in front of the colon.
+const WORDS: [&str; 5] = ["darts", "dsara", "nb201", "preact-resnet", "wrn"];
 
 /// Which placement a genotype file goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +66,26 @@ pub enum NetSpec {
     },
     /// A NAS-Bench-201 cell in the benchmark's network.
     Nb201(Nb201Cell),
+    /// The pre-activation residual network of a known depth.
+    PreActResNet {
+        /// Layers with weights on the longest path.
+        depth: usize,
+        /// Channels of the first stage; 64 unless said otherwise.
+        width: usize,
+    },
+    /// A wide residual network.
+    Wrn {
+        /// Layers with weights on the longest path, `6 n + 4`.
+        depth: usize,
+        /// Channels as a multiple of 16 : 32 : 64.
+        width: usize,
+    },
     /// An `arch.json`.
     Arch(PathBuf),
 }
+
+/// Channels of a pre-activation network's first stage where nothing is said.
+const PREACT_WIDTH: usize = 64;
 
 /// A loaded network, with its cells and their places where it is made of such.
 pub type Loaded = (Net, Option<Genotype>, Option<Skeleton>);
@@ -76,7 +97,8 @@ impl NetSpec {
     /// [`Error::Usage`] naming the part that does not parse.
     pub fn parse(text: &str) -> Result<Self> {
         let usage = |why: String| Error::Usage(format!("network `{text}`: {why}"));
-        let is_word = |head: &str| head.len() > 1 && head.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let is_word =
+            |head: &str| head.len() > 1 && head.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         let Some((head, rest)) = text.split_once(':').filter(|(head, _)| is_word(head)) else {
             return match text {
                 "" => Err(Error::Usage(format!("expected a network: {FORMS}"))),
@@ -84,47 +106,19 @@ impl NetSpec {
                 _ => Err(usage(format!("expected {FORMS}"))),
             };
         };
-        if head == "nb201" {
-            return Nb201Cell::parse(rest, Path::new("nb201"))
-                .map(NetSpec::Nb201)
-                .map_err(|why| usage(why.to_string()));
-        }
-        let Some(family) = Family::ALL.into_iter().find(|f| f.word() == head) else {
-            let hint = nearest(head, ["darts", "dsara", "nb201"]).map(|w| format!("did you mean `{w}`? "));
-            return Err(usage(format!("unknown form `{head}`; {}expected {FORMS}", hint.unwrap_or_default())));
-        };
-        let mut parts = rest.split(',');
-        let file = parts
-            .next()
-            .filter(|f| !f.is_empty())
-            .ok_or_else(|| usage("expected a genotype file after the colon".into()))?;
-        let (mut channels, mut layers) = (None, None);
-        for part in parts {
-            let (key, value) = part.split_once('=').ok_or_else(|| usage(format!("`{part}` is not KEY=VALUE")))?;
-            let slot = match key {
-                "channels" => &mut channels,
-                "layers" => &mut layers,
-                _ => {
-                    let hint = nearest(key, ["channels", "layers"]).map(|k| format!("; did you mean `{k}`?"));
-                    return Err(usage(format!(
-                        "unknown key `{key}`{}",
-                        hint.unwrap_or("; known: channels, layers".into())
-                    )));
+        let named = match head {
+            "nb201" => Nb201Cell::parse(rest, Path::new("nb201")).map(NetSpec::Nb201).map_err(|why| why.to_string()),
+            "preact-resnet" => preact_resnet(rest),
+            "wrn" => wrn(rest),
+            _ => match Family::ALL.into_iter().find(|f| f.word() == head) {
+                Some(family) => cells(family, rest),
+                None => {
+                    let hint = nearest(head, WORDS).map(|w| format!("did you mean `{w}`? "));
+                    Err(format!("unknown form `{head}`; {}expected {FORMS}", hint.unwrap_or_default()))
                 }
-            };
-            let number = value.parse().ok().filter(|n: &usize| *n > 0);
-            let number = number.ok_or_else(|| usage(format!("`{key}={value}`: expected a positive whole number")))?;
-            if slot.replace(number).is_some() {
-                return Err(usage(format!("`{key}` is given twice")));
-            }
-        }
-        let missing = |key: &str| usage(format!("`{key}=NUMBER` is missing"));
-        Ok(NetSpec::Cells {
-            family,
-            file: file.into(),
-            channels: channels.ok_or_else(|| missing("channels"))?,
-            layers: layers.ok_or_else(|| missing("layers"))?,
-        })
+            },
+        };
+        named.map_err(usage)
     }
 
     /// Builds the network for an image and a number of classes; `read` gives a file's text.
@@ -145,6 +139,12 @@ impl NetSpec {
                 Ok((net, Some(genotype), Some(skeleton)))
             }
             NetSpec::Nb201(cell) => Ok((Nb201Net::benchmark(image, classes, *cell).lower()?, None, None)),
+            NetSpec::PreActResNet { depth, width } => {
+                Ok((PreActResNet::basic(image, classes, *depth, *width)?.lower()?, None, None))
+            }
+            NetSpec::Wrn { depth, width } => {
+                Ok((PreActResNet::wide(image, classes, *depth, *width)?.lower()?, None, None))
+            }
             NetSpec::Arch(path) => {
                 let (file, net) = ArchFile::from_json(&read(path)?, path)?;
                 if (file.image, file.classes) != (image, classes) {
@@ -161,6 +161,64 @@ impl NetSpec {
     }
 }
 
+/// `FILE,channels=36,layers=20`.
+fn cells(family: Family, text: &str) -> Result<NetSpec, String> {
+    let mut parts = text.split(',');
+    let file = parts.next().filter(|f| !f.is_empty()).ok_or("expected a genotype file after the colon")?;
+    let [channels, layers] = required(["channels", "layers"], parts)?;
+    Ok(NetSpec::Cells { family, file: file.into(), channels, layers })
+}
+
+/// `18`, `18,width=64`.
+fn preact_resnet(text: &str) -> Result<NetSpec, String> {
+    let mut parts = text.split(',');
+    let depth = parts.next().unwrap_or_default();
+    let depth = positive(depth).ok_or_else(|| format!("`{depth}` is not a depth; expected preact-resnet:18"))?;
+    let [width] = numbers(["width"], parts)?;
+    PreActResNet::blocks(depth).map_err(|why| why.to_string())?;
+    Ok(NetSpec::PreActResNet { depth, width: width.unwrap_or(PREACT_WIDTH) })
+}
+
+/// `depth=28,width=10`.
+fn wrn(text: &str) -> Result<NetSpec, String> {
+    let [depth, width] = required(["depth", "width"], text.split(',').filter(|part| !part.is_empty()))?;
+    PreActResNet::wide_blocks(depth).map_err(|why| why.to_string())?;
+    Ok(NetSpec::Wrn { depth, width })
+}
+
+/// The numbers of `KEY=NUMBER` parts, in the order of `keys`, none left out.
+fn required<'a, const N: usize>(keys: [&str; N], parts: impl Iterator<Item = &'a str>) -> Result<[usize; N], String> {
+    let found = numbers(keys, parts)?;
+    match keys.iter().zip(found).find(|(_, number)| number.is_none()) {
+        Some((key, _)) => Err(format!("`{key}=NUMBER` is missing")),
+        None => Ok(found.map(Option::unwrap_or_default)),
+    }
+}
+
+/// The numbers of `KEY=NUMBER` parts, in the order of `keys`.
+fn numbers<'a, const N: usize>(
+    keys: [&str; N],
+    parts: impl Iterator<Item = &'a str>,
+) -> Result<[Option<usize>; N], String> {
+    let mut found = [None; N];
+    for part in parts {
+        let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not KEY=VALUE"))?;
+        let at = keys.iter().position(|known| *known == key).ok_or_else(|| match nearest(key, keys) {
+            Some(known) => format!("unknown key `{key}`; did you mean `{known}`?"),
+            None => format!("unknown key `{key}`; known: {}", keys.join(", ")),
+        })?;
+        let number = positive(value).ok_or_else(|| format!("`{part}`: expected a positive whole number"))?;
+        if found[at].replace(number).is_some() {
+            return Err(format!("`{key}` is given twice"));
+        }
+    }
+    Ok(found)
+}
+
+fn positive(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n| *n > 0)
+}
+
 impl fmt::Display for NetSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -168,6 +226,9 @@ impl fmt::Display for NetSpec {
                 write!(f, "{}:{},channels={channels},layers={layers}", family.word(), file.display())
             }
             NetSpec::Nb201(cell) => write!(f, "nb201:{cell}"),
+            NetSpec::PreActResNet { depth, width: PREACT_WIDTH } => write!(f, "preact-resnet:{depth}"),
+            NetSpec::PreActResNet { depth, width } => write!(f, "preact-resnet:{depth},width={width}"),
+            NetSpec::Wrn { depth, width } => write!(f, "wrn:depth={depth},width={width}"),
             NetSpec::Arch(path) => write!(f, "{}", path.display()),
         }
     }

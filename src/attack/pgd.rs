@@ -1,14 +1,18 @@
-//! FGSM, PGD and the noisy single step of N-FGSM, all in the Linf ball and the pixel box.
+//! FGSM, PGD, the noisy single step of N-FGSM and the divergence's ascent of TRADES, in the Linf ball and the pixel box.
 //!
-//! Source: Goodfellow et al. 2015; Madry et al. 2018; de Jorge et al. 2022. `sign(0) = 0`: a pixel without gradient is not moved.
+//! Source: Goodfellow et al. 2015; Madry et al. 2018; de Jorge et al. 2022; Zhang et al. 2019. `sign(0) = 0`: a pixel without gradient is not moved.
 
 use candle_core::{CpuStorage, InplaceOp3, Layout, Tensor};
 
 use super::{Samples, Target};
+use crate::engine::{Logits, LossGradient};
 use crate::error::Result;
-use crate::seed::Seed;
+use crate::seed::Stream;
 use crate::threat::Pgd;
-use crate::train::loss::cross_entropy;
+use crate::train::loss::{Divergence, cross_entropy, divergence};
+
+/// Deviation of the noise at which the divergence's ascent starts: at the clean image its gradient is zero.
+const START: f32 = 0.001;
 
 /// The last iterate of projected gradient ascent from one start.
 ///
@@ -21,34 +25,44 @@ pub fn pgd(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Resul
     let clean = samples.images.force_contiguous()?;
     let mut x = clean.copy()?;
     if attack.random_start {
-        x = noisy(&clean, samples.ids, samples.seed, eps)?;
+        x = noisy(&clean, &samples, |stream| stream.uniform_in(-eps, eps))?;
         // A step of length zero is the projection alone.
         x.inplace_op3(&clean, &clean, &Ascend { step: 0.0, ..ascend })?;
     }
-    for _ in 0..attack.steps {
-        let (_, gradient) = target.input_gradient(&x, &|logits| cross_entropy(logits, samples.labels))?;
-        x.inplace_op3(&clean, &gradient, &ascend)?;
-    }
-    Ok(x)
+    ascend.climb(target, &clean, x, attack.steps, &|logits| cross_entropy(logits, samples.labels))
+}
+
+/// The inner maximisation of TRADES: ascent of `KL(p(clean) || p(x))` from a little noise, the clean answers fixed.
+/// The attack's `random_start` has no say in it.
+///
+/// # Cost
+/// That of [`pgd`] and a forward pass.
+pub fn diverge(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
+    let ascend = Ascend { step: attack.step.value() as f32, eps: attack.eps.value() as f32, clip: attack.clip };
+    let clean = samples.images.force_contiguous()?;
+    let x = noisy(&clean, &samples, |stream| START * stream.normal())?;
+    let answers = target.logits(&clean)?;
+    ascend.climb(target, &clean, x, attack.steps, &|logits| {
+        let Divergence { value, in_q, .. } = divergence(&answers, logits);
+        LossGradient { value, dlogits: in_q }
+    })
 }
 
 /// N-FGSM: noise of `noise * eps`, one step of `eps`, clipped to the box but not to the ball.
 pub fn noisy_step(target: &mut Target<'_>, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
     let clean = samples.images.force_contiguous()?;
-    let x = noisy(&clean, samples.ids, samples.seed, noise * eps)?;
-    let (_, gradient) = target.input_gradient(&x, &|logits| cross_entropy(logits, samples.labels))?;
+    let x = noisy(&clean, &samples, |stream| stream.uniform_in(-noise * eps, noise * eps))?;
     let free = Ascend { step: eps, eps: f32::INFINITY, clip: true };
-    x.inplace_op3(&clean, &gradient, &free)?;
-    Ok(x)
+    free.climb(target, &clean, x, 1, &|logits| cross_entropy(logits, samples.labels))
 }
 
-/// The images plus uniform noise in `[-radius, radius)`, a stream of its own for every sample; not clipped.
-fn noisy(images: &Tensor, ids: &[u32], seed: Seed, radius: f32) -> Result<Tensor> {
-    let per_image = images.elem_count() / ids.len();
+/// The images plus noise, drawn from a stream of its own for every sample; not clipped.
+fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f32) -> Result<Tensor> {
+    let per_image = images.elem_count() / samples.ids.len();
     let mut noise = Vec::with_capacity(images.elem_count());
-    for id in ids {
-        let mut stream = seed.index(u64::from(*id)).stream();
-        noise.extend((0..per_image).map(|_| stream.uniform_in(-radius, radius)));
+    for id in samples.ids {
+        let mut stream = samples.seed.index(u64::from(*id)).stream();
+        noise.extend((0..per_image).map(|_| draw(&mut stream)));
     }
     Ok((images + Tensor::from_vec(noise, images.shape(), images.device())?)?)
 }
@@ -62,6 +76,22 @@ struct Ascend {
 }
 
 impl Ascend {
+    /// So many steps from `x` up the loss.
+    fn climb(
+        &self,
+        target: &mut Target<'_>,
+        clean: &Tensor,
+        x: Tensor,
+        steps: u32,
+        loss: &dyn Fn(&Logits) -> LossGradient,
+    ) -> Result<Tensor> {
+        for _ in 0..steps {
+            let (_, gradient) = target.input_gradient(&x, loss)?;
+            x.inplace_op3(clean, &gradient, self)?;
+        }
+        Ok(x)
+    }
+
     #[inline(always)]
     fn one(&self, x: f32, clean: f32, gradient: f32) -> f32 {
         let sign = f32::from(i8::from(gradient > 0.0) - i8::from(gradient < 0.0));

@@ -27,7 +27,14 @@ pub fn print(text: &str) -> Result<()> {
 
 /// Prints a result as JSON.
 pub fn print_json<T: Serialize>(value: &T) -> Result<()> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|e| Error::Usage(format!("cannot be written as JSON: {e}")))?;
-    print(&(text + "\n"))
+    print(&(serde_json::to_string_pretty(value).map_err(unwritable)? + "\n"))
+}
+
+/// Prints one of many results as a line of JSON.
+pub fn print_json_line<T: Serialize>(value: &T) -> Result<()> {
+    print(&(serde_json::to_string(value).map_err(unwritable)? + "\n"))
+}
+
+fn unwritable(e: serde_json::Error) -> Error {
+    Error::Usage(format!("cannot be written as JSON: {e}"))
 }

@@ -1,5 +1,6 @@
 //! The command line. Results and JSON go to standard output, everything else to standard error.
 
+mod bench;
 mod files;
 mod inspect;
 mod network;
@@ -100,6 +101,11 @@ enum Verb {
         #[command(subcommand)]
         verb: DataVerb,
     },
+    /// Time the program's own procedures on this machine.
+    Bench {
+        #[command(subcommand)]
+        verb: bench::BenchVerb,
+    },
     /// Print the JSON Schema of a document: ranked, frontier or arch.
     #[command(after_help = "Example:\n  robustnas schema ranked > ranked.schema.json")]
     Schema {
@@ -182,6 +188,7 @@ pub fn main() -> Result<()> {
         Verb::Draw(arguments) => network::draw(&arguments),
         Verb::Space { verb: SpaceVerb::Check { file, json } } => inspect::space_check(&file, json),
         Verb::Data { verb: DataVerb::Check { data, json } } => inspect::data_check(&data, json),
+        Verb::Bench { verb } => bench::bench(&verb),
         Verb::Schema { document } => inspect::schema(&document),
     }
 }

@@ -10,11 +10,9 @@ use crate::arch::spec::{Loaded, NetSpec};
 use crate::error::{Error, Result};
 use crate::report::{blocks, cells, png, row};
 
-/// A network and the image it looks at.
+/// The image a network looks at and what it sees in it.
 #[derive(clap::Args)]
-struct NetArguments {
-    /// darts:FILE,channels=36,layers=20, dsara:FILE,channels=64,layers=20, nb201:CELL, or an arch.json.
-    net: String,
+pub struct Sight {
     /// Image size.
     #[arg(long, default_value = "32x32x3")]
     image: Shape,
@@ -23,9 +21,26 @@ struct NetArguments {
     classes: usize,
 }
 
+impl Sight {
+    /// Builds a network that is named.
+    pub fn load(&self, net: &str) -> Result<Loaded> {
+        NetSpec::parse(net)?.load(self.image, self.classes, &|path| files::read(path))
+    }
+}
+
+/// A network and the image it looks at.
+#[derive(clap::Args)]
+struct NetArguments {
+    /// darts:FILE,channels=36,layers=20, dsara:FILE,channels=64,layers=20, nb201:CELL, preact-resnet:18,
+    /// wrn:depth=28,width=10, or an arch.json.
+    net: String,
+    #[command(flatten)]
+    sight: Sight,
+}
+
 impl NetArguments {
     fn load(&self) -> Result<Loaded> {
-        NetSpec::parse(&self.net)?.load(self.image, self.classes, &|path| files::read(path))
+        self.sight.load(&self.net)
     }
 }
 

@@ -295,6 +295,12 @@ impl Check<'_> {
             }
             // Any non-negative amount of noise is a method; 0 is FGSM training.
             Method::NFgsm { eps, noise: _ } => self.pixel_distance("retrain.method.eps", eps)?,
+            Method::Trades { eps, step, steps, beta } => {
+                self.pixel_distance("retrain.method.eps", eps)?;
+                self.pixel_distance("retrain.method.step", step)?;
+                self.at_least_one(&[("retrain.method.steps", steps as usize)])?;
+                self.positive("retrain.method.beta", beta)?;
+            }
         }
         self.sgd("retrain.sgd", &r.sgd)
     }

@@ -213,6 +213,18 @@ pub enum Method {
         /// Noise amplitude in units of eps; the paper's is 2.
         noise: Fraction,
     },
+    /// Cross-entropy on clean images plus `beta` times the divergence of the answers under attack from the clean ones;
+    /// the attack maximises the divergence, on running statistics (Zhang et al. 2019).
+    Trades {
+        /// Radius.
+        eps: Fraction,
+        /// Step.
+        step: Fraction,
+        /// Steps.
+        steps: u32,
+        /// Weight of the divergence; the paper's is 6.
+        beta: f64,
+    },
 }
 
 /// Training candidates from scratch.

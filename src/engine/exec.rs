@@ -13,9 +13,10 @@ use super::arena::Place;
 use super::fuse::Kind;
 use super::isa::Isa;
 use super::kernels::conv::{Direction, Target};
-use super::kernels::depthwise::SeparableGrad;
 use super::kernels::load::Source;
+use super::kernels::pointwise::Term;
 use super::kernels::pool::Pool;
+use super::kernels::separable::{Wanted, WeightGradients, Weights};
 use super::kernels::{norm, pointwise};
 use super::plan::{Action, Gradient, Merge, Plan, Segment, Statistics, Step};
 use super::real::Real;
@@ -388,8 +389,9 @@ impl<T: Real> Call<'_, T> {
                 conv.forward(self.isa, source, &self.state[weight.clone()], y, scratch);
             }
             Kind::Separable { conv, depthwise, pointwise } => {
-                let (w, p) = (&self.state[depthwise.clone()], &self.state[pointwise.clone()]);
-                conv.forward(self.isa, source, w, p, y, scratch);
+                let weights =
+                    Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
+                conv.forward(self.isa, source, weights, y, scratch);
             }
             Kind::Relu => pointwise::relu(self.isa, source, y),
             Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y),
@@ -403,7 +405,7 @@ impl<T: Real> Call<'_, T> {
         }
     }
 
-    /// Adds up all inputs in one pass over the output, a stretch of it at a time.
+    /// Adds up all inputs in one pass over the output.
     fn weighted_sum(
         &self,
         i: usize,
@@ -414,17 +416,17 @@ impl<T: Real> Call<'_, T> {
         lane: &mut Lane<'_, T>,
     ) {
         let node = &self.plan.nodes[i];
-        let stretch = (STRETCH / node.shape.c).max(1) * node.shape.c;
-        for at in (0..to.len()).step_by(stretch) {
-            let len = stretch.min(to.len() - at);
-            for (k, (x, w)) in node.inputs.iter().zip(weights).enumerate() {
-                let from = part.of(self.plan.value[*x]).start + at;
-                let start = to.start + at;
-                let [values, y] = disjoint(lane.planes, [from..from + len, start..start + len]);
-                let source = Source { values: &*values, affine: self.affine(*x, shared) };
-                pointwise::axpy(self.isa, w.map_or(T::one(), |w| self.mix[w]), source, y, k > 0);
-            }
-        }
+        let (others, y) = around(lane.planes, to);
+        let terms: Vec<Term<'_, T>> = node
+            .inputs
+            .iter()
+            .zip(weights)
+            .map(|(x, w)| Term {
+                weight: w.map_or(T::one(), |w| self.mix[w]),
+                source: Source { values: others.get(part.of(self.plan.value[*x])), affine: self.affine(*x, shared) },
+            })
+            .collect();
+        pointwise::sum(self.isa, &terms, node.shape.c, y);
     }
 
     fn norm_forward(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
@@ -455,7 +457,7 @@ impl<T: Real> Call<'_, T> {
         if let (true, Some((weight, bias))) = (self.plan.wrt.params, affine) {
             let (dbias, dweight) = sums.split_at(place.c);
             for (sum, to) in [(dweight, weight), (dbias, bias)] {
-                pointwise::axpy(self.isa, self.factor(i), Source::plain(sum), &mut lane.gathered[to.clone()], true);
+                pointwise::axpy(self.isa, self.factor(i), sum, &mut lane.gathered[to.clone()], true);
             }
         }
     }
@@ -494,7 +496,7 @@ impl<T: Real> Call<'_, T> {
         match self.plan.grad[i]? {
             Gradient::Own(place) | Gradient::Shared { place, factor: None } => return Some(part.of(place)),
             Gradient::Shared { place, factor: Some(w) } => {
-                let dy = Source::plain(&lane.planes[part.of(place)]);
+                let dy = &lane.planes[part.of(place)];
                 pointwise::axpy(self.isa, self.mix[w], dy, &mut lane.gradient[..len], false);
             }
             Gradient::Line(norm) => {
@@ -544,16 +546,18 @@ impl<T: Real> Call<'_, T> {
                     conv.backward_weight(self.isa, source, dy, &mut lane.gathered[weight.clone()], scratch);
                 }
                 if through {
-                    conv.backward_input(self.isa, Some(source), &self.state[weight.clone()], dy, dx, acc, scratch);
+                    conv.backward_input(self.isa, Some(source), &self.state[weight.clone()], dy, (dx, acc), scratch);
                 }
             }
             Kind::Separable { conv, depthwise, pointwise } => {
-                let (w, p) = (&self.state[depthwise.clone()], &self.state[pointwise.clone()]);
+                let weights =
+                    Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
                 let grads = plan.wrt.params.then(|| {
                     let [depthwise, pointwise] = disjoint(lane.gathered, [depthwise.clone(), pointwise.clone()]);
-                    SeparableGrad { depthwise, pointwise }
+                    WeightGradients { depthwise, pointwise }
                 });
-                conv.backward(self.isa, Some(source), w, p, dy, grads, through.then_some((dx, acc)), scratch);
+                let wanted = Wanted { weights: grads, input: through.then_some((dx, acc)) };
+                conv.backward(self.isa, Some(source), weights, dy, wanted, scratch);
             }
             _ if !through => {}
             Kind::Normalize { std, .. } => pointwise::normalize_backward(dy, std, dx, acc),
@@ -603,7 +607,7 @@ impl<T: Real> Call<'_, T> {
                 Kind::Concat => pointwise::concat_backward(dy, node.shape.c, channel, to, c, *acc),
                 _ => {
                     let factor = weight.map_or(T::one(), |w| self.mix[w]);
-                    pointwise::axpy(self.isa, factor, Source::plain(dy), to, *acc);
+                    pointwise::axpy(self.isa, factor, dy, to, *acc);
                 }
             }
             channel += c;
@@ -611,8 +615,33 @@ impl<T: Real> Call<'_, T> {
     }
 }
 
-/// Scalars of a sum that stay in the first-level cache while its terms are added.
-const STRETCH: usize = 1 << 11;
+/// What lies around a part of a slice.
+struct Others<'a, T> {
+    before: &'a [T],
+    after: &'a [T],
+    /// Where `after` begins.
+    end: usize,
+}
+
+/// A part of a slice to write, and what lies around it to read, however often.
+fn around<T>(slice: &mut [T], part: Range<usize>) -> (Others<'_, T>, &mut [T]) {
+    let end = part.end;
+    let (head, after) = slice.split_at_mut(end);
+    let (before, part) = head.split_at_mut(part.start);
+    (Others { before, after, end }, part)
+}
+
+impl<T> Others<'_, T> {
+    /// # Panics
+    /// When the range overlaps the part: the plan's lifetimes are wrong.
+    fn get(&self, range: Range<usize>) -> &[T] {
+        if range.end <= self.before.len() {
+            &self.before[range]
+        } else {
+            &self.after[range.start - self.end..range.end - self.end]
+        }
+    }
+}
 
 /// Several parts of a slice at once.
 ///

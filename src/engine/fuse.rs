@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use super::kernels::conv::{Conv, Method};
-use super::kernels::depthwise::{Depthwise, Separable};
+use super::kernels::depthwise::Depthwise;
 use super::kernels::load::Load;
 use super::kernels::pool::Pool;
+use super::kernels::separable::Separable;
 use super::params::ParamLayout;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Act, Op, Shape, Window};

@@ -8,8 +8,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 pub struct Isa(Level);
 
+/// The sets, each with the proof that the machine has it.
 #[derive(Clone, Copy, Debug)]
-enum Level {
+pub(crate) enum Level {
     /// What the target guarantees: SSE2 on x86-64 (a fused multiply-add is a function call there), NEON on AArch64.
     Portable,
     /// AVX2 and FMA.
@@ -40,14 +41,20 @@ impl Isa {
     /// `f` must be `#[inline(always)]`: a closure that is called and not inlined is compiled for the baseline, where a fused
     /// multiply-add is a function call.
     #[inline(always)]
-    pub fn run<R>(self, f: impl FnOnce() -> R) -> R {
+    pub fn run<R>(self, mut f: impl FnMut() -> R) -> R {
         match self.0 {
             Level::Portable => f(),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2(v3) => pulp::Simd::vectorize(v3, f),
+            Level::Avx2(v3) => compiled_for(v3, f),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512(v4) => pulp::Simd::vectorize(v4, f),
+            Level::Avx512(v4) => compiled_for(v4, f),
         }
+    }
+
+    /// The set, to be matched on.
+    #[inline(always)]
+    pub(crate) fn level(self) -> Level {
+        self.0
     }
 
     /// Lanes of `f32` in a vector register.
@@ -60,6 +67,21 @@ impl Isa {
             Level::Avx512(_) => 16,
         }
     }
+}
+
+/// Runs `f` compiled for an instruction set.
+///
+/// Calling a closure that could be called again as one that is called once goes through a shim of the compiler's that need not
+/// be inlined; `f` is therefore asked to be callable again, and the closure around it gives its only capture away.
+#[inline(always)]
+pub(crate) fn compiled_for<S: pulp::Simd, R>(set: S, f: impl FnMut() -> R) -> R {
+    set.vectorize(
+        #[inline(always)]
+        move || {
+            let mut f = f;
+            f()
+        },
+    )
 }
 
 impl fmt::Display for Isa {

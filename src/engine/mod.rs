@@ -13,6 +13,7 @@ mod params;
 mod plan;
 mod real;
 mod schedule;
+mod vector;
 
 pub use exec::ArenaLayout;
 pub use fuse::Fusion;

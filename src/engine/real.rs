@@ -5,8 +5,18 @@ use std::ops::{AddAssign, Neg};
 
 use candle_core::{CpuStorage, WithDType};
 
+use super::vector::{Array, Vector};
+
 /// A floating-point type of the engine.
 pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign + Default {
+    /// Vectors of what every target has.
+    type Portable: Vector<Scalar = Self>;
+    /// Vectors of AVX2.
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Scalar = Self>;
+    /// Vectors of AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Scalar = Self>;
     /// Fused `self * a + b`.
     fn fma(self, a: Self, b: Self) -> Self;
     /// The larger of two.
@@ -18,8 +28,14 @@ pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign
 }
 
 macro_rules! real {
-    ($t:ty, $variant:ident) => {
+    ($t:ty, $variant:ident, $portable:ty, $avx2:ident, $avx512:ident) => {
         impl Real for $t {
+            type Portable = $portable;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = super::vector::$avx2;
+            #[cfg(target_arch = "x86_64")]
+            type Avx512 = super::vector::$avx512;
+
             #[inline(always)]
             fn fma(self, a: Self, b: Self) -> Self {
                 self.mul_add(a, b)
@@ -41,8 +57,8 @@ macro_rules! real {
         }
     };
 }
-real!(f32, F32);
-real!(f64, F64);
+real!(f32, F32, Array<f32, 4>, F32x8, F32x16);
+real!(f64, F64, Array<f64, 2>, F64x4, F64x8);
 
 /// Calls `$body` for every group of channels `c0..c0 + L`, `L` a constant of 16, 8, 4 or 1, so that the inner loops
 /// over `[T; L]` become whole vector instructions whatever the number of channels.

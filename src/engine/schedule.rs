@@ -131,7 +131,7 @@ impl Scheduler {
         let mut prepared = vec![0..0; self.nodes.len()];
         for (place, node) in prepared.iter_mut().zip(&self.nodes) {
             let Kind::Conv { conv, .. } = &node.kind else { continue };
-            let len = [Direction::Forward, Direction::Backward].map(|d| conv.panels(d).len());
+            let len = [Direction::Forward, Direction::Backward].map(|d| conv.panels(d).scalars());
             *place = shared_len..shared_len + len[0].max(len[1]).next_multiple_of(16);
             shared_len = place.end;
         }

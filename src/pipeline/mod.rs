@@ -48,7 +48,8 @@ use crate::train::retrain::Trainee;
 
 pub use candidates::Candidate;
 pub use interrupt::Interrupt;
-pub use plan::{BudgetPlan, Plan};
+pub use memory::{largest_arena, peak_resident};
+pub use plan::{BudgetPlan, Plan, loader, supernet};
 use stage::{Saver, Stage};
 
 /// What the user asked for.

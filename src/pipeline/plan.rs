@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
-use super::memory::training_bytes;
+use super::memory::{largest_arena, training_bytes};
 use super::timed;
 use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
@@ -15,7 +15,7 @@ use crate::config::{Config, Method, Retrain, Sgd};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::split::Splits;
-use crate::engine::{Network, NormMode, Wrt};
+use crate::engine::{Network, Wrt};
 use crate::error::{Error, Result};
 use crate::search::learner::Supernet;
 use crate::seed::Seed;
@@ -127,11 +127,8 @@ impl Plan {
         let net = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
         let cost = cost(&net);
         let mut network = Network::new(net, seed, &device)?;
-        let search_bytes = [Wrt::PARAMS, Wrt::INPUT, Wrt { params: true, mix: true, input: false }]
-            .map(|wrt| network.arena_bytes(config.search.batch, wrt, NormMode::Train) as u64)
-            .into_iter()
-            .max()
-            .unwrap_or(0);
+        let wants = [Wrt::PARAMS, Wrt::INPUT, Wrt { params: true, mix: true, input: false }];
+        let search_bytes = largest_arena(&mut network, config.search.batch, &wants) as u64;
         disk_bytes += 24 * network.layout().len() as u64;
         drop(network);
         let search_seconds = search_seconds(config, data, splits, seed, &device)?;
@@ -205,6 +202,8 @@ fn training_seconds(
         Method::Standard => 3.0,
         Method::PgdAt { steps, .. } => 3.0 + 2.0 * f64::from(steps),
         Method::NFgsm { .. } => 5.0,
+        // The attack's target, the attack, and the loss: a forward pass and two training passes.
+        Method::Trades { steps, .. } => 8.0 + 2.0 * f64::from(steps),
     };
     let attack_passes: f64 = config
         .evaluate

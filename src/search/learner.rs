@@ -85,6 +85,11 @@ impl<'a> Supernet<'a> {
         self.state.alpha.mix(&self.layout)
     }
 
+    /// The network.
+    pub fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
     /// The small part of the state, and the large: network and momentum.
     pub fn save(&self) -> (&SearchState, &Tensor, &Tensor) {
         (&self.state, self.network.state(), self.sgd.momentum())
@@ -110,11 +115,22 @@ impl<'a> Supernet<'a> {
         }
     }
 
-    fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
+    /// The images of a batch under the search's attack.
+    pub fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
         let samples =
             Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
         let mode = norm_mode(self.config.attack_norm);
         pgd(&mut Target { network: &mut self.network, mix, mode }, samples, &self.config.attack)
+    }
+
+    /// One step of the weights on some images, their statistics recorded; returns the loss.
+    pub fn weight_step(&mut self, images: &Tensor, labels: &[u32], lr: f64) -> Result<f64> {
+        let mix = self.mix();
+        let found = self
+            .network
+            .gradients(images, &mix, NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
+        self.sgd.step(&self.network.weights()?, found.weights()?, lr)?;
+        Ok(found.loss)
     }
 
     /// Loss and gradients on some images, statistics of the batch, nothing recorded.
@@ -283,15 +299,10 @@ impl Learner for Supernet<'_> {
             }
             (false, _) => self.attack(batch, &self.mix())?,
         };
-        let mix = self.mix();
-        let labels = &batch.labels;
-        let found = self
-            .network
-            .gradients(&attacked, &mix, NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
-        self.sgd.step(&self.network.weights()?, found.weights()?, lr)?;
+        let loss = self.weight_step(&attacked, &batch.labels, lr)?;
         self.state.sums.steps += 1;
-        self.state.sums.weight_loss += found.loss;
-        Ok(found.loss)
+        self.state.sums.weight_loss += loss;
+        Ok(loss)
     }
 }
 

@@ -3,13 +3,12 @@
 use candle_core::Tensor;
 
 use super::fit::{Batch, Learner, Position};
-use super::loss::cross_entropy;
-use super::method::training_images;
+use super::method::{training_images, weight_gradient};
 use super::optim::Sgd;
 use super::schedule::cosine;
 use crate::attack::Samples;
 use crate::config::Retrain;
-use crate::engine::{Network, NormMode, Wrt};
+use crate::engine::Network;
 use crate::error::Result;
 
 /// A derived network in training.
@@ -54,12 +53,10 @@ impl Learner for Trainee {
         let lr = cosine(self.config.sgd.lr, self.config.sgd.lr_min, at.epoch, self.config.epochs);
         let samples =
             Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
-        let images = training_images(&self.config.method, &mut self.network, &[], samples)?;
-        let labels = &batch.labels;
-        let found = self
-            .network
-            .gradients(&images, &[], NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
-        self.sgd.step(&self.network.weights()?, found.weights()?, lr)?;
-        Ok(found.loss)
+        let method = &self.config.method;
+        let images = training_images(method, &mut self.network, &[], samples)?;
+        let (loss, gradient) = weight_gradient(method, &mut self.network, &[], samples, &images)?;
+        self.sgd.step(&self.network.weights()?, &gradient, lr)?;
+        Ok(loss)
     }
 }

@@ -3,7 +3,6 @@
 
 pub mod conv;
 pub mod depthwise;
-pub mod gemm;
 pub mod load;
 pub mod norm;
 pub mod panels;
@@ -11,4 +10,5 @@ pub mod plane;
 pub mod pointwise;
 pub mod pool;
 pub mod product;
+pub mod separable;
 pub mod winograd;

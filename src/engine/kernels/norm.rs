@@ -3,8 +3,11 @@
 //! Source: Ioffe and Szegedy 2015; epsilon and the unbiased running variance as in PyTorch. The moments of the images are
 //! merged in order and in double precision (Chan et al. 1983), so they do not depend on the number of threads.
 
+use super::load::Source;
+use super::pointwise::stretches;
 use crate::engine::isa::Isa;
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use crate::engine::real::Real;
+use crate::engine::vector::{Vector, for_groups, vectorized};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -12,40 +15,46 @@ pub const EPSILON: f64 = 1e-5;
 pub const MOMENTUM: f64 = 0.1;
 
 /// One image's per-channel mean and sum of squared deviations: `moments = [mean; c] ++ [m2; c]`.
+///
+/// One pass: deviations from the first pixel are added up and squared, which loses nothing as long as that pixel lies within
+/// a few deviations of the mean.
 pub fn moments<T: Real>(isa: Isa, x: &[T], c: usize, moments: &mut [T]) {
-    let share = T::one() / T::from_f64((x.len() / c) as f64);
-    let (mean, m2) = moments.split_at_mut(c);
-    isa.run(
-        #[inline(always)]
-        || {
-            for_channels!(c, |c0, L| {
-                let mut sum = [[T::zero(); L]; 4];
-                for (p, pixel) in x.chunks_exact(c).enumerate() {
-                    let v: &[T; L] = lanes(pixel, c0);
-                    for i in 0..L {
-                        sum[p & 3][i] += v[i];
-                    }
-                }
-                let mut m = [T::zero(); L];
-                for i in 0..L {
-                    m[i] = (sum[0][i] + sum[1][i] + (sum[2][i] + sum[3][i])) * share;
-                }
-                let mut dev = [[T::zero(); L]; 4];
-                for (p, pixel) in x.chunks_exact(c).enumerate() {
-                    let v: &[T; L] = lanes(pixel, c0);
-                    for i in 0..L {
-                        let d = v[i] - m[i];
-                        dev[p & 3][i] = d.fma(d, dev[p & 3][i]);
-                    }
-                }
-                *lanes_mut(mean, c0) = m;
-                let s: &mut [T; L] = lanes_mut(m2, c0);
-                for i in 0..L {
-                    s[i] = dev[0][i] + dev[1][i] + (dev[2][i] + dev[3][i]);
-                }
-            });
-        },
-    );
+    assert!(!x.is_empty() && x.len().is_multiple_of(c) && moments.len() == 2 * c);
+    let share = T::from_f64(c as f64 / x.len() as f64);
+    vectorized!(isa, T, moments_here(x, c, share, moments));
+}
+
+#[inline(always)]
+fn moments_here<V: Vector>(x: &[V::Scalar], c: usize, share: V::Scalar, moments: &mut [V::Scalar]) {
+    for_groups!(V, c, moments_group(x, c, share, moments));
+}
+
+#[inline(always)]
+fn moments_group<V: Vector>(c0: usize, x: &[V::Scalar], c: usize, share: V::Scalar, moments: &mut [V::Scalar]) {
+    let (mut sum, mut square) = ([V::zero(); 4], [V::zero(); 4]);
+    // SAFETY: `c0 + LANES <= c`, and the plane holds whole pixels of `c` channels.
+    unsafe {
+        let first = V::read(x, c0);
+        let mut add = |k: usize, at: usize| {
+            let d = V::read(x, at).sub(first);
+            sum[k] = sum[k].add(d);
+            square[k] = d.mul_add(d, square[k]);
+        };
+        let whole = x.len() / (4 * c) * (4 * c);
+        for at in (c0..whole).step_by(4 * c) {
+            for k in 0..4 {
+                add(k, at + k * c);
+            }
+        }
+        for at in (whole + c0..x.len()).step_by(c) {
+            add(0, at);
+        }
+        let sum = sum[0].add(sum[1]).add(sum[2].add(sum[3]));
+        let square = square[0].add(square[1]).add(square[2].add(square[3]));
+        let off = sum.mul(V::splat(share));
+        first.add(off).write(moments, c0);
+        square.sub(off.mul(sum)).max(V::zero()).write(moments, c + c0);
+    }
 }
 
 /// Merges the images' moments into the batch's mean and (biased) variance, channel by channel.
@@ -80,71 +89,84 @@ pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale:
 
 /// `y = x * scale + shift`.
 pub fn apply<T: Real>(isa: Isa, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-    let c = scale.len();
     isa.run(
         #[inline(always)]
-        || {
-            for_channels!(c, |c0, L| {
-                let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-                for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-                    let v: &[T; L] = lanes(x, c0);
-                    let d: &mut [T; L] = lanes_mut(y, c0);
-                    for i in 0..L {
-                        d[i] = v[i].fma(a[i], b[i]);
-                    }
-                }
-            });
-        },
+        || Source { values: x, affine: Some((scale, shift)) }.read(false, y),
     );
 }
 
 /// [`apply`] on the place of its input.
 pub fn apply_in_place<T: Real>(isa: Isa, scale: &[T], shift: &[T], x: &mut [T]) {
-    let c = scale.len();
-    isa.run(
-        #[inline(always)]
-        || {
-            for_channels!(c, |c0, L| {
-                let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-                for pixel in x.chunks_exact_mut(c) {
-                    let v: &mut [T; L] = lanes_mut(pixel, c0);
-                    for i in 0..L {
-                        v[i] = v[i].fma(a[i], b[i]);
-                    }
-                }
-            });
-        },
-    );
+    assert!(scale.len() == shift.len() && x.len().is_multiple_of(scale.len()));
+    vectorized!(isa, T, apply_here(scale, shift, x));
+}
+
+#[inline(always)]
+fn apply_here<V: Vector>(scale: &[V::Scalar], shift: &[V::Scalar], x: &mut [V::Scalar]) {
+    for run in stretches(x.len(), scale.len()) {
+        let x = &mut x[run];
+        for_groups!(V, scale.len(), apply_group(scale, shift, x));
+    }
+}
+
+#[inline(always)]
+fn apply_group<V: Vector>(c0: usize, scale: &[V::Scalar], shift: &[V::Scalar], x: &mut [V::Scalar]) {
+    // SAFETY: the plane holds whole pixels of `scale.len()` channels, and the group lies inside them.
+    unsafe {
+        let (a, b) = (V::read(scale, c0), V::read(shift, c0));
+        for at in (c0..x.len()).step_by(scale.len()) {
+            V::read(x, at).mul_add(a, b).write(x, at);
+        }
+    }
 }
 
 /// One image's `sums = [sum dy; c] ++ [sum dy * xhat; c]` with `xhat = x * unit + offset`.
 pub fn backward_sums<T: Real>(isa: Isa, x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
     let c = unit.len();
-    let (sum, dot) = sums.split_at_mut(c);
-    isa.run(
-        #[inline(always)]
-        || {
-            for_channels!(c, |c0, L| {
-                let (a, b): (&[T; L], &[T; L]) = (lanes(unit, c0), lanes(offset, c0));
-                let (mut s, mut d) = ([[T::zero(); L]; 2], [[T::zero(); L]; 2]);
-                for (p, (x, dy)) in x.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
-                    let (v, g): (&[T; L], &[T; L]) = (lanes(x, c0), lanes(dy, c0));
-                    for i in 0..L {
-                        s[p & 1][i] += g[i];
-                        d[p & 1][i] = v[i].fma(a[i], b[i]).fma(g[i], d[p & 1][i]);
-                    }
-                }
-                let so: &mut [T; L] = lanes_mut(sum, c0);
-                for i in 0..L {
-                    so[i] = s[0][i] + s[1][i];
-                }
-                let po: &mut [T; L] = lanes_mut(dot, c0);
-                for i in 0..L {
-                    po[i] = d[0][i] + d[1][i];
-                }
-            });
-        },
-    );
+    assert!(x.len() == dy.len() && x.len().is_multiple_of(c) && offset.len() == c && sums.len() == 2 * c);
+    vectorized!(isa, T, sums_here(x, dy, (unit, offset), sums));
+}
+
+#[inline(always)]
+fn sums_here<V: Vector>(
+    x: &[V::Scalar],
+    dy: &[V::Scalar],
+    affine: (&[V::Scalar], &[V::Scalar]),
+    sums: &mut [V::Scalar],
+) {
+    for_groups!(V, affine.0.len(), sums_group(x, dy, affine, sums));
+}
+
+#[inline(always)]
+fn sums_group<V: Vector>(
+    c0: usize,
+    x: &[V::Scalar],
+    dy: &[V::Scalar],
+    (unit, offset): (&[V::Scalar], &[V::Scalar]),
+    sums: &mut [V::Scalar],
+) {
+    let c = unit.len();
+    let (mut sum, mut dot) = ([V::zero(); 4], [V::zero(); 4]);
+    // SAFETY: `c0 + LANES <= c`, and both planes hold the same number of whole pixels of `c` channels.
+    unsafe {
+        let (a, b) = (V::read(unit, c0), V::read(offset, c0));
+        let mut add = |k: usize, at: usize| {
+            let g = V::read(dy, at);
+            sum[k] = sum[k].add(g);
+            dot[k] = V::read(x, at).mul_add(a, b).mul_add(g, dot[k]);
+        };
+        let whole = x.len() / (4 * c) * (4 * c);
+        for at in (c0..whole).step_by(4 * c) {
+            for k in 0..4 {
+                add(k, at + k * c);
+            }
+        }
+        for at in (whole + c0..x.len()).step_by(c) {
+            add(0, at);
+        }
+        sum[0].add(sum[1]).add(sum[2].add(sum[3])).write(sums, c0);
+        dot[0].add(dot[1]).add(dot[2].add(dot[3])).write(sums, c + c0);
+    }
 }
 
 /// Adds up the images' sums in order and in double precision.
@@ -199,35 +221,45 @@ impl<T: Real> Line<&mut [T]> {
 /// `dx = gain * dy + slope * x + level`, or `dx += ..`; without `x` the slope and level are taken as 0.
 pub fn backward<T: Real>(isa: Isa, line: Line<&[T]>, x: Option<&[T]>, dy: &[T], dx: &mut [T], accumulate: bool) {
     let c = line.gain.len();
-    isa.run(
-        #[inline(always)]
-        || {
-            for_channels!(c, |c0, L| {
-                let a: &[T; L] = lanes(line.gain, c0);
-                let (b, e): (&[T; L], &[T; L]) = (lanes(line.slope, c0), lanes(line.level, c0));
-                let pixels = dy.chunks_exact(c).zip(dx.chunks_exact_mut(c));
-                match x {
-                    Some(x) => {
-                        for ((g, d), x) in pixels.zip(x.chunks_exact(c)) {
-                            let (g, x): (&[T; L], &[T; L]) = (lanes(g, c0), lanes(x, c0));
-                            let d: &mut [T; L] = lanes_mut(d, c0);
-                            for i in 0..L {
-                                let v = g[i].fma(a[i], x[i].fma(b[i], e[i]));
-                                d[i] = if accumulate { d[i] + v } else { v };
-                            }
-                        }
-                    }
-                    None => {
-                        for (g, d) in pixels {
-                            let (g, d): (&[T; L], &mut [T; L]) = (lanes(g, c0), lanes_mut(d, c0));
-                            for i in 0..L {
-                                let v = g[i] * a[i];
-                                d[i] = if accumulate { d[i] + v } else { v };
-                            }
-                        }
-                    }
-                }
-            });
-        },
-    );
+    assert!(dy.len() == dx.len() && dx.len().is_multiple_of(c) && x.is_none_or(|x| x.len() == dx.len()));
+    assert!(line.slope.len() == c && line.level.len() == c);
+    vectorized!(isa, T, backward_here(&line, x, dy, dx, accumulate));
+}
+
+#[inline(always)]
+fn backward_here<V: Vector>(
+    line: &Line<&[V::Scalar]>,
+    x: Option<&[V::Scalar]>,
+    dy: &[V::Scalar],
+    dx: &mut [V::Scalar],
+    accumulate: bool,
+) {
+    for run in stretches(dx.len(), line.gain.len()) {
+        let (x, dy, dx) = (x.map(|x| &x[run.clone()]), &dy[run.clone()], &mut dx[run]);
+        for_groups!(V, line.gain.len(), backward_group(line, x, dy, dx, accumulate));
+    }
+}
+
+#[inline(always)]
+fn backward_group<V: Vector>(
+    c0: usize,
+    line: &Line<&[V::Scalar]>,
+    x: Option<&[V::Scalar]>,
+    dy: &[V::Scalar],
+    dx: &mut [V::Scalar],
+    accumulate: bool,
+) {
+    // SAFETY: all planes are of one length, whole pixels of as many channels as the line has, and the group lies inside them.
+    unsafe {
+        let (gain, slope, level) = (V::read(line.gain, c0), V::read(line.slope, c0), V::read(line.level, c0));
+        for at in (c0..dx.len()).step_by(line.gain.len()) {
+            let g = V::read(dy, at);
+            let v = match x {
+                Some(x) => g.mul_add(gain, V::read(x, at).mul_add(slope, level)),
+                None => g.mul(gain),
+            };
+            let v = if accumulate { V::read(dx, at).add(v) } else { v };
+            v.write(dx, at);
+        }
+    }
 }

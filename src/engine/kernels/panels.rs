@@ -34,7 +34,7 @@ pub struct Panel {
 
 impl Panels {
     /// Scalars in all.
-    pub const fn len(&self) -> usize {
+    pub const fn scalars(&self) -> usize {
         self.groups * self.taps * self.terms * self.cols
     }
 

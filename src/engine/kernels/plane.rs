@@ -3,7 +3,7 @@
 use super::load::{Load, Source};
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use crate::engine::real::Real;
 use std::ops::Range;
 
 /// Where an image's plane lies in its padded copy `[size[0], size[1], c]`.
@@ -26,7 +26,7 @@ impl Plane {
     }
 
     /// Scalars of the copy.
-    pub const fn len(&self) -> usize {
+    pub const fn scalars(&self) -> usize {
         self.size[0] * self.row()
     }
 
@@ -42,7 +42,7 @@ impl Plane {
         isa.run(
             #[inline(always)]
             || {
-                for (row, copy) in rows.zip(copy.chunks_exact_mut(self.row())) {
+                for (row, copy) in rows.clone().zip(copy.chunks_exact_mut(self.row())) {
                     let Some(y) = row.checked_sub(self.before[0]).map(|y| y + crop[0]).filter(|y| *y < self.source.h)
                     else {
                         copy.fill(T::zero());
@@ -52,37 +52,9 @@ impl Plane {
                     let (inner, right) = rest.split_at_mut(width * c);
                     left.fill(T::zero());
                     right.fill(T::zero());
-                    let values = &x.values[(y * self.source.w + crop[1]) * c..][..width * c];
-                    apply(Source { values, ..x }, self.load.relu, inner);
+                    x.from((y * self.source.w + crop[1]) * c).read(self.load.relu, inner);
                 }
             },
         );
-    }
-}
-
-/// `to = max(x scale + shift, 0)`, without what is not asked for.
-#[inline(always)]
-fn apply<T: Real>(x: Source<'_, T>, relu: bool, to: &mut [T]) {
-    let zero = T::zero();
-    match x.affine {
-        Some((scale, shift)) => {
-            let c = scale.len();
-            for_channels!(c, |c0, L| {
-                let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-                for (d, s) in to.chunks_exact_mut(c).zip(x.values.chunks_exact(c)) {
-                    let (d, s): (&mut [T; L], &[T; L]) = (lanes_mut(d, c0), lanes(s, c0));
-                    for i in 0..L {
-                        let v = s[i].fma(a[i], b[i]);
-                        d[i] = if relu { v.larger(zero) } else { v };
-                    }
-                }
-            });
-        }
-        None if relu => {
-            for (d, s) in to.iter_mut().zip(x.values) {
-                *d = s.larger(zero);
-            }
-        }
-        None => to.copy_from_slice(x.values),
     }
 }

@@ -3,81 +3,179 @@
 use super::load::Source;
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use crate::engine::real::Real;
+use crate::engine::vector::{Vector, for_groups, vectorized};
+
+/// Scalars of a plane that are worked on group by group while they are in the first-level cache.
+const STRETCH: usize = 1 << 10;
+
+/// Whole pixels of about [`STRETCH`] scalars: the range of each run.
+#[inline(always)]
+pub fn stretches(len: usize, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let run = (STRETCH / c).max(1) * c;
+    (0..len).step_by(run).map(move |at| at..(at + run).min(len))
+}
 
 /// `dst = src`, or `dst += src`; where `x` is given, only at places where what is read of it is positive (the ReLU's
 /// derivative).
 pub fn store_masked<T: Real>(isa: Isa, src: &[T], x: Option<Source<'_, T>>, dst: &mut [T], accumulate: bool) {
-    let zero = T::zero();
-    isa.run(
-        #[inline(always)]
-        || match (x, accumulate) {
-            (None, false) => dst.copy_from_slice(src),
-            (None, true) => {
+    let src = &src[..dst.len()];
+    match (x, accumulate) {
+        (None, false) => dst.copy_from_slice(src),
+        (None, true) => isa.run(
+            #[inline(always)]
+            || {
                 for (d, s) in dst.iter_mut().zip(src) {
                     *d += *s;
                 }
+            },
+        ),
+        (Some(x), _) => {
+            assert!(x.values.len() >= dst.len());
+            vectorized!(isa, T, masked(src, x, dst, accumulate));
+        }
+    }
+}
+
+#[inline(always)]
+fn masked<V: Vector>(src: &[V::Scalar], x: Source<'_, V::Scalar>, dst: &mut [V::Scalar], accumulate: bool) {
+    match x.affine {
+        Some((scale, shift)) => {
+            for run in stretches(dst.len(), scale.len()) {
+                let (src, x, dst) = (&src[run.clone()], &x.values[run.clone()], &mut dst[run]);
+                for_groups!(V, scale.len(), masked_group(src, x, (scale, shift), dst, accumulate));
             }
-            (Some(Source { values, affine: None }), false) => {
-                for ((d, s), x) in dst.iter_mut().zip(src).zip(values) {
-                    *d = if *x > zero { *s } else { zero };
-                }
+        }
+        // Without per-channel numbers a plane is one long row of scalars.
+        None => {
+            let zero = V::Scalar::default();
+            for ((d, s), x) in dst.iter_mut().zip(src).zip(x.values) {
+                let passed = if *x > zero { *s } else { zero };
+                *d = if accumulate { *d + passed } else { passed };
             }
-            (Some(Source { values, affine: None }), true) => {
-                for ((d, s), x) in dst.iter_mut().zip(src).zip(values) {
-                    *d += if *x > zero { *s } else { zero };
-                }
+        }
+    }
+}
+
+#[inline(always)]
+fn masked_group<V: Vector>(
+    c0: usize,
+    src: &[V::Scalar],
+    x: &[V::Scalar],
+    (scale, shift): (&[V::Scalar], &[V::Scalar]),
+    dst: &mut [V::Scalar],
+    accumulate: bool,
+) {
+    // SAFETY: the three planes are of one length, whole pixels of `scale.len()` channels, and the group lies inside them.
+    unsafe {
+        let (a, b) = (V::read(scale, c0), V::read(shift, c0));
+        for at in (c0..dst.len()).step_by(scale.len()) {
+            let passed = V::read(src, at).where_positive(V::read(x, at).mul_add(a, b));
+            let sum = if accumulate { V::read(dst, at).add(passed) } else { passed };
+            sum.write(dst, at);
+        }
+    }
+}
+
+/// One addend of a weighted sum.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<'a, T> {
+    /// What it is multiplied by.
+    pub weight: T,
+    /// What is added, `[h, w, c]`.
+    pub source: Source<'a, T>,
+}
+
+/// `y = sum of weight * source` over all terms, `c` channels a pixel.
+///
+/// Terms are read several at a time: a plane from main memory arrives faster in company.
+pub fn sum<T: Real>(isa: Isa, terms: &[Term<'_, T>], c: usize, y: &mut [T]) {
+    assert!(terms.iter().all(|t| t.source.values.len() == y.len()) && y.len().is_multiple_of(c));
+    assert!(terms.iter().all(|t| t.source.affine.is_none_or(|(a, b)| a.len() == c && b.len() == c)));
+    vectorized!(isa, T, sum_here(terms, c, y));
+}
+
+#[inline(always)]
+fn sum_here<V: Vector>(terms: &[Term<'_, V::Scalar>], c: usize, y: &mut [V::Scalar]) {
+    if terms.is_empty() {
+        y.fill(V::Scalar::default());
+    }
+    for run in stretches(y.len(), c) {
+        let at = run.start;
+        let y = &mut y[run];
+        for_groups!(V, c, sum_group(terms, at, c, y));
+    }
+}
+
+#[inline(always)]
+fn sum_group<V: Vector>(c0: usize, terms: &[Term<'_, V::Scalar>], at: usize, c: usize, y: &mut [V::Scalar]) {
+    let mut base = V::zero();
+    for Term { weight, source } in terms {
+        if let Some((_, shift)) = source.affine {
+            // SAFETY: an affine map has `c` shifts.
+            base = unsafe { V::read(shift, c0) }.mul_add(V::splat(*weight), base);
+        }
+    }
+    let mut rest = terms;
+    let mut base = Some(base);
+    while !rest.is_empty() {
+        let taken = match rest.len() {
+            8.. => add_terms::<V, 8>(c0, rest, base, at, c, y),
+            4.. => add_terms::<V, 4>(c0, rest, base, at, c, y),
+            2.. => add_terms::<V, 2>(c0, rest, base, at, c, y),
+            _ => add_terms::<V, 1>(c0, rest, base, at, c, y),
+        };
+        rest = &rest[taken..];
+        base = None;
+    }
+}
+
+/// `y = base + the first N terms`, or `y += ..` without a base; returns `N`.
+#[inline(always)]
+fn add_terms<V: Vector, const N: usize>(
+    c0: usize,
+    terms: &[Term<'_, V::Scalar>],
+    base: Option<V>,
+    at: usize,
+    c: usize,
+    y: &mut [V::Scalar],
+) -> usize {
+    let values: [&[V::Scalar]; N] = std::array::from_fn(|n| &terms[n].source.values[at..at + y.len()]);
+    let scale: [V; N] = std::array::from_fn(|n| {
+        let Term { weight, source } = terms[n];
+        let weight = V::splat(weight);
+        // SAFETY: an affine map has `c` scales.
+        source.affine.map_or(weight, |(scale, _)| unsafe { V::read(scale, c0) }.mul(weight))
+    });
+    for p in (c0..y.len()).step_by(c) {
+        // SAFETY: all planes are of one length, whole pixels of `c` channels, and the group lies inside them.
+        unsafe {
+            let mut acc = match base {
+                Some(base) => base,
+                None => V::read(y, p),
+            };
+            for n in 0..N {
+                acc = V::read(values[n], p).mul_add(scale[n], acc);
             }
-            (Some(Source { values, affine: Some((scale, shift)) }), _) => {
-                let c = scale.len();
-                for_channels!(c, |c0, L| {
-                    let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-                    let pixels = dst.chunks_exact_mut(c).zip(src.chunks_exact(c)).zip(values.chunks_exact(c));
-                    for ((d, s), x) in pixels {
-                        let (s, x): (&[T; L], &[T; L]) = (lanes(s, c0), lanes(x, c0));
-                        let d: &mut [T; L] = lanes_mut(d, c0);
-                        for i in 0..L {
-                            let passed = if x[i].fma(a[i], b[i]) > zero { s[i] } else { zero };
-                            d[i] = if accumulate { d[i] + passed } else { passed };
-                        }
-                    }
-                });
-            }
-        },
-    );
+            acc.write(y, p);
+        }
+    }
+    N
 }
 
 /// `dst = w * x`, or `dst += w * x`.
-pub fn axpy<T: Real>(isa: Isa, w: T, x: Source<'_, T>, dst: &mut [T], accumulate: bool) {
+pub fn axpy<T: Real>(isa: Isa, w: T, x: &[T], dst: &mut [T], accumulate: bool) {
     isa.run(
         #[inline(always)]
-        || match (x.affine, accumulate) {
-            (None, true) => {
-                for (d, s) in dst.iter_mut().zip(x.values) {
+        || {
+            if accumulate {
+                for (d, s) in dst.iter_mut().zip(x) {
                     *d = s.fma(w, *d);
                 }
-            }
-            (None, false) => {
-                for (d, s) in dst.iter_mut().zip(x.values) {
+            } else {
+                for (d, s) in dst.iter_mut().zip(x) {
                     *d = *s * w;
                 }
-            }
-            (Some((scale, shift)), _) => {
-                let c = scale.len();
-                for_channels!(c, |c0, L| {
-                    let (mut a, mut b): ([T; L], [T; L]) = (*lanes(scale, c0), *lanes(shift, c0));
-                    for i in 0..L {
-                        a[i] *= w;
-                        b[i] *= w;
-                    }
-                    for (d, s) in dst.chunks_exact_mut(c).zip(x.values.chunks_exact(c)) {
-                        let (d, s): (&mut [T; L], &[T; L]) = (lanes_mut(d, c0), lanes(s, c0));
-                        for i in 0..L {
-                            let base = if accumulate { d[i] + b[i] } else { b[i] };
-                            d[i] = s[i].fma(a[i], base);
-                        }
-                    }
-                });
             }
         },
     );
@@ -85,61 +183,52 @@ pub fn axpy<T: Real>(isa: Isa, w: T, x: Source<'_, T>, dst: &mut [T], accumulate
 
 /// `sum x dy`.
 pub fn dot<T: Real>(isa: Isa, x: Source<'_, T>, dy: &[T]) -> T {
-    isa.run(
-        #[inline(always)]
-        || match x.affine {
-            None => {
-                let mut acc = [T::zero(); 64];
-                let (a, b) = (x.values.chunks_exact(64), dy.chunks_exact(64));
-                let tail = a.remainder().iter().zip(b.remainder()).fold(T::zero(), |t, (x, y)| x.fma(*y, t));
-                for (x, y) in a.zip(b) {
-                    for i in 0..64 {
-                        acc[i] = x[i].fma(y[i], acc[i]);
-                    }
-                }
-                acc.iter().fold(tail, |t, v| t + *v)
-            }
-            Some((scale, shift)) => {
-                let c = scale.len();
-                let mut total = T::zero();
-                for_channels!(c, |c0, L| {
-                    let (a, b): (&[T; L], &[T; L]) = (lanes(scale, c0), lanes(shift, c0));
-                    let mut acc = [[T::zero(); L]; 4];
-                    for (p, (x, g)) in x.values.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
-                        let (x, g): (&[T; L], &[T; L]) = (lanes(x, c0), lanes(g, c0));
-                        for i in 0..L {
-                            acc[p & 3][i] = x[i].fma(a[i], b[i]).fma(g[i], acc[p & 3][i]);
-                        }
-                    }
-                    for i in 0..L {
-                        total += acc[0][i] + acc[1][i] + (acc[2][i] + acc[3][i]);
-                    }
-                });
-                total
-            }
-        },
-    )
+    assert!(x.values.len() == dy.len());
+    let mut total = T::zero();
+    match x.affine {
+        Some((scale, shift)) => vectorized!(isa, T, dot_here(x.values, (scale, shift), dy, &mut total)),
+        None => {
+            // One channel of scale 1 in as many copies as the widest vector has lanes.
+            let (ones, zeros) = ([T::one(); 16], [T::zero(); 16]);
+            let whole = dy.len() / 16 * 16;
+            vectorized!(isa, T, dot_here(&x.values[..whole], (&ones, &zeros), &dy[..whole], &mut total));
+            total = x.values[whole..].iter().zip(&dy[whole..]).fold(total, |t, (x, y)| x.fma(*y, t));
+        }
+    }
+    total
+}
+
+#[inline(always)]
+fn dot_here<V: Vector>(x: &[V::Scalar], affine: (&[V::Scalar], &[V::Scalar]), dy: &[V::Scalar], total: &mut V::Scalar) {
+    for_groups!(V, affine.0.len(), dot_group(x, affine, dy, total));
+}
+
+#[inline(always)]
+fn dot_group<V: Vector>(
+    c0: usize,
+    x: &[V::Scalar],
+    (scale, shift): (&[V::Scalar], &[V::Scalar]),
+    dy: &[V::Scalar],
+    total: &mut V::Scalar,
+) {
+    let c = scale.len();
+    let mut acc = [V::zero(); 4];
+    // SAFETY: both planes are of one length, whole pixels of `c` channels, and the group lies inside them.
+    unsafe {
+        let (a, b) = (V::read(scale, c0), V::read(shift, c0));
+        for (p, at) in (c0..dy.len()).step_by(c).enumerate() {
+            let k = p & 3;
+            acc[k] = V::read(x, at).mul_add(a, b).mul_add(V::read(dy, at), acc[k]);
+        }
+    }
+    *total += acc[0].add(acc[1]).add(acc[2].add(acc[3])).sum();
 }
 
 /// `dst = max(x, 0)`.
 pub fn relu<T: Real>(isa: Isa, x: Source<'_, T>, dst: &mut [T]) {
-    let zero = T::zero();
     isa.run(
         #[inline(always)]
-        || match x.affine {
-            None => {
-                for (d, s) in dst.iter_mut().zip(x.values) {
-                    *d = s.larger(zero);
-                }
-            }
-            Some((scale, shift)) => {
-                for (d, s) in dst.chunks_exact_mut(scale.len()).zip(x.values.chunks_exact(scale.len())) {
-                    for (((d, s), a), b) in d.iter_mut().zip(s).zip(scale).zip(shift) {
-                        *d = s.fma(*a, *b).larger(zero);
-                    }
-                }
-            }
-        },
+        || x.read(true, dst),
     );
 }
 

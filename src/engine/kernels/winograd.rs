@@ -88,14 +88,14 @@ impl<'c> Winograd<'c> {
     /// Scalars of scratch memory of [`Winograd::correlate`].
     pub fn scratch(&self) -> usize {
         let (c, out) = (self.conv.source.c, self.conv.output.c);
-        self.sources().len() + self.places() * (self.matrix(TILES, c) + self.matrix(TILES, out))
+        self.sources().scalars() + self.places() * (self.matrix(TILES, c) + self.matrix(TILES, out))
     }
 
     /// Scalars of scratch memory of [`Winograd::backward_weight`].
     pub fn weight_scratch(&self) -> usize {
         let (c, out) = (self.conv.source.c, self.conv.output.c);
         let matrices = self.matrix(TERMS, c) + self.matrix(TERMS, out) + BLOCK[0] * BLOCK[1] + GAP;
-        self.sources().len().max(self.gradients().len()) + self.places() * matrices
+        self.sources().scalars().max(self.gradients().scalars()) + self.places() * matrices
     }
 
     /// `G g G^T` of weights `[3, 3, n]`, to `[places, n]`.
@@ -134,7 +134,7 @@ impl<'c> Winograd<'c> {
         let panels = self.conv.panels(Direction::Forward);
         let (sources, len) = (self.sources(), self.conv.source.len());
         let [v, p] = [c, out].map(|channels| self.matrix(TILES, channels));
-        let (plane, rest) = scratch.split_at_mut(sources.len());
+        let (plane, rest) = scratch.split_at_mut(sources.scalars());
         let (transformed, products) = rest.split_at_mut(N * N * v);
         for (images, part) in self.portions(x.values.len() / len, TILES) {
             for (k, image) in images.clone().enumerate() {
@@ -173,7 +173,7 @@ impl<'c> Winograd<'c> {
         let (source, output) = (self.conv.source, self.conv.output);
         let (sources, gradients) = (self.sources(), self.gradients());
         let [v, d] = [source.c, output.c].map(|channels| self.matrix(TERMS, channels));
-        let (plane, rest) = scratch.split_at_mut(sources.len().max(gradients.len()));
+        let (plane, rest) = scratch.split_at_mut(sources.scalars().max(gradients.scalars()));
         let (transformed, rest) = rest.split_at_mut(N * N * v);
         let (spread, products) = rest.split_at_mut(N * N * d);
         for (images, part) in self.portions(x.values.len() / source.len(), TERMS) {
@@ -232,7 +232,7 @@ impl<'c> Winograd<'c> {
         isa.run(
             #[inline(always)]
             || {
-                for (k, tile) in tiles.enumerate() {
+                for (k, tile) in tiles.clone().enumerate() {
                     let at = (tile / self.grid[1] * row + tile % self.grid[1] * c) * M;
                     for_channels!(c, |c0, L| {
                         let from = Vectors { at: at + c0, step: [row, c] };
@@ -264,7 +264,7 @@ impl<'c> Winograd<'c> {
         isa.run(
             #[inline(always)]
             || {
-                for (k, tile) in tiles.enumerate() {
+                for (k, tile) in tiles.clone().enumerate() {
                     let at = (tile / self.grid[1] * row + tile % self.grid[1] * c) * M;
                     for_channels!(c, |c0, L| {
                         let from = Vectors { at: at + c0, step: [row, c] };
@@ -296,7 +296,7 @@ impl<'c> Winograd<'c> {
         isa.run(
             #[inline(always)]
             || {
-                for (k, tile) in tiles.enumerate() {
+                for (k, tile) in tiles.clone().enumerate() {
                     let [top, left] = [tile / self.grid[1] * M, tile % self.grid[1] * M];
                     // The last tiles may reach beyond the output.
                     let (rows, cols) = (h - top, w - left);
@@ -339,8 +339,8 @@ impl<'c> Winograd<'c> {
                             #[inline(always)]
                             |ky, kx, v| {
                                 let d: &mut [T; L] = lanes_mut(dweight, ((ky * 3 + kx) * c + i) * out + c0);
-                                for l in 0..L {
-                                    d[l] += v.0[l];
+                                for (d, v) in d.iter_mut().zip(&v.0) {
+                                    *d += *v;
                                 }
                             },
                         );
@@ -441,7 +441,7 @@ impl<T: Real, const L: usize> Lanes<T, L> {
     #[inline(always)]
     fn minus(mut self, other: Self) -> Self {
         for l in 0..L {
-            self.0[l] = self.0[l] - other.0[l];
+            self.0[l] -= other.0[l];
         }
         self
     }

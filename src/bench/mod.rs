@@ -1,0 +1,124 @@
+//! How long the program's own procedures take and how much memory they need: a search's steps, a training step.
+//!
+//! What is timed is what `search` runs, on images drawn from a seed; no procedure is copied here. A measurement is a
+//! [`Line`], one JSON object. The peak of memory belongs to the process: for that of one case alone, measure one case a
+//! process.
+
+pub mod step;
+pub mod train;
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::arch::cost::cost;
+use crate::arch::op::Shape;
+use crate::data::{Dataset, Images};
+use crate::engine::{Network, Wrt};
+use crate::error::Result;
+use crate::pipeline::{largest_arena, peak_resident};
+use crate::seed::Seed;
+use crate::units::Params;
+
+/// What was measured of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line<T> {
+    /// The case.
+    pub case: String,
+    /// Median of the timed repetitions, in milliseconds.
+    pub ms: f64,
+    /// The fastest of them.
+    pub ms_min: f64,
+    /// The slowest of them.
+    pub ms_max: f64,
+    /// How many they were, after one that was not timed.
+    pub steps: usize,
+    /// Images of the batch by the median.
+    pub images_per_s: f64,
+    /// What was run.
+    #[serde(flatten)]
+    pub subject: T,
+    /// Images a step.
+    pub batch: usize,
+    /// Trainable scalars of the network.
+    pub params: Params,
+    /// Where it ran.
+    pub device: &'static str,
+    /// Threads it ran on.
+    pub threads: usize,
+    /// The largest resident size of the process so far, where the system tells (Linux).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
+    /// The arena of the largest pass, as the engine plans it.
+    pub arena_bytes: usize,
+}
+
+/// What of a network's resources a case is about.
+struct Needs {
+    batch: usize,
+    params: Params,
+    arena_bytes: usize,
+}
+
+impl Needs {
+    fn of(network: &mut Network, batch: usize, wants: &[Wrt]) -> Self {
+        let params = cost(network.net()).params;
+        Needs { batch, params, arena_bytes: largest_arena(network, batch, wants) }
+    }
+}
+
+impl<T> Line<T> {
+    /// Runs the work once, then `steps` times against the clock.
+    fn measure(
+        case: &str,
+        subject: T,
+        needs: Needs,
+        steps: usize,
+        work: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Self> {
+        work()?;
+        let mut times = Vec::with_capacity(steps);
+        for _ in 0..steps {
+            let start = Instant::now();
+            work()?;
+            times.push(1e3 * start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        let ms = f64::midpoint(times[(steps - 1) / 2], times[steps / 2]);
+        let Needs { batch, params, arena_bytes } = needs;
+        Ok(Line {
+            case: case.to_owned(),
+            ms: rounded(ms),
+            ms_min: rounded(times[0]),
+            ms_max: rounded(times[steps - 1]),
+            steps,
+            images_per_s: rounded(1e3 * batch as f64 / ms),
+            subject,
+            batch,
+            params,
+            device: "cpu",
+            threads: rayon::current_num_threads(),
+            peak_bytes: peak_resident(),
+            arena_bytes,
+        })
+    }
+}
+
+/// To a thousandth: below it there is only noise.
+fn rounded(value: f64) -> f64 {
+    (1e3 * value).round() / 1e3
+}
+
+/// So many training images of uniform noise with uniform labels.
+fn noise(image: Shape, classes: usize, n: usize, seed: Seed) -> Dataset {
+    let mut stream = seed.child("noise").stream();
+    let pixels = (0..n * image.len()).map(|_| stream.below(256) as u8).collect();
+    let labels = (0..n).map(|_| stream.below(classes) as u32).collect();
+    Dataset {
+        name: "noise".into(),
+        classes: (0..classes).map(|c| c.to_string()).collect(),
+        image,
+        train: Images { pixels, labels },
+        test: Images::default(),
+    }
+}

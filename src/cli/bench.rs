@@ -1,0 +1,130 @@
+//! `robustnas bench`.
+
+use std::num::NonZero;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::files;
+use super::network::Sight;
+use crate::bench::step::{Case, Size};
+use crate::bench::train::Recipe;
+use crate::bench::{Line, step, train};
+use crate::error::Result;
+
+/// What is timed.
+#[derive(clap::Subcommand)]
+pub enum BenchVerb {
+    /// Time the steps of a DSARA search on its supernet.
+    #[command(after_help = "Example:\n  robustnas bench step --channels 16 --layers 8 --batch 32 --pgd-steps 7 \
+        --threads 2 --cases forward,pgd --json")]
+    Step(StepArguments),
+    /// Time the training steps of a network.
+    #[command(
+        after_help = "Example:\n  robustnas bench train --net preact-resnet:18 --method n-fgsm --batch 128 --json"
+    )]
+    Train(TrainArguments),
+}
+
+fn positive<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a positive whole number".into())
+}
+
+/// How a measurement is taken and told.
+#[derive(clap::Args)]
+struct Measuring {
+    /// Timed repetitions, after one that is not timed.
+    #[arg(long, default_value = "5", value_parser = positive::<NonZero<usize>>)]
+    steps: NonZero<usize>,
+    /// Print a JSON object a line. `peak_bytes` is the process's largest resident size so far; Linux alone tells it.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `bench step` takes.
+#[derive(clap::Args)]
+pub struct StepArguments {
+    /// Channels of the first stage.
+    #[arg(long, default_value = "16", value_parser = positive::<NonZero<usize>>)]
+    channels: NonZero<usize>,
+    /// Cells.
+    #[arg(long, default_value = "8", value_parser = positive::<NonZero<usize>>)]
+    layers: NonZero<usize>,
+    /// Images a step.
+    #[arg(long, default_value = "32", value_parser = positive::<NonZero<usize>>)]
+    batch: NonZero<usize>,
+    /// Steps of the attack.
+    #[arg(long, default_value = "7", value_parser = positive::<NonZero<u32>>)]
+    pgd_steps: NonZero<u32>,
+    /// What to time: forward, weight_step, pgd, first_order_step, second_order_step. Default: all of them.
+    #[arg(long, value_delimiter = ',', default_values = Case::ALL.map(Case::word), hide_default_value = true)]
+    cases: Vec<Case>,
+    #[command(flatten)]
+    measuring: Measuring,
+}
+
+/// What `bench train` takes.
+#[derive(clap::Args)]
+pub struct TrainArguments {
+    /// The network: preact-resnet:18, wrn:depth=28,width=10, or any other that `cost` takes.
+    #[arg(long)]
+    net: String,
+    #[command(flatten)]
+    sight: Sight,
+    /// The training method: standard, n-fgsm, pgd-STEPS or trades.
+    #[arg(long)]
+    method: Recipe,
+    /// Images a step.
+    #[arg(long, default_value = "128", value_parser = positive::<NonZero<usize>>)]
+    batch: NonZero<usize>,
+    #[command(flatten)]
+    measuring: Measuring,
+}
+
+/// Times what was asked for; tells each case as soon as it is measured.
+pub fn bench(verb: &BenchVerb) -> Result<()> {
+    match verb {
+        BenchVerb::Step(StepArguments { channels, layers, batch, pgd_steps, cases, measuring }) => {
+            let size = Size { channels: channels.get(), layers: layers.get(), pgd_steps: pgd_steps.get() };
+            for (i, case) in cases.iter().enumerate() {
+                let line = step::measure(*case, size, batch.get(), measuring.steps.get())?;
+                tell(&line, measuring.json, i == 0)?;
+            }
+            Ok(())
+        }
+        BenchVerb::Train(TrainArguments { net, sight, method, batch, measuring }) => {
+            let (built, ..) = sight.load(net)?;
+            let line = train::measure(built, net, method, batch.get(), measuring.steps.get())?;
+            tell(&line, measuring.json, true)
+        }
+    }
+}
+
+/// Prints a measurement: a line of JSON, or a row of a table whose heading stands above the first.
+fn tell<T: Serialize>(line: &Line<T>, json: bool, first: bool) -> Result<()> {
+    if json {
+        return files::print_json_line(line);
+    }
+    let Line { params, batch, threads, steps, .. } = line;
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let ms = |ms: f64| format!("{ms:.1}");
+    let row = |cells: [&str; 7]| {
+        let [case, numbers @ ..] = cells;
+        numbers.iter().fold(format!("{case:18}"), |text, number| text + &format!(" {number:>11}")) + "\n"
+    };
+    let mut text = String::new();
+    if first {
+        text += &format!("{} parameters, batch {batch}, {threads} threads, {steps} timed steps\n", params.0);
+        text += &row(["case", "median ms", "fastest", "slowest", "images/s", "peak", "arena"]);
+    }
+    text += &row([
+        &line.case,
+        &ms(line.ms),
+        &ms(line.ms_min),
+        &ms(line.ms_max),
+        &format!("{:.1}", line.images_per_s),
+        &line.peak_bytes.map_or("-".into(), mib),
+        &mib(line.arena_bytes as u64),
+    ]);
+    files::print(&text)
+}

@@ -1,0 +1,125 @@
+//! The depthwise separable pair, depthwise then 1x1, as one kernel.
+//!
+//! What lies between the two is made a few rows at a time and used at once: it never leaves the first-level cache, and the
+//! backward pass makes it anew.
+
+use super::depthwise::{Depthwise, Plane, row_group_len, row_groups};
+use super::load::Source;
+use super::product::{Product, Tap};
+use crate::engine::isa::Isa;
+use crate::engine::real::Real;
+
+/// A depthwise convolution followed by a 1x1 convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Separable {
+    /// The first half.
+    pub depthwise: Depthwise,
+    /// Output channels.
+    pub out: usize,
+}
+
+/// The two weights of a [`Separable`].
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a, T> {
+    /// `[kh, kw, c]`.
+    pub depthwise: &'a [T],
+    /// `[c, out]`.
+    pub pointwise: &'a [T],
+}
+
+/// The two weight gradients of a [`Separable`].
+#[derive(Debug)]
+pub struct WeightGradients<'a, T> {
+    /// `[kh, kw, c]`.
+    pub depthwise: &'a mut [T],
+    /// `[c, out]`.
+    pub pointwise: &'a mut [T],
+}
+
+/// What a backward pass of a [`Separable`] is to find.
+#[derive(Debug)]
+pub struct Wanted<'a, T> {
+    /// Weight gradients, added to what is there.
+    pub weights: Option<WeightGradients<'a, T>>,
+    /// The input's gradient, and whether it is added to what is there.
+    pub input: Option<(&'a mut [T], bool)>,
+}
+
+const ONCE: [Tap; 1] = [Tap { x: 0, w: 0 }];
+
+impl Separable {
+    /// Scalars of scratch memory that forward and backward need.
+    pub fn scratch(&self) -> usize {
+        let d = &self.depthwise;
+        d.padded_len() + row_group_len(d.output) + self.out * d.output.c + d.gradient_len() + d.lead_back_scratch()
+    }
+
+    /// `y = pointwise(depthwise(load(x)))`.
+    pub fn forward<T: Real>(
+        &self,
+        isa: Isa,
+        x: Source<'_, T>,
+        weights: Weights<'_, T>,
+        y: &mut [T],
+        scratch: &mut [T],
+    ) {
+        let d = &self.depthwise;
+        let (plane, scratch) = scratch.split_at_mut(d.padded_len());
+        d.pad(isa, x, plane);
+        for rows in row_groups(d.output) {
+            let pixels = rows.start * d.output.w..rows.end * d.output.w;
+            let mid = &mut scratch[..pixels.len() * d.output.c];
+            d.rows(isa, plane, weights.depthwise, rows, mid);
+            let y = &mut y[pixels.start * self.out..pixels.end * self.out];
+            Product::dense(pixels.len(), d.output.c, self.out).run(isa, &ONCE, mid, weights.pointwise, y, false);
+        }
+    }
+
+    /// The gradients that are wanted. `x` is read for weight gradients and for the ReLU's derivative.
+    pub fn backward<T: Real>(
+        &self,
+        isa: Isa,
+        x: Option<Source<'_, T>>,
+        weights: Weights<'_, T>,
+        dy: &[T],
+        wanted: Wanted<'_, T>,
+        scratch: &mut [T],
+    ) {
+        let d = &self.depthwise;
+        let (c, ow) = (d.output.c, d.output.w);
+        let (plane, scratch) = scratch.split_at_mut(d.padded_len());
+        let (mid, scratch) = scratch.split_at_mut(row_group_len(d.output));
+        let (turned, scratch) = scratch.split_at_mut(self.out * c);
+        let (gradient, scratch) = scratch.split_at_mut(d.gradient_len());
+        for (j, row) in turned.chunks_exact_mut(c).enumerate() {
+            for (k, t) in row.iter_mut().enumerate() {
+                *t = weights.pointwise[k * self.out + j];
+            }
+        }
+        let inside = d.gradient_inside();
+        d.clear_border(gradient);
+        let Wanted { weights: mut grads, input } = wanted;
+        if let (Some(_), Some(x)) = (&grads, x) {
+            d.pad(isa, x, plane);
+        }
+        for rows in row_groups(d.output) {
+            let pixels = rows.start * ow..rows.end * ow;
+            let dy = &dy[pixels.start * self.out..pixels.end * self.out];
+            let start = inside.start + rows.start * inside.row;
+            for (k, dy) in dy.chunks_exact(ow * self.out).enumerate() {
+                let to = &mut gradient[start + k * inside.row..][..ow * c];
+                Product::dense(ow, self.out, c).run(isa, &ONCE, dy, turned, to, false);
+            }
+            if let Some(grads) = &mut grads {
+                let mid = &mut mid[..pixels.len() * c];
+                d.rows(isa, plane, weights.depthwise, rows.clone(), mid);
+                Product::transposed(c, pixels.len(), self.out).run(isa, &ONCE, mid, dy, grads.pointwise, true);
+                let found = Plane { values: &gradient[start..], row: inside.row };
+                d.weight_rows(isa, plane, found, rows, grads.depthwise);
+            }
+        }
+        if let Some(dx) = input {
+            d.lead_back(isa, x, weights.depthwise, gradient, dx, scratch);
+        }
+    }
+}
