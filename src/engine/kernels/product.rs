@@ -62,25 +62,51 @@ impl Product {
     /// [`Product::run`] inside a function that is already compiled for `isa`.
     #[inline(always)]
     pub fn run_here<T: Real>(&self, isa: Isa, taps: &[Tap], x: &[T], w: &[T], y: &mut [T], accumulate: bool) {
+        let last = self.rows.saturating_sub(1) * self.x_row;
+        self.checked(isa, Factors { taps, x, w, row: |r| r * self.x_row, last }, y, accumulate);
+    }
+
+    /// [`Product::run`] of rows that begin anywhere in `x`: `starts` instead of `x_row` says where, one for every row.
+    pub fn run_at<T: Real>(&self, isa: Isa, starts: &[usize], taps: &[Tap], x: &[T], w: &[T], y: &mut [T]) {
+        assert_eq!(starts.len(), self.rows);
+        let last = starts.iter().copied().max().unwrap_or(0);
+        isa.run(
+            #[inline(always)]
+            || {
+                // SAFETY: a product asks for rows below `self.rows` only, which is the length of `starts`.
+                let row = |r| unsafe { *starts.get_unchecked(r) };
+                self.checked(isa, Factors { taps, x, w, row, last }, y, false);
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn checked<T: Real, R: Fn(usize) -> usize + Copy>(
+        &self,
+        isa: Isa,
+        f: Factors<'_, T, R>,
+        y: &mut [T],
+        accumulate: bool,
+    ) {
         let Product { rows, cols, terms, .. } = *self;
         if rows == 0 || cols == 0 {
             return;
         }
         assert!((rows - 1) * self.y_row + cols <= y.len(), "{self:?} in {}", y.len());
         if terms > 0 {
-            for tap in taps {
-                let x_end = tap.x + (rows - 1) * self.x_row + (terms - 1) * self.x_term;
+            for tap in f.taps {
+                let x_end = tap.x + f.last + (terms - 1) * self.x_term;
                 let w_end = tap.w + (terms - 1) * self.w_term + cols;
-                assert!(x_end < x.len() && w_end <= w.len(), "{self:?} {tap:?} in {} and {}", x.len(), w.len());
+                assert!(x_end < f.x.len() && w_end <= f.w.len(), "{self:?} {tap:?} in {} and {}", f.x.len(), f.w.len());
             }
         }
         // As many rows as keep the tile in registers: 16 vectors of 32, 8 of 16, 8 of 16.
         // SAFETY: the furthest scalar of every tap was just compared with the slices' lengths.
         unsafe {
             match isa.lanes() {
-                16 => self.columns::<T, 8, 12, 32>(taps, x, w, y, accumulate),
-                8 => self.columns::<T, 4, 4, 16>(taps, x, w, y, accumulate),
-                _ => self.columns::<T, 2, 2, 16>(taps, x, w, y, accumulate),
+                16 => self.columns::<T, R, 8, 12, 32>(f, y, accumulate),
+                8 => self.columns::<T, R, 4, 4, 16>(f, y, accumulate),
+                _ => self.columns::<T, R, 2, 2, 16>(f, y, accumulate),
             }
         }
     }
@@ -88,11 +114,9 @@ impl Product {
     /// # Safety
     /// Every row, column, tap and term lies inside its slice.
     #[inline(always)]
-    unsafe fn columns<T: Real, const P: usize, const N: usize, const W: usize>(
+    unsafe fn columns<T: Real, R: Fn(usize) -> usize + Copy, const P: usize, const N: usize, const W: usize>(
         &self,
-        taps: &[Tap],
-        x: &[T],
-        w: &[T],
+        f: Factors<'_, T, R>,
         y: &mut [T],
         accumulate: bool,
     ) {
@@ -100,23 +124,23 @@ impl Product {
         // SAFETY: `j + L <= cols` in every branch; the rest is the caller's promise.
         unsafe {
             while j + W <= self.cols {
-                self.strip::<T, P, W>(j, taps, x, w, y, accumulate);
+                self.strip::<T, R, P, W>(j, f, y, accumulate);
                 j += W;
             }
             if W > 16 && j + 16 <= self.cols {
-                self.strip::<T, N, 16>(j, taps, x, w, y, accumulate);
+                self.strip::<T, R, N, 16>(j, f, y, accumulate);
                 j += 16;
             }
             if j + 8 <= self.cols {
-                self.strip::<T, N, 8>(j, taps, x, w, y, accumulate);
+                self.strip::<T, R, N, 8>(j, f, y, accumulate);
                 j += 8;
             }
             if j + 4 <= self.cols {
-                self.strip::<T, N, 4>(j, taps, x, w, y, accumulate);
+                self.strip::<T, R, N, 4>(j, f, y, accumulate);
                 j += 4;
             }
             while j < self.cols {
-                self.strip::<T, N, 1>(j, taps, x, w, y, accumulate);
+                self.strip::<T, R, N, 1>(j, f, y, accumulate);
                 j += 1;
             }
         }
@@ -127,12 +151,10 @@ impl Product {
     /// # Safety
     /// As [`Product::columns`], and `j + L <= cols`.
     #[inline(always)]
-    unsafe fn strip<T: Real, const P: usize, const L: usize>(
+    unsafe fn strip<T: Real, R: Fn(usize) -> usize + Copy, const P: usize, const L: usize>(
         &self,
         j: usize,
-        taps: &[Tap],
-        x: &[T],
-        w: &[T],
+        f: Factors<'_, T, R>,
         y: &mut [T],
         accumulate: bool,
     ) {
@@ -140,43 +162,47 @@ impl Product {
         // SAFETY: `r + P <= rows`.
         unsafe {
             while r + P <= self.rows {
-                self.tile::<T, P, L>(r, j, taps, x, w, y, accumulate);
+                self.tile::<T, R, P, L>([r, j], f, y, accumulate);
                 r += P;
             }
             if P > 4 && r + 4 <= self.rows {
-                self.tile::<T, 4, L>(r, j, taps, x, w, y, accumulate);
+                self.tile::<T, R, 4, L>([r, j], f, y, accumulate);
                 r += 4;
             }
             while r < self.rows {
-                self.tile::<T, 1, L>(r, j, taps, x, w, y, accumulate);
+                self.tile::<T, R, 1, L>([r, j], f, y, accumulate);
                 r += 1;
             }
         }
     }
 
+    /// The tile whose first row and column are `at`.
+    ///
     /// # Safety
     /// As [`Product::strip`], and `r + P <= rows`.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments, clippy::needless_range_loop)]
-    unsafe fn tile<T: Real, const P: usize, const L: usize>(
+    #[allow(clippy::needless_range_loop)]
+    unsafe fn tile<T: Real, R: Fn(usize) -> usize + Copy, const P: usize, const L: usize>(
         &self,
-        r: usize,
-        j: usize,
-        taps: &[Tap],
-        x: &[T],
-        w: &[T],
+        at: [usize; 2],
+        f: Factors<'_, T, R>,
         y: &mut [T],
         accumulate: bool,
     ) {
+        let [r, j] = at;
+        let mut starts = [0; P];
+        for p in 0..P {
+            starts[p] = (f.row)(r + p);
+        }
         let mut acc = [[T::zero(); L]; P];
-        for tap in taps {
-            let (mut xk, mut wk) = (tap.x + r * self.x_row, tap.w + j);
+        for tap in f.taps {
+            let (mut xk, mut wk) = (tap.x, tap.w + j);
             for _ in 0..self.terms {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let wv: [T; L] = *lanes_unchecked(w, wk);
+                    let wv: [T; L] = *lanes_unchecked(f.w, wk);
                     for p in 0..P {
-                        let b = *x.get_unchecked(xk + p * self.x_row);
+                        let b = *f.x.get_unchecked(xk + starts[p]);
                         for l in 0..L {
                             acc[p][l] = b.fma(wv[l], acc[p][l]);
                         }
@@ -193,4 +219,16 @@ impl Product {
             }
         }
     }
+}
+
+/// What is multiplied, and where its rows begin.
+#[derive(Clone, Copy)]
+struct Factors<'a, T, R> {
+    taps: &'a [Tap],
+    x: &'a [T],
+    w: &'a [T],
+    /// A row's first scalar in `x`.
+    row: R,
+    /// The furthest row's.
+    last: usize,
 }
