@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check bench bench-peer peer-venv doc golden pictures long
+.PHONY: help search test check bench bench-peer peer-venv doc golden pictures long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -47,3 +47,6 @@ pictures: ## Draw the pictures of the drawing tests into PICTURES (target/pictur
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume
+
+attack-long: ## Compare the long attacks with the official code's results on a given network
+	ROBUSTNAS_LONG=1 cargo test --test attack_oracle -- --nocapture --test-threads 1

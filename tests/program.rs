@@ -1,5 +1,8 @@
 //! The program as a user meets it: exit codes, messages, and results that programs can read.
 
+#[path = "fixtures/net_a.rs"]
+mod net_a;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -215,4 +218,60 @@ fn two_processes_do_not_share_a_run() {
     refuses(&arguments, 4, &["another process"]);
     first.kill().unwrap();
     first.wait().unwrap();
+}
+
+/// Flags, counts and what is needed to repeat an attack; stopped anywhere, it goes on to the same result.
+#[test]
+fn an_attack_is_told_and_goes_on_where_it_was_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (arch, weights, out) = (at("arch.json"), net_a::folder().join("weights.safetensors"), at("out"));
+    let file = robustnas::arch::file::ArchFile::new(&net_a::net(), "net a", None, None).unwrap();
+    std::fs::write(&arch, file.to_json().unwrap()).unwrap();
+    let data = format!("npy:{}", net_a::folder().display());
+    let plan = at("plan.toml");
+    let text = r#"
+        name = "two"
+        eps = "8/255"
+        attacks = ["fgsm", { attack = "square", queries = 20, restarts = 1, p = "0.8" }, "pgd-5"]
+    "#;
+    std::fs::write(&plan, text).unwrap();
+    let common = ["attack", "--net", &arch, "--weights", weights.to_str().unwrap(), "--data", &data, "--json"];
+    let two = [&common[..], &["--plan", &plan, "--n", "40", "--batch", "8", "--out", &out]].concat();
+    let whole = json(&two);
+    assert_eq!((&whole["n"], &whole["sample"]["split"]), (&40.into(), &"test".into()));
+    let clean = whole["clean_correct"].as_u64().unwrap();
+    let attacks = whole["attacks"].as_array().unwrap();
+    let names: Vec<&str> = attacks.iter().map(|a| a["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fgsm", "square", "pgd-5"]);
+    let mut left = clean;
+    for attack in attacks {
+        assert_eq!(attack["attacked"], left);
+        left = attack["robust_after"].as_u64().unwrap();
+        assert!(left <= attack["attacked"].as_u64().unwrap());
+    }
+    assert_eq!(whole["robust"], left);
+    let ones = |key: &str| whole[key].as_str().unwrap().matches('1').count() as u64;
+    assert_eq!((ones("clean_flags"), ones("robust_flags")), (clean, left));
+    assert_eq!(whole["checks"], serde_json::json!([]));
+    // The journal cut in its middle, as a kill would leave it; batches of another size go on.
+    let journal = Path::new(&out).join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let timeless = |mut value: serde_json::Value| {
+        value["attacks"].as_array_mut().unwrap().iter_mut().for_each(|a| a["seconds"] = 0.into());
+        value
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    for keep in [0, 3, lines.len() - 1] {
+        let torn = lines[..keep].iter().map(|l| format!("{l}\n")).collect::<String>() + &lines[keep][..20];
+        std::fs::write(&journal, torn).unwrap();
+        let again: Vec<&str> = two.iter().map(|a| if *a == "8" { "16" } else { a }).collect();
+        assert_eq!(timeless(json(&again)), timeless(whole.clone()), "after {keep} batches");
+    }
+    let other = [&common[..], &["--plan", "fgsm", "--n", "40", "--out", &out]].concat();
+    refuses(&other, 4, &["another attack", "plan"]);
+    refuses(&[&common[..], &["--plan", "apgd-ec"]].concat(), 2, &["did you mean `apgd-ce`?"]);
+    refuses(&[&common[..], &["--plan", "fgsm", "--norm", "l2"]].concat(), 2, &["--eps is missing"]);
+    refuses(&["attack", "--net", "preact-resnet:18", "--data", &data], 2, &["--weights is missing"]);
+    refuses(&["search", "--data", &data, "--out", &at("run")], 3, &["training"]);
 }

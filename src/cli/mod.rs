@@ -1,5 +1,6 @@
 //! The command line. Results and JSON go to standard output, everything else to standard error.
 
+mod attack;
 mod bench;
 mod files;
 mod inspect;
@@ -83,6 +84,11 @@ enum Verb {
         #[arg(long)]
         json: PathBuf,
     },
+    /// Attack a trained network and say what stays right.
+    #[command(after_help = "Example:\n  robustnas attack --net results/night/archs/ID/arch.json --data cifar10:DIR \
+        --plan autoattack --eps 8/255 --norm linf --n 1000 --seed 0 --out results/attacked\n\n\
+        docs/attacks.md tells of the plans and of the checks that doubt a result.")]
+    Attack(attack::AttackArguments),
     /// Count parameters and multiply-accumulates of a network.
     #[command(after_help = "Example:\n  robustnas cost dsara:search_spaces/genotypes/ARNAS.txt,channels=64,layers=20 \
         --json")]
@@ -106,7 +112,7 @@ enum Verb {
         #[command(subcommand)]
         verb: bench::BenchVerb,
     },
-    /// Print the JSON Schema of a document: ranked, frontier or arch.
+    /// Print the JSON Schema of a document: ranked, frontier, arch or attack.
     #[command(after_help = "Example:\n  robustnas schema ranked > ranked.schema.json")]
     Schema {
         /// The document.
@@ -132,7 +138,7 @@ enum DataVerb {
     /// Read a data set whole and say what is in it.
     #[command(after_help = "Example:\n  robustnas data check hf:data/cifar-10")]
     Check {
-        /// synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR.
+        /// synthetic, cifar10:DIR, cifar100:DIR, hf:DIR, folder:DIR or npy:DIR.
         data: String,
         /// Print JSON.
         #[arg(long)]
@@ -184,6 +190,7 @@ pub fn main() -> Result<()> {
         Verb::Rank { runs, json } => inspect::rank(&runs, json),
         Verb::Frontier { runs, out, split } => inspect::frontier(&runs, &out, split),
         Verb::Export { run, rank, budget, json } => inspect::export(&run, rank, budget, &json),
+        Verb::Attack(arguments) => attack::attack(&arguments),
         Verb::Cost(arguments) => network::cost(&arguments),
         Verb::Draw(arguments) => network::draw(&arguments),
         Verb::Space { verb: SpaceVerb::Check { file, json } } => inspect::space_check(&file, json),

@@ -8,6 +8,7 @@ pub mod check;
 pub mod cifar;
 pub mod folder;
 pub mod hf;
+pub mod npy;
 pub mod source;
 pub mod split;
 pub mod synthetic;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Dataset, cifar, folder, hf, synthetic};
+use super::{Dataset, cifar, folder, hf, npy, synthetic};
 use crate::error::{Error, Result, nearest};
 
 /// A named place to read a [`Dataset`] from.
@@ -20,12 +20,14 @@ pub enum Source {
     Hf(PathBuf),
     /// One folder of PNG or JPEG files a class.
     Folder(PathBuf),
+    /// Two NumPy arrays; images to attack.
+    Npy(PathBuf),
 }
 
-const SCHEMES: [&str; 5] = ["synthetic", "cifar10", "cifar100", "hf", "folder"];
+const SCHEMES: [&str; 6] = ["synthetic", "cifar10", "cifar100", "hf", "folder", "npy"];
 
 impl Source {
-    /// Reads `synthetic`, `cifar10:DIR`, `cifar100:DIR`, `hf:DIR` or `folder:DIR`.
+    /// Reads `synthetic`, `cifar10:DIR`, `cifar100:DIR`, `hf:DIR`, `folder:DIR` or `npy:DIR`.
     ///
     /// Errors: [`Error::Usage`] with the nearest known word.
     pub fn parse(text: &str) -> Result<Self> {
@@ -44,11 +46,12 @@ impl Source {
             "cifar100" => Source::Cifar100,
             "hf" => Source::Hf,
             "folder" => Source::Folder,
+            "npy" => Source::Npy,
             _ => {
                 let hint = nearest(scheme, SCHEMES).map(|k| format!("; did you mean `{k}`?")).unwrap_or(".".into());
                 return Err(Error::Usage(format!(
                     "data `{text}`: unknown source `{scheme}`{hint} Known: synthetic, cifar10:DIR, cifar100:DIR, \
-                     hf:DIR, folder:DIR"
+                     hf:DIR, folder:DIR, npy:DIR"
                 )));
             }
         };
@@ -66,6 +69,7 @@ impl Source {
             Source::Cifar100(dir) => cifar::load100(dir),
             Source::Hf(dir) => hf::load(dir),
             Source::Folder(dir) => folder::load(dir),
+            Source::Npy(dir) => npy::load(dir),
         }
     }
 }
@@ -86,6 +90,7 @@ impl fmt::Display for Source {
             Source::Cifar100(dir) => write!(f, "cifar100:{}", dir.display()),
             Source::Hf(dir) => write!(f, "hf:{}", dir.display()),
             Source::Folder(dir) => write!(f, "folder:{}", dir.display()),
+            Source::Npy(dir) => write!(f, "npy:{}", dir.display()),
         }
     }
 }
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn short_forms_round_trip() {
-        for text in ["synthetic", "cifar10:a/b", "cifar100:/x", "hf:../data/c:d", "folder:."] {
+        for text in ["synthetic", "cifar10:a/b", "cifar100:/x", "hf:../data/c:d", "folder:.", "npy:x"] {
             assert_eq!(Source::parse(text).unwrap().to_string(), text);
         }
     }

@@ -17,6 +17,7 @@ mod interrupt;
 mod memory;
 mod plan;
 mod stage;
+pub mod weights;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -315,7 +316,7 @@ impl Night<'_> {
             "{name}: clean {} robust {} on {} validation images",
             validation.clean, validation.robust, validation.clean.total
         ));
-        self.folder.write_arch(&candidate.id, &[("weights.safetensors", &stage::weights(&network)?)])?;
+        self.folder.write_arch(&candidate.id, &[("weights.safetensors", &weights::encode(&network)?)])?;
         let training = Training {
             method: describe(&config.retrain.method),
             epochs: config.retrain.epochs,
@@ -367,7 +368,8 @@ impl Night<'_> {
         self.progress.begin("test", 0, todo.len() as u64);
         for candidate in todo {
             let mut network = Network::new(candidate.net.clone(), self.seed, self.device)?;
-            stage::load_weights(&mut network, self.folder.path(), &candidate.id)?;
+            let folder = self.folder.path().join("archs").join(&candidate.id);
+            weights::load(&mut network, &folder.join("weights.safetensors"))?;
             let evaluation = self.measure(&mut network, &self.data.test, &self.splits.test, "test")?;
             let mut bytes = serde_json::to_vec_pretty(&evaluation).map_err(stage::unwritable)?;
             bytes.push(b'\n');

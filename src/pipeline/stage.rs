@@ -1,16 +1,13 @@
 //! What a stage saves between two steps, and how it finds it again.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::Progress;
-use crate::engine::Network;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::record::Origin;
 use crate::store::checkpoint::{Checkpoints, Snapshot};
 use crate::units::Macs;
@@ -116,40 +113,4 @@ pub fn foreign(what: &str) -> Error {
 /// JSON that could not be written; a bug, but one that loses nothing.
 pub fn unwritable(e: serde_json::Error) -> Error {
     Error::run("journal", format!("cannot be written as JSON: {e}"))
-}
-
-/// A network's numbers as safetensors, under the names of its layout.
-pub fn weights(network: &Network) -> Result<Vec<u8>> {
-    let values: Vec<f32> = network.state().to_vec1()?;
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let views = network
-        .layout()
-        .tensors()
-        .iter()
-        .map(|t| {
-            let view = TensorView::new(Dtype::F32, t.shape.clone(), &bytes[4 * t.range.start..4 * t.range.end]);
-            view.map(|view| (t.name.clone(), view)).map_err(|e| Error::Tensor(e.to_string()))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    safetensors::serialize(views, None).map_err(|e| Error::Tensor(e.to_string()))
-}
-
-/// Reads the weights of an architecture of a run; every tensor must be there with its shape.
-pub fn load_weights(network: &mut Network, run: &Path, arch: &str) -> Result<()> {
-    let path = run.join("archs").join(arch).join("weights.safetensors");
-    let bytes = std::fs::read(&path).at(&path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::data(&path, e.to_string()))?;
-    let mut values = vec![0f32; network.layout().len()];
-    for tensor in network.layout().tensors() {
-        let view = file.tensor(&tensor.name).map_err(|e| Error::data(&path, format!("`{}`: {e}", tensor.name)))?;
-        if view.shape() != tensor.shape || view.dtype() != Dtype::F32 {
-            let (found, want) = (view.shape(), &tensor.shape);
-            return Err(Error::data(&path, format!("`{}` has shape {found:?}, expected {want:?} of f32", tensor.name)));
-        }
-        for (v, b) in values[tensor.range.clone()].iter_mut().zip(view.data().chunks_exact(4)) {
-            *v = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        }
-    }
-    let len = values.len();
-    network.set_state(&Tensor::from_vec(values, len, &Device::Cpu)?)
 }

@@ -1,6 +1,7 @@
 //! Reports: bytes and pictures from records and architectures. No tensors, no run folders; whoever calls decides where the
 //! bytes go.
 
+pub mod attacked;
 pub mod axis;
 pub mod blocks;
 pub mod cells;

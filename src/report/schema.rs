@@ -2,17 +2,19 @@
 
 use schemars::{Schema, schema_for};
 
+use super::attacked::AttackResultFile;
 use super::frontier::Frontier;
 use super::ranked::Ranked;
 use crate::arch::file::ArchFile;
 
 /// The names [`schema`] knows.
-pub const NAMES: [&str; 3] = ["arch", "frontier", "ranked"];
+pub const NAMES: [&str; 4] = ["arch", "attack", "frontier", "ranked"];
 
 /// The schema of a document by name.
 pub fn schema(name: &str) -> Option<Schema> {
     match name {
         "arch" => Some(schema_for!(ArchFile)),
+        "attack" => Some(schema_for!(AttackResultFile)),
         "ranked" => Some(schema_for!(Ranked)),
         "frontier" => Some(schema_for!(Frontier)),
         _ => None,

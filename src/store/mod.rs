@@ -1,6 +1,7 @@
 //! Run folders; the only module that writes under `results/`.
 
 pub mod atomic;
+pub mod attack;
 pub mod checkpoint;
 pub mod disk;
 pub mod event;

@@ -1,0 +1,91 @@
+//! A network's numbers as a safetensors file, under the names of its layout.
+
+use std::path::Path;
+
+use candle_core::Tensor;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::engine::{Network, ParamTensor};
+use crate::error::{Error, IoContext, Result};
+
+/// The content of a file of the network's numbers.
+pub fn encode(network: &Network) -> Result<Vec<u8>> {
+    let values: Vec<f32> = network.state().to_vec1()?;
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let views = network
+        .layout()
+        .tensors()
+        .iter()
+        .map(|t| {
+            let view = TensorView::new(Dtype::F32, t.shape.clone(), &bytes[4 * t.range.start..4 * t.range.end]);
+            view.map(|view| (t.name.clone(), view)).map_err(|e| Error::Tensor(e.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, None).map_err(|e| Error::Tensor(e.to_string()))
+}
+
+/// How the weights of a file are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as [`encode`] writes them.
+    Own,
+    /// Convolutions `[out, in, h, w]`, matrices `[out, in]`: as PyTorch keeps them.
+    PyTorch,
+}
+
+/// The axes of a tensor in PyTorch's order, in ours.
+fn axes(rank: usize) -> &'static [usize] {
+    match rank {
+        4 => &[2, 3, 1, 0],
+        2 => &[1, 0],
+        _ => &[0],
+    }
+}
+
+impl Order {
+    /// The shape under which a tensor stands in the file.
+    fn shape(self, tensor: &ParamTensor) -> Vec<usize> {
+        let mut shape = tensor.shape.clone();
+        if self == Order::PyTorch {
+            for (own, theirs) in axes(shape.len()).iter().enumerate() {
+                shape[*theirs] = tensor.shape[own];
+            }
+        }
+        shape
+    }
+}
+
+/// Reads a network's numbers; every tensor must be there with its shape. A file of PyTorch's is known by its shapes.
+///
+/// # Errors
+/// [`Error::Data`] naming the tensor that is missing or unfit.
+pub fn load(network: &mut Network, path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).at(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::data(path, e.to_string()))?;
+    let tensors = network.layout().tensors().to_vec();
+    let fits =
+        |order: Order| tensors.iter().all(|t| file.tensor(&t.name).is_ok_and(|view| view.shape() == order.shape(t)));
+    let order = if !fits(Order::Own) && fits(Order::PyTorch) { Order::PyTorch } else { Order::Own };
+    let mut values = vec![0f32; network.layout().len()];
+    for tensor in &tensors {
+        let view = file.tensor(&tensor.name).map_err(|e| Error::data(path, format!("`{}`: {e}", tensor.name)))?;
+        let want = order.shape(tensor);
+        if view.shape() != want || view.dtype() != Dtype::F32 {
+            let found = (view.shape(), view.dtype());
+            return Err(Error::data(path, format!("`{}` is {found:?}, expected {want:?} of F32", tensor.name)));
+        }
+        let numbers: Vec<f32> =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let numbers = match order {
+            Order::Own => numbers,
+            Order::PyTorch => Tensor::from_vec(numbers, want, &candle_core::Device::Cpu)?
+                .permute(axes(tensor.shape.len()))?
+                .flatten_all()?
+                .to_vec1()?,
+        };
+        values[tensor.range.clone()].copy_from_slice(&numbers);
+    }
+    let len = values.len();
+    let device = network.state().device().clone();
+    network.set_state(&Tensor::from_vec(values, len, &device)?)
+}

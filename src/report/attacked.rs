@@ -1,0 +1,145 @@
+//! What `robustnas attack` found, as a document and as a table.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Sample;
+use crate::threat::{Attack, AttackPlan, Check};
+use crate::units::{Macs, Params, Tally};
+
+/// The version of the document.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The network under attack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Attacked {
+    /// As it was named on the command line.
+    pub net: String,
+    /// Content id of its layers.
+    pub arch: String,
+    /// The first 16 hexadecimal digits of the SHA-256 of its numbers, as 32-bit floats in the layout's order.
+    pub weights: String,
+    /// Trainable scalars.
+    pub params: Params,
+    /// Multiply-accumulates for one image.
+    pub macs: Macs,
+}
+
+/// What one attack of a plan did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AttackReport {
+    /// Its short name.
+    pub name: String,
+    /// The attack with all its constants.
+    pub config: Attack,
+    /// Samples that it was given.
+    pub attacked: u64,
+    /// Samples that it left right, of those it was given.
+    pub stands: u64,
+    /// Samples that are right after it and every attack before it.
+    pub robust_after: u64,
+    /// Wall time, over all parts of the run.
+    pub seconds: f64,
+    /// A digit a sample: 1 right after the attack, 0 wrong, `-` not given to it.
+    pub flags: String,
+}
+
+/// The answer of an attack run, with everything that is needed to repeat it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AttackResultFile {
+    /// Version of this document.
+    pub schema_version: u32,
+    /// The program's version.
+    pub version: String,
+    /// What was attacked.
+    pub network: Attacked,
+    /// The images.
+    pub sample: Sample,
+    /// The plan, fit for the number of classes; its notes say what was changed.
+    pub plan: AttackPlan,
+    /// Seed of the attacks' random numbers.
+    pub seed: u64,
+    /// Samples.
+    pub n: u64,
+    /// Of these, right on the clean image.
+    pub clean_correct: u64,
+    /// Of these, right under every attack: the worst case.
+    pub robust: u64,
+    /// The share of the worst case.
+    pub robust_accuracy: f64,
+    /// Its Wilson interval at 95 %.
+    pub interval: [f64; 2],
+    /// Every attack in the plan's order.
+    pub attacks: Vec<AttackReport>,
+    /// Doubts; a result with any is not to be ranked.
+    pub checks: Vec<Check>,
+    /// The samples' numbers in the data set, in the order of the flags.
+    pub ids: Vec<u32>,
+    /// A digit a sample: 1 right on the clean image.
+    pub clean_flags: String,
+    /// A digit a sample: 1 right under every attack.
+    pub robust_flags: String,
+}
+
+/// The result for a terminal. Ends with a newline.
+pub fn table(result: &AttackResultFile) -> String {
+    let mut text = String::new();
+    let (n, sample) = (result.n, &result.sample);
+    let rate = |hit: u64| Tally { hit, total: n };
+    let _ = writeln!(
+        text,
+        "{} on {} {} (content {}, indices {}), n = {n}, seed {}",
+        result.network.net, sample.data, sample.split, sample.data_id, sample.index_id, result.seed
+    );
+    let _ = writeln!(
+        text,
+        "{:<16}{:>9}{:>9}{:>9}  constants",
+        "clean",
+        result.clean_correct,
+        rate(result.clean_correct),
+        ""
+    );
+    for a in &result.attacks {
+        let time = format!("{:.1} s", a.seconds);
+        let _ = writeln!(text, "{:<16}{:>9}{:>9}{time:>9}  {}", a.name, a.robust_after, rate(a.robust_after), a.config);
+    }
+    let [low, high] = result.interval;
+    let _ = writeln!(
+        text,
+        "{:<16}{:>9}{:>9}           95 % interval {:.2}..{:.2}",
+        "robust",
+        result.robust,
+        rate(result.robust),
+        100.0 * low,
+        100.0 * high
+    );
+    for note in &result.plan.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    for check in &result.checks {
+        let _ = writeln!(text, "check raised: {check}; see docs/attacks.md");
+    }
+    text
+}
+
+/// The `model_info` file of RobustBench, its texts about people and papers left for a person to fill in.
+pub fn model_info(result: &AttackResultFile) -> serde_json::Value {
+    let percent = |hit: u64| format!("{:.2}", 100.0 * Tally { hit, total: result.n }.rate());
+    let eps = result.plan.attacks.iter().find_map(|a| a.ball()).map(|(_, eps)| eps.to_string());
+    serde_json::json!({
+        "link": "",
+        "name": "",
+        "authors": "",
+        "additional_data": false,
+        "number_forward_passes": 1,
+        "dataset": result.sample.data,
+        "venue": "",
+        "architecture": result.network.net,
+        "eps": eps,
+        "clean_acc": percent(result.clean_correct),
+        "reported": percent(result.robust),
+        "autoattack_acc": percent(result.robust),
+        "unreliable": !result.checks.is_empty(),
+    })
+}
