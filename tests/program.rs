@@ -273,5 +273,5 @@ fn an_attack_is_told_and_goes_on_where_it_was_stopped() {
     refuses(&[&common[..], &["--plan", "apgd-ec"]].concat(), 2, &["did you mean `apgd-ce`?"]);
     refuses(&[&common[..], &["--plan", "fgsm", "--norm", "l2"]].concat(), 2, &["--eps is missing"]);
     refuses(&["attack", "--net", "preact-resnet:18", "--data", &data], 2, &["--weights is missing"]);
-    refuses(&["search", "--data", &data, "--out", &at("run")], 3, &["training"]);
+    refuses(&["search", "--data", &data, "--out", &at("run")], 2, &["no training images"]);
 }
