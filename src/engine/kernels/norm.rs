@@ -183,7 +183,7 @@ pub fn merge_sums<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, total: &mu
 }
 
 /// The backward pass of a batch-norm as one line per channel, `dx = gain * dy + slope * x + level`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Line<S> {
     /// What the output's gradient is multiplied by.
     pub gain: S,

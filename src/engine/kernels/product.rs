@@ -187,13 +187,16 @@ fn tile<V: Vector, const P: usize, const N: usize>(
             wk += m.w_term;
         }
     }
-    for (p, acc) in acc.into_iter().enumerate() {
-        for (n, v) in acc.into_iter().enumerate() {
-            let to = (r + p) * m.y_row + j + n * V::LANES;
-            unsafe {
-                let v = if accumulate { V::read(y, to).add(v) } else { v };
-                v.write(y, to);
+    if accumulate {
+        for (p, acc) in acc.iter_mut().enumerate() {
+            for (n, v) in acc.iter_mut().enumerate() {
+                *v = v.add(unsafe { V::read(y, (r + p) * m.y_row + j + n * V::LANES) });
             }
+        }
+    }
+    for (p, acc) in acc.iter().enumerate() {
+        for (n, v) in acc.iter().enumerate() {
+            unsafe { v.write(y, (r + p) * m.y_row + j + n * V::LANES) };
         }
     }
 }
