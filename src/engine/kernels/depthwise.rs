@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::load::{Load, Source};
+use super::plane;
 use super::pointwise::store_masked;
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
@@ -59,21 +60,21 @@ pub fn row_group_len(shape: Shape) -> usize {
 }
 
 impl Depthwise {
-    /// The padded source's rows and columns.
-    fn padded(&self) -> (usize, usize) {
+    /// How the source lies in its padded copy.
+    fn copy(&self) -> plane::Plane {
         let (w, crop) = (&self.window, self.load.crop);
-        (self.source.h - crop[0] + 2 * w.pad[0], self.source.w - crop[1] + 2 * w.pad[1])
+        let size = [self.source.h - crop[0] + 2 * w.pad[0], self.source.w - crop[1] + 2 * w.pad[1]];
+        plane::Plane { source: self.source, load: self.load, before: w.pad, size }
     }
 
     /// Scalars of the padded source.
     pub fn padded_len(&self) -> usize {
-        let (h, w) = self.padded();
-        h * w * self.source.c
+        self.copy().scalars()
     }
 
     /// Scalars from a row of the padded source to the next.
     pub fn padded_row(&self) -> usize {
-        self.padded().1 * self.source.c
+        self.copy().row()
     }
 
     /// The convolution that leads a gradient back where the stride is 1: mirrored taps and complementary padding.
@@ -122,24 +123,7 @@ impl Depthwise {
 
     /// Copies the source into the padded plane.
     pub fn pad<T: Real>(&self, isa: Isa, x: Source<'_, T>, plane: &mut [T]) {
-        let (c, pad, crop) = (self.source.c, self.window.pad, self.load.crop);
-        let inner = (self.source.w - crop[1]) * c;
-        isa.run(
-            #[inline(always)]
-            || {
-                for (py, row) in plane[..self.padded_len()].chunks_exact_mut(self.padded_row()).enumerate() {
-                    let Some(y) = py.checked_sub(pad[0]).map(|y| y + crop[0]).filter(|y| *y < self.source.h) else {
-                        row.fill(T::zero());
-                        continue;
-                    };
-                    let (left, rest) = row.split_at_mut(pad[1] * c);
-                    let (mid, right) = rest.split_at_mut(inner);
-                    left.fill(T::zero());
-                    right.fill(T::zero());
-                    x.from((y * self.source.w + crop[1]) * c).read(self.load.relu, mid);
-                }
-            },
-        );
+        self.copy().fill(isa, x, 0..self.copy().size[0], plane);
     }
 
     /// Output rows `rows` from the padded source.

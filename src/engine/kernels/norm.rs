@@ -89,10 +89,7 @@ pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale:
 
 /// `y = x * scale + shift`.
 pub fn apply<T: Real>(isa: Isa, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-    isa.run(
-        #[inline(always)]
-        || Source { values: x, affine: Some((scale, shift)) }.read(false, y),
-    );
+    Source { values: x, affine: Some((scale, shift)) }.read(isa, false, y);
 }
 
 /// [`apply`] on the place of its input.
