@@ -65,7 +65,7 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["unsafe"],
-        places: &["engine/kernels/gemm.rs", "engine/kernels/depthwise.rs", "engine/real.rs"],
+        places: &["engine/kernels/product.rs", "engine/kernels/depthwise.rs", "engine/real.rs"],
         why: "the matrix product is another crate's; inner loops read behind one check of their furthest index",
     },
 ];

@@ -13,6 +13,7 @@ use super::arena::Place;
 use super::fuse::Kind;
 use super::isa::Isa;
 use super::kernels::conv::{Direction, Target};
+use super::kernels::incoming::Incoming;
 use super::kernels::load::Source;
 use super::kernels::pointwise::Term;
 use super::kernels::pool::Pool;
@@ -469,9 +470,10 @@ impl<T: Real> Call<'_, T> {
         else {
             return;
         };
-        let ranges = [part.of(self.line_source(i)), part.of(grad), part.of(dx)];
-        let [x, dy, dx] = disjoint(lane.planes, ranges);
-        self.line(i, x, dy, dx, accumulate, shared);
+        let Some(line) = self.line(i, shared) else { return };
+        let (planes, dx) = around(lane.planes, part.of(dx));
+        let x = Some(planes.get(part.of(self.line_source(i)))).filter(|x| !x.is_empty());
+        norm::backward(self.isa, line, x, planes.get(part.of(grad)), dx, accumulate);
     }
 
     /// The plane that a batch-norm's line reads beside the gradient.
@@ -482,52 +484,59 @@ impl<T: Real> Call<'_, T> {
         }
     }
 
-    fn line(&self, i: usize, x: &[T], dy: &[T], dx: &mut [T], accumulate: bool, shared: &[T]) {
-        let Some(place) = &self.plan.norms[i] else { return };
-        let c = place.c;
-        let line = &shared[place.line()];
-        let line = norm::Line { gain: &line[..c], slope: &line[c..2 * c], level: &line[2 * c..] };
-        norm::backward(self.isa, line, Some(x).filter(|x| !x.is_empty()), dy, dx, accumulate);
+    fn line<'s>(&self, norm: usize, shared: &'s [T]) -> Option<norm::Line<&'s [T]>> {
+        let place = self.plan.norms[norm].as_ref()?;
+        let (c, line) = (place.c, &shared[place.line()]);
+        Some(norm::Line { gain: &line[..c], slope: &line[c..2 * c], level: &line[2 * c..] })
     }
 
-    /// Where a node's gradient stands in the planes; none where it was now computed into the lane's `gradient`.
-    fn find_gradient(&self, i: usize, part: Part, shared: &[T], lane: &mut Lane<'_, T>) -> Option<Range<usize>> {
-        let len = part.count * self.plan.nodes[i].shape.len();
-        match self.plan.grad[i]? {
-            Gradient::Own(place) | Gradient::Shared { place, factor: None } => return Some(part.of(place)),
+    /// Where the gradient of a node's value comes from.
+    fn incoming<'s>(&self, i: usize, part: Part, shared: &'s [T], planes: &Others<'s, T>) -> Option<Incoming<'s, T>> {
+        Some(match self.plan.grad[i]? {
+            Gradient::Own(place) | Gradient::Shared { place, factor: None } => {
+                Incoming::Plain(planes.get(part.of(place)))
+            }
             Gradient::Shared { place, factor: Some(w) } => {
-                let dy = &lane.planes[part.of(place)];
-                pointwise::axpy(self.isa, self.mix[w], dy, &mut lane.gradient[..len], false);
+                Incoming::Scaled { factor: self.mix[w], dy: planes.get(part.of(place)) }
             }
             Gradient::Line(norm) => {
-                let Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[norm] else {
+                let (Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[norm]? else {
                     return None;
                 };
-                let x = &lane.planes[part.of(self.line_source(norm))];
-                self.line(norm, x, &lane.planes[part.of(grad)], &mut lane.gradient[..len], false, shared);
+                let x = planes.get(part.of(self.line_source(norm)));
+                let line = self.line(norm, shared)?;
+                Incoming::Line { line, x: Some(x).filter(|x| !x.is_empty()), dy: planes.get(part.of(grad)) }
             }
-        }
-        None
+        })
     }
 
     fn backward(&self, i: usize, accumulate: &[bool], reads: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let plan = self.plan;
         let node = &plan.nodes[i];
-        let grad = self.find_gradient(i, part, shared, lane);
         if let Kind::Sum { .. } | Kind::Concat = &node.kind {
-            return self.fan_out(i, accumulate, grad, part, shared, lane);
+            return self.fan_out(i, accumulate, part, shared, lane);
         }
         let x = node.inputs[0];
         let dx = plan.own_gradient(x);
         let through = dx.is_some();
         let x_range = if reads { part.of(plan.value[x]) } else { 0..0 };
-        let computed = grad.is_none();
-        let ranges = [x_range, grad.unwrap_or(0..0), part.of(dx.unwrap_or(NOWHERE))];
-        let [x_value, dy, dx] = disjoint(lane.planes, ranges);
-        let dy = if computed { &lane.gradient[..part.count * node.shape.len()] } else { &*dy };
-        let source = Source { values: &*x_value, affine: self.affine(x, shared) };
+        let (planes, dx) = around(lane.planes, part.of(dx.unwrap_or(NOWHERE)));
+        let Some(incoming) = self.incoming(i, part, shared, &planes) else { return };
+        let x_value = planes.get(x_range);
+        let source = Source { values: x_value, affine: self.affine(x, shared) };
         let acc = accumulate[0];
         let scratch = &mut *lane.scratch;
+        if let Kind::Separable { conv, depthwise, pointwise } = &node.kind {
+            let weights =
+                Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
+            let grads = plan.wrt.params.then(|| {
+                let [depthwise, pointwise] = disjoint(lane.gathered, [depthwise.clone(), pointwise.clone()]);
+                WeightGradients { depthwise, pointwise }
+            });
+            let wanted = Wanted { weights: grads, input: through.then_some((dx, acc)) };
+            return conv.backward(self.isa, Some(source), weights, incoming, wanted, scratch);
+        }
+        let dy = incoming.part(self.isa, 0..part.count * node.shape.len(), lane.gradient);
         match &node.kind {
             Kind::Conv { conv, weight, bias } => {
                 if plan.wrt.params {
@@ -549,16 +558,6 @@ impl<T: Real> Call<'_, T> {
                     conv.backward_input(self.isa, Some(source), &self.state[weight.clone()], dy, (dx, acc), scratch);
                 }
             }
-            Kind::Separable { conv, depthwise, pointwise } => {
-                let weights =
-                    Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
-                let grads = plan.wrt.params.then(|| {
-                    let [depthwise, pointwise] = disjoint(lane.gathered, [depthwise.clone(), pointwise.clone()]);
-                    WeightGradients { depthwise, pointwise }
-                });
-                let wanted = Wanted { weights: grads, input: through.then_some((dx, acc)) };
-                conv.backward(self.isa, Some(source), weights, dy, wanted, scratch);
-            }
             _ if !through => {}
             Kind::Normalize { std, .. } => pointwise::normalize_backward(dy, std, dx, acc),
             Kind::Relu => pointwise::store_masked(self.isa, dy, Some(source), dx, acc),
@@ -569,20 +568,13 @@ impl<T: Real> Call<'_, T> {
             Kind::GlobalAvgPool => Pool::global_backward(dy, dx, acc),
             Kind::Crop { top, left } => pointwise::crop_backward(dy, plan.nodes[x].shape, *top, *left, dx, acc),
             Kind::Zero if !acc => dx.fill(T::zero()),
-            Kind::Zero | Kind::Image | Kind::Norm { .. } | Kind::Sum { .. } | Kind::Concat => {}
+            Kind::Zero | Kind::Image | Kind::Norm { .. } | Kind::Separable { .. } | Kind::Sum { .. } | Kind::Concat => {
+            }
         }
     }
 
     /// The backward pass of operations with several inputs.
-    fn fan_out(
-        &self,
-        i: usize,
-        accumulate: &[bool],
-        grad: Option<Range<usize>>,
-        part: Part,
-        shared: &[T],
-        lane: &mut Lane<'_, T>,
-    ) {
+    fn fan_out(&self, i: usize, accumulate: &[bool], part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let node = &self.plan.nodes[i];
         let mix_at = self.plan.trainable * usize::from(self.plan.wrt.params);
         let mut channel = 0;
@@ -595,11 +587,16 @@ impl<T: Real> Call<'_, T> {
             let wanted = weight.filter(|_| self.plan.wrt.mix);
             let value = wanted.map_or(NOWHERE, |_| self.plan.value[*x]);
             let dx = self.plan.own_gradient(*x);
-            let ranges = [part.of(value), grad.clone().unwrap_or(0..0), part.of(dx.unwrap_or(NOWHERE))];
-            let [value, dy, to] = disjoint(lane.planes, ranges);
-            let dy = if grad.is_some() { &*dy } else { &lane.gradient[..part.count * node.shape.len()] };
+            let (planes, to) = around(lane.planes, part.of(dx.unwrap_or(NOWHERE)));
+            let Some(incoming) = self.incoming(i, part, shared, &planes) else { return };
+            // Computed once for all inputs where it has to be.
+            let dy = match incoming {
+                Incoming::Plain(dy) => dy,
+                _ if k == 0 => incoming.part(self.isa, 0..part.count * node.shape.len(), lane.gradient),
+                _ => &lane.gradient[..part.count * node.shape.len()],
+            };
             if let Some(w) = wanted {
-                let source = Source { values: &*value, affine: self.affine(*x, shared) };
+                let source = Source { values: planes.get(part.of(value)), affine: self.affine(*x, shared) };
                 lane.gathered[mix_at + w] += pointwise::dot(self.isa, source, dy);
             }
             match &node.kind {
@@ -631,10 +628,10 @@ fn around<T>(slice: &mut [T], part: Range<usize>) -> (Others<'_, T>, &mut [T]) {
     (Others { before, after, end }, part)
 }
 
-impl<T> Others<'_, T> {
+impl<'a, T> Others<'a, T> {
     /// # Panics
     /// When the range overlaps the part: the plan's lifetimes are wrong.
-    fn get(&self, range: Range<usize>) -> &[T] {
+    fn get(&self, range: Range<usize>) -> &'a [T] {
         if range.end <= self.before.len() {
             &self.before[range]
         } else {

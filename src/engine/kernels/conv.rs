@@ -95,8 +95,11 @@ struct Block {
 impl Conv {
     /// The same convolution by the fastest method for its shape.
     ///
-    /// A Winograd tile trades products for sums: the model counts vector instructions of both (16 lanes, two a cycle) and
-    /// picks the cheapest; below 16 channels vectors are not full.
+    /// A Winograd tile trades products for sums: the rule counts 16 lane products of all tiles, and 7 sums for every place and
+    /// channel, and picks the cheapest; below 16 channels vectors are not full. Measured on one Zen 5 core, direct against F(2x2)
+    /// and F(4x4), forward, in GFLOP/s of the direct convolution: 195, 160, 245 at 32x32x16; 256, 353, 518 at 32x32x32; 263, 436,
+    /// 649 at 32x32x64; 265, 535, 709 at 4x4x512 with 32 images, where 8 images read the larger weights too often (268, 435,
+    /// 334).
     pub fn fastest(self) -> Conv {
         let w = &self.window;
         let fits = w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1] && self.groups == 1;

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::load::{Load, Source};
+use super::plane;
 use super::pointwise::store_masked;
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
@@ -59,21 +60,21 @@ pub fn row_group_len(shape: Shape) -> usize {
 }
 
 impl Depthwise {
-    /// The padded source's rows and columns.
-    fn padded(&self) -> (usize, usize) {
+    /// How the source lies in its padded copy.
+    fn copy(&self) -> plane::Plane {
         let (w, crop) = (&self.window, self.load.crop);
-        (self.source.h - crop[0] + 2 * w.pad[0], self.source.w - crop[1] + 2 * w.pad[1])
+        let size = [self.source.h - crop[0] + 2 * w.pad[0], self.source.w - crop[1] + 2 * w.pad[1]];
+        plane::Plane { source: self.source, load: self.load, before: w.pad, size }
     }
 
     /// Scalars of the padded source.
     pub fn padded_len(&self) -> usize {
-        let (h, w) = self.padded();
-        h * w * self.source.c
+        self.copy().scalars()
     }
 
     /// Scalars from a row of the padded source to the next.
     pub fn padded_row(&self) -> usize {
-        self.padded().1 * self.source.c
+        self.copy().row()
     }
 
     /// The convolution that leads a gradient back where the stride is 1: mirrored taps and complementary padding.
@@ -110,7 +111,7 @@ impl Depthwise {
     /// Scratch of [`Depthwise::lead_back`].
     pub fn lead_back_scratch(&self) -> usize {
         match self.mirrored() {
-            Some(_) => self.window.taps() * self.source.c + row_group_len(self.source),
+            Some(_) => self.window.taps() * self.source.c,
             None => self.padded_len(),
         }
     }
@@ -122,30 +123,13 @@ impl Depthwise {
 
     /// Copies the source into the padded plane.
     pub fn pad<T: Real>(&self, isa: Isa, x: Source<'_, T>, plane: &mut [T]) {
-        let (c, pad, crop) = (self.source.c, self.window.pad, self.load.crop);
-        let inner = (self.source.w - crop[1]) * c;
-        isa.run(
-            #[inline(always)]
-            || {
-                for (py, row) in plane[..self.padded_len()].chunks_exact_mut(self.padded_row()).enumerate() {
-                    let Some(y) = py.checked_sub(pad[0]).map(|y| y + crop[0]).filter(|y| *y < self.source.h) else {
-                        row.fill(T::zero());
-                        continue;
-                    };
-                    let (left, rest) = row.split_at_mut(pad[1] * c);
-                    let (mid, right) = rest.split_at_mut(inner);
-                    left.fill(T::zero());
-                    right.fill(T::zero());
-                    x.from((y * self.source.w + crop[1]) * c).read(self.load.relu, mid);
-                }
-            },
-        );
+        self.copy().fill(isa, x, 0..self.copy().size[0], plane);
     }
 
     /// Output rows `rows` from the padded source.
     pub fn rows<T: Real>(&self, isa: Isa, plane: &[T], weight: &[T], rows: Range<usize>, y: &mut [T]) {
         let plane = Plane { values: plane, row: self.padded_row() };
-        correlate(isa, plane, weight, &self.window, self.output, rows, y);
+        correlate(isa, plane, weight, (&self.window, self.output), rows, y, Finish::default());
     }
 
     /// `y = depthwise(load(x), weight)`.
@@ -210,21 +194,18 @@ impl Depthwise {
         (dx, accumulate): (&mut [T], bool),
         scratch: &mut [T],
     ) {
-        let (c, width) = (self.source.c, self.source.w * self.source.c);
+        let c = self.source.c;
         let x = x.filter(|_| self.load.relu);
         let Some(back) = self.mirrored() else {
             return self.scatter_back(isa, x, weight, plane, (dx, accumulate), scratch);
         };
-        let (flipped, rows_out) = scratch.split_at_mut(self.window.taps() * c);
+        let flipped = &mut scratch[..self.window.taps() * c];
         for (tap, w) in weight.chunks_exact(c).rev().enumerate() {
             flipped[tap * c..][..c].copy_from_slice(w);
         }
-        for rows in row_groups(back.output) {
-            let at = rows.start * width..rows.end * width;
-            let found = &mut rows_out[..at.len()];
-            back.rows(isa, plane, flipped, rows, found);
-            store_masked(isa, found, x.map(|x| x.from(at.start)), &mut dx[at], accumulate);
-        }
+        let plane = Plane { values: plane, row: back.padded_row() };
+        let finish = Finish { accumulate, relu_of: x };
+        correlate(isa, plane, flipped, (&back.window, back.output), 0..back.output.h, dx, finish);
     }
 
     /// [`Depthwise::lead_back`] at other strides: every output's gradient is spread over the places it looked at.
@@ -258,92 +239,134 @@ impl Depthwise {
     }
 }
 
+/// What becomes of a result on its way to memory.
+#[derive(Clone, Copy, Debug)]
+struct Finish<'a, T> {
+    /// Whether it is added to what is there.
+    accumulate: bool,
+    /// It counts only where what is read of this is positive (the ReLU's derivative).
+    relu_of: Option<Source<'a, T>>,
+}
+
+impl<T> Default for Finish<'_, T> {
+    fn default() -> Self {
+        Finish { accumulate: false, relu_of: None }
+    }
+}
+
 /// `y[oy, ox] = sum over taps of plane[oy s + ky d, ox s + kx d] * weight[tap]`, channel by channel; `y` begins at the first of
-/// the rows.
+/// the rows, as does what `finish` reads.
 fn correlate<T: Real>(
     isa: Isa,
     plane: Plane<'_, T>,
     weight: &[T],
-    win: &Window,
-    out: Shape,
+    (win, out): (&Window, Shape),
     rows: Range<usize>,
     y: &mut [T],
+    finish: Finish<'_, T>,
 ) {
     check_reach(plane, win, out, rows.end);
-    assert!(weight.len() >= win.taps() * out.c && y.len() >= rows.len() * out.w * out.c);
-    vectorized!(isa, T, correlate_here(plane, weight, win, out, &rows, y));
+    let len = rows.len() * out.w * out.c;
+    assert!(weight.len() >= win.taps() * out.c && y.len() >= len);
+    assert!(finish.relu_of.is_none_or(|x| x.values.len() >= len && x.affine.is_none_or(|(a, _)| a.len() == out.c)));
+    let taps = Taps { plane, weight, win, out };
+    vectorized!(isa, T, correlate_here(taps, &rows, y, finish));
+}
+
+/// What a correlation reads.
+#[derive(Clone, Copy)]
+struct Taps<'a, T> {
+    plane: Plane<'a, T>,
+    weight: &'a [T],
+    win: &'a Window,
+    out: Shape,
 }
 
 #[inline(always)]
 fn correlate_here<V: Vector>(
-    plane: Plane<'_, V::Scalar>,
-    weight: &[V::Scalar],
-    win: &Window,
-    out: Shape,
+    taps: Taps<'_, V::Scalar>,
     rows: &Range<usize>,
     y: &mut [V::Scalar],
+    finish: Finish<'_, V::Scalar>,
 ) {
-    for_groups!(V, out.c, correlate_group(plane, weight, win, out, rows, y));
+    for_groups!(V, taps.out.c, correlate_group(taps, rows, y, finish));
 }
 
 #[inline(always)]
 fn correlate_group<V: Vector>(
     c0: usize,
-    plane: Plane<'_, V::Scalar>,
-    weight: &[V::Scalar],
-    win: &Window,
-    out: Shape,
+    taps: Taps<'_, V::Scalar>,
     rows: &Range<usize>,
     y: &mut [V::Scalar],
+    finish: Finish<'_, V::Scalar>,
 ) {
-    match out.w {
-        8.. if V::ACCUMULATORS >= 8 => correlate_blocks::<V, 8>(c0, plane, weight, win, out, rows, y),
-        4.. => correlate_blocks::<V, 4>(c0, plane, weight, win, out, rows, y),
-        _ => correlate_blocks::<V, 1>(c0, plane, weight, win, out, rows, y),
+    let width = taps.out.w;
+    for oy in rows.clone() {
+        let to = (oy - rows.start) * width;
+        let mut ox = 0;
+        while ox + 8 <= width {
+            correlate_block::<V, 8>(c0, taps, [oy, ox], to + ox, y, finish);
+            ox += 8;
+        }
+        while ox + 4 <= width {
+            correlate_block::<V, 4>(c0, taps, [oy, ox], to + ox, y, finish);
+            ox += 4;
+        }
+        while ox < width {
+            correlate_block::<V, 1>(c0, taps, [oy, ox], to + ox, y, finish);
+            ox += 1;
+        }
     }
 }
 
-/// [`correlate`] for a group of channels, on blocks of `B` pixels.
+/// `B` neighbours of a row, the first at an output pixel, to a pixel of `y`.
 #[inline(always)]
-fn correlate_blocks<V: Vector, const B: usize>(
+fn correlate_block<V: Vector, const B: usize>(
     c0: usize,
-    plane: Plane<'_, V::Scalar>,
-    weight: &[V::Scalar],
-    win: &Window,
-    out: Shape,
-    rows: &Range<usize>,
+    Taps { plane, weight, win, out }: Taps<'_, V::Scalar>,
+    [oy, ox]: [usize; 2],
+    to: usize,
     y: &mut [V::Scalar],
+    finish: Finish<'_, V::Scalar>,
 ) {
     let c = out.c;
     let [kh, kw] = win.kernel;
     let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
-    for oy in rows.clone() {
-        let to = (oy - rows.start) * out.w * c + c0;
-        let mut ox = 0;
-        loop {
-            let mut acc = [V::zero(); B];
-            for ky in 0..kh {
-                let base = (oy * win.stride[0] + ky * win.dilation[0]) * plane.row + ox * sx + c0;
-                for kx in 0..kw {
-                    // SAFETY: `c0 + LANES <= c`, `ox + B <= ow`; the caller has compared the furthest tap of the last
-                    // output with the plane's length, and the weights' length.
-                    unsafe {
-                        let w = V::read(weight, (ky * kw + kx) * c + c0);
-                        for (b, acc) in acc.iter_mut().enumerate() {
-                            *acc = V::read(plane.values, base + kx * dx + b * sx).mul_add(w, *acc);
-                        }
-                    }
+    let mut acc = [V::zero(); B];
+    // SAFETY: `c0 + LANES <= c`, `ox + B <= ow`; the caller has compared the furthest tap of the last output with the plane's
+    // length, and the lengths of the weights, of the result and of what `finish` reads.
+    unsafe {
+        for ky in 0..kh {
+            let base = (oy * win.stride[0] + ky * win.dilation[0]) * plane.row + ox * sx + c0;
+            for kx in 0..kw {
+                let w = V::read(weight, (ky * kw + kx) * c + c0);
+                for (b, acc) in acc.iter_mut().enumerate() {
+                    *acc = V::read(plane.values, base + kx * dx + b * sx).mul_add(w, *acc);
                 }
             }
-            for (b, acc) in acc.iter().enumerate() {
-                // SAFETY: as above; the caller has compared the last row's end with the result's length.
-                unsafe { acc.write(y, to + (ox + b) * c) };
+        }
+        let to = to * c + c0;
+        match finish.relu_of {
+            Some(Source { values, affine: Some((scale, shift)) }) => {
+                let (scale, shift) = (V::read(scale, c0), V::read(shift, c0));
+                for (b, acc) in acc.iter_mut().enumerate() {
+                    *acc = acc.where_positive(V::read(values, to + b * c).mul_add(scale, shift));
+                }
             }
-            // The last block ends at the row's end: it may compute some pixels a second time.
-            match out.w - ox - B {
-                0 => break,
-                left => ox += left.min(B),
+            Some(Source { values, affine: None }) => {
+                for (b, acc) in acc.iter_mut().enumerate() {
+                    *acc = acc.where_positive(V::read(values, to + b * c));
+                }
             }
+            None => {}
+        }
+        if finish.accumulate {
+            for (b, acc) in acc.iter_mut().enumerate() {
+                *acc = acc.add(V::read(y, to + b * c));
+            }
+        }
+        for (b, acc) in acc.iter().enumerate() {
+            acc.write(y, to + b * c);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What happens to a plane on its way into a kernel, so that it is never written to memory.
 
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use crate::engine::isa::Isa;
+use crate::engine::real::Real;
+use crate::engine::vector::{Vector, for_groups, vectorized};
 
 /// ReLU and cropping in front of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -33,32 +35,47 @@ impl<'a, T: Real> Source<'a, T> {
         Source { values: &self.values[at..], ..self }
     }
 
-    /// Reads as many values as `dst` holds, negative ones as zero where `relu`. Called inside a function that is
-    /// compiled for the wanted instructions.
-    #[inline(always)]
-    pub fn read(self, relu: bool, dst: &mut [T]) {
-        let zero = T::zero();
+    /// Reads as many values as `dst` holds, negative ones as zero where `relu`.
+    pub fn read(self, isa: Isa, relu: bool, dst: &mut [T]) {
         let src = &self.values[..dst.len()];
         match self.affine {
             Some((scale, shift)) => {
-                let c = scale.len();
-                for_channels!(c, |c0, L| {
-                    let (a, b): ([T; L], [T; L]) = (*lanes(scale, c0), *lanes(shift, c0));
-                    for (d, s) in dst.chunks_exact_mut(c).zip(src.chunks_exact(c)) {
-                        let (d, s): (&mut [T; L], &[T; L]) = (lanes_mut(d, c0), lanes(s, c0));
-                        for i in 0..L {
-                            let v = s[i].fma(a[i], b[i]);
-                            d[i] = if relu { v.larger(zero) } else { v };
-                        }
+                assert!(scale.len() == shift.len() && dst.len().is_multiple_of(scale.len()));
+                // A bound below which nothing falls stands for no ReLU.
+                let least = if relu { T::zero() } else { T::LOWEST };
+                vectorized!(isa, T, affine(src, (scale, shift), least, dst));
+            }
+            None if relu => isa.run(
+                #[inline(always)]
+                || {
+                    for (d, s) in dst.iter_mut().zip(src) {
+                        *d = s.larger(T::zero());
                     }
-                });
-            }
-            None if relu => {
-                for (d, s) in dst.iter_mut().zip(src) {
-                    *d = s.larger(zero);
-                }
-            }
+                },
+            ),
             None => dst.copy_from_slice(src),
+        }
+    }
+}
+
+#[inline(always)]
+fn affine<V: Vector>(src: &[V::Scalar], map: (&[V::Scalar], &[V::Scalar]), least: V::Scalar, dst: &mut [V::Scalar]) {
+    for_groups!(V, map.0.len(), affine_group(src, map, least, dst));
+}
+
+#[inline(always)]
+fn affine_group<V: Vector>(
+    c0: usize,
+    src: &[V::Scalar],
+    (scale, shift): (&[V::Scalar], &[V::Scalar]),
+    least: V::Scalar,
+    dst: &mut [V::Scalar],
+) {
+    // SAFETY: both planes are of one length, whole pixels of `scale.len()` channels, and the group lies inside them.
+    unsafe {
+        let (a, b, least) = (V::read(scale, c0), V::read(shift, c0), V::splat(least));
+        for at in (c0..dst.len()).step_by(scale.len()) {
+            V::read(src, at).mul_add(a, b).max(least).write(dst, at);
         }
     }
 }

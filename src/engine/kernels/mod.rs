@@ -3,6 +3,7 @@
 
 pub mod conv;
 pub mod depthwise;
+pub mod incoming;
 pub mod load;
 pub mod norm;
 pub mod panels;

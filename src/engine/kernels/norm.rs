@@ -89,10 +89,7 @@ pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale:
 
 /// `y = x * scale + shift`.
 pub fn apply<T: Real>(isa: Isa, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-    isa.run(
-        #[inline(always)]
-        || Source { values: x, affine: Some((scale, shift)) }.read(false, y),
-    );
+    Source { values: x, affine: Some((scale, shift)) }.read(isa, false, y);
 }
 
 /// [`apply`] on the place of its input.
@@ -183,7 +180,7 @@ pub fn merge_sums<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, total: &mu
 }
 
 /// The backward pass of a batch-norm as one line per channel, `dx = gain * dy + slope * x + level`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Line<S> {
     /// What the output's gradient is multiplied by.
     pub gain: S,

@@ -39,22 +39,16 @@ impl Plane {
     pub fn fill<T: Real>(&self, isa: Isa, x: Source<'_, T>, rows: Range<usize>, copy: &mut [T]) {
         let (c, crop) = (self.source.c, self.load.crop);
         let width = self.size[1].saturating_sub(self.before[1]).min(self.source.w - crop[1]);
-        isa.run(
-            #[inline(always)]
-            || {
-                for (row, copy) in rows.clone().zip(copy.chunks_exact_mut(self.row())) {
-                    let Some(y) = row.checked_sub(self.before[0]).map(|y| y + crop[0]).filter(|y| *y < self.source.h)
-                    else {
-                        copy.fill(T::zero());
-                        continue;
-                    };
-                    let (left, rest) = copy.split_at_mut(self.before[1] * c);
-                    let (inner, right) = rest.split_at_mut(width * c);
-                    left.fill(T::zero());
-                    right.fill(T::zero());
-                    x.from((y * self.source.w + crop[1]) * c).read(self.load.relu, inner);
-                }
-            },
-        );
+        for (row, copy) in rows.zip(copy.chunks_exact_mut(self.row())) {
+            let Some(y) = row.checked_sub(self.before[0]).map(|y| y + crop[0]).filter(|y| *y < self.source.h) else {
+                copy.fill(T::zero());
+                continue;
+            };
+            let (left, rest) = copy.split_at_mut(self.before[1] * c);
+            let (inner, right) = rest.split_at_mut(width * c);
+            left.fill(T::zero());
+            right.fill(T::zero());
+            x.from((y * self.source.w + crop[1]) * c).read(isa, self.load.relu, inner);
+        }
     }
 }

@@ -226,10 +226,7 @@ fn dot_group<V: Vector>(
 
 /// `dst = max(x, 0)`.
 pub fn relu<T: Real>(isa: Isa, x: Source<'_, T>, dst: &mut [T]) {
-    isa.run(
-        #[inline(always)]
-        || x.read(true, dst),
-    );
+    x.read(isa, true, dst);
 }
 
 /// Copies `c` channels per pixel into a wider plane at channel `at`.

@@ -168,8 +168,7 @@ impl Pool {
     /// One over the divisor of a window.
     #[inline(always)]
     fn share<T: Real>(&self, windows: Windows, count_include_pad: bool) -> T {
-        let count =
-            if count_include_pad { self.window.taps() } else { windows.rows.count * windows.columns.count };
+        let count = if count_include_pad { self.window.taps() } else { windows.rows.count * windows.columns.count };
         T::one() / T::from_f64(count as f64)
     }
 
@@ -242,7 +241,13 @@ unsafe fn kept<V: Vector, K: Keep, const B: usize>(
 
 /// Stores `B` neighbours.
 #[inline(always)]
-unsafe fn store<V: Vector, const B: usize>(pool: &Pool, c0: usize, windows: Windows, values: [V; B], y: &mut [V::Scalar]) {
+unsafe fn store<V: Vector, const B: usize>(
+    pool: &Pool,
+    c0: usize,
+    windows: Windows,
+    values: [V; B],
+    y: &mut [V::Scalar],
+) {
     for (b, v) in values.into_iter().enumerate() {
         unsafe { v.write(y, (windows.at + b) * pool.source.c + c0) };
     }
@@ -376,9 +381,8 @@ unsafe fn max_back<V: Vector, const B: usize>(
     dx: &mut [V::Scalar],
 ) {
     let step = pool.window.stride[1] * pool.source.c;
-    let (best, mut left) = unsafe {
-        (kept::<V, Largest, B>(pool, c0, x, windows), gradient::<V, B>(pool, c0, windows, dy))
-    };
+    let (best, mut left) =
+        unsafe { (kept::<V, Largest, B>(pool, c0, x, windows), gradient::<V, B>(pool, c0, windows, dy)) };
     pool.taps(
         windows,
         #[inline(always)]

@@ -4,6 +4,7 @@
 //! backward pass makes it anew.
 
 use super::depthwise::{Depthwise, Plane, row_group_len, row_groups};
+use super::incoming::Incoming;
 use super::load::Source;
 use super::product::{Product, Tap};
 use crate::engine::isa::Isa;
@@ -51,7 +52,9 @@ impl Separable {
     /// Scalars of scratch memory that forward and backward need.
     pub fn scratch(&self) -> usize {
         let d = &self.depthwise;
-        d.padded_len() + row_group_len(d.output) + self.out * d.output.c + d.gradient_len() + d.lead_back_scratch()
+        let rows = row_group_len(d.output);
+        let incoming = rows / d.output.c * self.out;
+        d.padded_len() + rows + incoming + self.out * d.output.c + d.gradient_len() + d.lead_back_scratch()
     }
 
     /// `y = pointwise(depthwise(load(x)))`.
@@ -81,7 +84,7 @@ impl Separable {
         isa: Isa,
         x: Option<Source<'_, T>>,
         weights: Weights<'_, T>,
-        dy: &[T],
+        dy: Incoming<'_, T>,
         wanted: Wanted<'_, T>,
         scratch: &mut [T],
     ) {
@@ -89,6 +92,7 @@ impl Separable {
         let (c, ow) = (d.output.c, d.output.w);
         let (plane, scratch) = scratch.split_at_mut(d.padded_len());
         let (mid, scratch) = scratch.split_at_mut(row_group_len(d.output));
+        let (incoming, scratch) = scratch.split_at_mut(mid.len() / c * self.out);
         let (turned, scratch) = scratch.split_at_mut(self.out * c);
         let (gradient, scratch) = scratch.split_at_mut(d.gradient_len());
         for (j, row) in turned.chunks_exact_mut(c).enumerate() {
@@ -104,7 +108,7 @@ impl Separable {
         }
         for rows in row_groups(d.output) {
             let pixels = rows.start * ow..rows.end * ow;
-            let dy = &dy[pixels.start * self.out..pixels.end * self.out];
+            let dy = dy.part(isa, pixels.start * self.out..pixels.end * self.out, incoming);
             let start = inside.start + rows.start * inside.row;
             for (k, dy) in dy.chunks_exact(ow * self.out).enumerate() {
                 let to = &mut gradient[start + k * inside.row..][..ow * c];
