@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Storage, Tensor};
 
 use super::arena::Place;
-use super::exec::{ALIGNMENT, ArenaLayout, Pass};
+use super::exec::Pass;
 use super::fuse::Fusion;
 use super::isa::Isa;
 use super::kernels::norm::MOMENTUM;
+use super::layout::{ALIGNMENT, ArenaLayout};
 use super::params::ParamLayout;
 use super::plan::{Plan, Statistics, Wrt};
 use super::real::Real;
