@@ -21,14 +21,15 @@ const START: f32 = 0.001;
 pub fn pgd(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
     let eps = attack.eps.value() as f32;
     let ascend = Ascend { step: attack.step.value() as f32, eps, clip: attack.clip };
-    // In-place operations work on whole tensors, and the images may be a view.
-    let clean = samples.images.force_contiguous()?;
-    let mut x = clean.copy()?;
-    if attack.random_start {
-        x = noisy(&clean, &samples, |stream| stream.uniform_in(-eps, eps))?;
+    let clean = samples.images.contiguous()?;
+    let x = if attack.random_start {
+        let x = noisy(&clean, &samples, |stream| stream.uniform_in(-eps, eps))?;
         // A step of length zero is the projection alone.
         x.inplace_op3(&clean, &clean, &Ascend { step: 0.0, ..ascend })?;
-    }
+        x
+    } else {
+        clean.force_contiguous()?
+    };
     ascend.climb(target, &clean, x, attack.steps, &|logits| cross_entropy(logits, samples.labels))
 }
 
@@ -39,7 +40,7 @@ pub fn pgd(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Resul
 /// That of [`pgd`] and a forward pass.
 pub fn diverge(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
     let ascend = Ascend { step: attack.step.value() as f32, eps: attack.eps.value() as f32, clip: attack.clip };
-    let clean = samples.images.force_contiguous()?;
+    let clean = samples.images.contiguous()?;
     let x = noisy(&clean, &samples, |stream| START * stream.normal())?;
     let answers = target.logits(&clean)?;
     ascend.climb(target, &clean, x, attack.steps, &|logits| {
@@ -50,7 +51,7 @@ pub fn diverge(target: &mut Target<'_>, samples: Samples<'_>, attack: &Pgd) -> R
 
 /// N-FGSM: noise of `noise * eps`, one step of `eps`, clipped to the box but not to the ball.
 pub fn noisy_step(target: &mut Target<'_>, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
-    let clean = samples.images.force_contiguous()?;
+    let clean = samples.images.contiguous()?;
     let x = noisy(&clean, &samples, |stream| stream.uniform_in(-noise * eps, noise * eps))?;
     let free = Ascend { step: eps, eps: f32::INFINITY, clip: true };
     free.climb(target, &clean, x, 1, &|logits| cross_entropy(logits, samples.labels))
@@ -59,12 +60,14 @@ pub fn noisy_step(target: &mut Target<'_>, samples: Samples<'_>, eps: f32, noise
 /// The images plus noise, drawn from a stream of its own for every sample; not clipped.
 fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f32) -> Result<Tensor> {
     let per_image = images.elem_count() / samples.ids.len();
-    let mut noise = Vec::with_capacity(images.elem_count());
-    for id in samples.ids {
+    let mut pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
+    for (id, image) in samples.ids.iter().zip(pixels.chunks_exact_mut(per_image)) {
         let mut stream = samples.seed.index(u64::from(*id)).stream();
-        noise.extend((0..per_image).map(|_| draw(&mut stream)));
+        for pixel in image {
+            *pixel += draw(&mut stream);
+        }
     }
-    Ok((images + Tensor::from_vec(noise, images.shape(), images.device())?)?)
+    Ok(Tensor::from_vec(pixels, images.shape(), images.device())?)
 }
 
 /// `x = box(ball(x + step * sign(gradient)))`, in place; reads the clean image and the gradient.
@@ -108,22 +111,24 @@ impl InplaceOp3 for Ascend {
     fn cpu_fwd(
         &self,
         x: &mut CpuStorage,
-        _: &Layout,
+        lx: &Layout,
         clean: &CpuStorage,
-        _: &Layout,
+        lc: &Layout,
         gradient: &CpuStorage,
-        _: &Layout,
+        lg: &Layout,
     ) -> candle_core::Result<()> {
-        match (x, clean, gradient) {
-            (CpuStorage::F32(x), CpuStorage::F32(c), CpuStorage::F32(g))
-                if x.len() == c.len() && x.len() == g.len() =>
+        // The clean images may be a view into a larger batch.
+        let bounds = [lx, lc, lg].map(|layout| layout.contiguous_offsets().map(|(from, to)| from..to));
+        match (x, clean, gradient, bounds) {
+            (CpuStorage::F32(x), CpuStorage::F32(c), CpuStorage::F32(g), [Some(of_x), Some(of_c), Some(of_g)])
+                if of_x.len() == of_c.len() && of_x.len() == of_g.len() =>
             {
-                for ((x, c), g) in x.iter_mut().zip(c).zip(g) {
+                for ((x, c), g) in x[of_x].iter_mut().zip(&c[of_c]).zip(&g[of_g]) {
                     *x = self.one(*x, *c, *g);
                 }
                 Ok(())
             }
-            _ => candle_core::bail!("images, clean images and gradients are whole f32 tensors of one shape"),
+            _ => candle_core::bail!("images, clean images and gradients are contiguous f32 tensors of one shape"),
         }
     }
 }
