@@ -159,6 +159,13 @@ fn a_residual_network() {
     check_net("preact", net.lower().unwrap(), 3);
 }
 
+/// Wide enough for Winograd tiles, and a size that does not fill the last of them.
+#[test]
+fn a_network_in_winograd_tiles() {
+    let net = PreActResNet { image: Shape::new(6, 6, 3), classes: 3, stem: 16, stages: vec![(1, 16), (1, 16)] };
+    check_net("winograd", net.lower().unwrap(), 2);
+}
+
 #[test]
 fn a_supernet_with_every_cell_operation() {
     let ops = vec![

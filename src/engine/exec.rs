@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::arena::Place;
 use super::fuse::Kind;
 use super::isa::Isa;
+use super::kernels::conv::{Direction, Target};
 use super::kernels::load::Source;
 use super::kernels::pointwise::Term;
 use super::kernels::pool::Pool;
@@ -47,8 +48,9 @@ pub struct ArenaLayout {
 impl ArenaLayout {
     /// The layout of a plan's arena for a batch; the arena's first aligned scalar is `start`.
     pub fn new(plan: &Plan, batch: usize, start: usize) -> Self {
-        // Few lanes for large networks: each keeps a weight gradient of its own. A power of two, to be dealt evenly.
-        let most = ((1 << 26) / plan.gathered_len().max(1)).clamp(2, 16);
+        // Few lanes for large networks: each keeps a weight gradient of its own
+        // and reads all prepared weights. A power of two, to be dealt evenly.
+        let most = ((1 << 26) / plan.gathered_len().max(plan.prepared_len() / 4).max(1)).clamp(2, 16);
         let most = 1 << most.ilog2();
         let per_lane = batch.div_ceil(batch.min(most).max(1));
         let gathered = plan.gathered_len().next_multiple_of(16);
@@ -137,6 +139,7 @@ impl Pass<'_> {
         if self.backward {
             lanes.par_chunks_mut(self.layout.lane).for_each(|lane| call.split(lane).gathered.fill(T::zero()));
         }
+        call.prepare(self.backward, shared);
         for segment in segments {
             for merge in &segment.before {
                 call.merge(*merge, shared, lanes);
@@ -207,6 +210,34 @@ impl<T: Real> Call<'_, T> {
         Lane { planes, gathered, gradient, scratch }
     }
 
+    /// Prepares the weights of the dense convolutions for a pass, panel by panel.
+    fn prepare(&self, backward: bool, shared: &mut [T]) {
+        let direction = if backward { Direction::Backward } else { Direction::Forward };
+        let (mut rest, mut at, mut panels) = (shared, 0, Vec::new());
+        for (node, place) in self.plan.nodes.iter().zip(&self.plan.prepared) {
+            let Kind::Conv { conv, weight, .. } = &node.kind else { continue };
+            if backward && self.plan.own_gradient(node.inputs[0]).is_none() {
+                continue;
+            }
+            let (memory, tail) = std::mem::take(&mut rest)[place.start - at..].split_at_mut(place.len());
+            (rest, at) = (tail, place.end);
+            let mut memory = memory;
+            for panel in conv.panels(direction).each() {
+                let (to, tail) = std::mem::take(&mut memory).split_at_mut(panel.range.len());
+                memory = tail;
+                panels.push((conv, weight, panel, to));
+            }
+        }
+        panels.into_par_iter().for_each(|(conv, weight, panel, to)| {
+            conv.prepare(self.isa, direction, &panel, &self.state[weight.clone()], to);
+        });
+    }
+
+    /// Whether a step's kernel takes several images at once: dense convolutions do, to share the reading of weights.
+    fn takes_several(&self, step: &Step) -> bool {
+        matches!(self.plan.nodes[step.node].kind, Kind::Conv { .. })
+    }
+
     fn segment(&self, segment: &Segment, shared: &[T], lane_index: usize, lane: &mut [T]) {
         let per_lane = self.layout.per_lane;
         let mut lane = self.split(lane);
@@ -216,6 +247,10 @@ impl<T: Real> Call<'_, T> {
             let count = segment.together.min(images - first);
             let images = Part { first, count, per_lane, index: begin + first };
             for step in &segment.steps {
+                if self.takes_several(step) {
+                    self.step(step, images, shared, &mut lane);
+                    continue;
+                }
                 for part in images.each() {
                     self.step(step, part, shared, &mut lane);
                 }
@@ -346,9 +381,9 @@ impl<T: Real> Call<'_, T> {
         let scratch = &mut *lane.scratch;
         match &node.kind {
             Kind::Normalize { mean, std } => pointwise::normalize_forward(x, mean, std, y),
-            Kind::Conv { conv, weight, bias } => {
+            Kind::Conv { conv, bias, .. } => {
                 let bias = bias.clone().map(|b| &self.state[b]);
-                conv.forward(self.isa, source, &self.state[weight.clone()], bias, y, scratch);
+                conv.forward(self.isa, source, &shared[self.plan.prepared[i].clone()], bias, y, scratch);
             }
             Kind::Depthwise { conv, weight } => {
                 conv.forward(self.isa, source, &self.state[weight.clone()], y, scratch);
@@ -502,7 +537,8 @@ impl<T: Real> Call<'_, T> {
                     conv.backward_weight(self.isa, source, dy, dweight, dbias, scratch);
                 }
                 if through {
-                    conv.backward_input(self.isa, Some(source), &self.state[weight.clone()], dy, dx, acc, scratch);
+                    let target = Target { dx, accumulate: acc, x: source };
+                    conv.backward_input(self.isa, &shared[plan.prepared[i].clone()], dy, target, scratch);
                 }
             }
             Kind::Depthwise { conv, weight } => {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::kernels::conv::Conv;
+use super::kernels::conv::{Conv, Method};
 use super::kernels::depthwise::Depthwise;
 use super::kernels::load::Load;
 use super::kernels::pool::Pool;
@@ -23,13 +23,15 @@ pub struct Fusion {
     pub norm: bool,
     /// A sum of mixed sums is one sum, and what is added has its sum's gradient without a copy.
     pub sum: bool,
+    /// A 3x3 convolution may be made in Winograd tiles.
+    pub winograd: bool,
 }
 
 impl Fusion {
     /// Everything.
-    pub const ALL: Fusion = Fusion { load: true, separable: true, norm: true, sum: true };
+    pub const ALL: Fusion = Fusion { load: true, separable: true, norm: true, sum: true, winograd: true };
     /// Nothing: one kernel per node.
-    pub const NONE: Fusion = Fusion { load: false, separable: false, norm: false, sum: false };
+    pub const NONE: Fusion = Fusion { load: false, separable: false, norm: false, sum: false, winograd: false };
 }
 
 /// What one kernel call computes.
@@ -203,7 +205,9 @@ fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]
                 return Kind::Depthwise { conv: depthwise(net, id, load), weight: tensors[0].clone() };
             }
             let source = uncropped(shapes[0], load);
-            let conv = Conv { source, output: node.shape, window: *window, groups: *groups, load };
+            let (output, groups) = (node.shape, *groups);
+            let direct = Conv { source, output, window: *window, groups, load, method: Method::Direct };
+            let conv = if fusion.winograd { direct.fastest() } else { direct };
             Kind::Conv { conv, weight: tensors[0].clone(), bias: tensors.get(1).cloned() }
         }
         Op::Linear { .. } => {
@@ -213,6 +217,7 @@ fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]
                 window: Window::square(1, 1, 0),
                 groups: 1,
                 load: Load::default(),
+                method: Method::Direct,
             };
             Kind::Conv { conv, weight: tensors[0].clone(), bias: tensors.get(1).cloned() }
         }

@@ -157,6 +157,8 @@ pub struct Plan {
     /// Where every batch-norm keeps an image's moments and gradient sums.
     pub(super) stats: Vec<Place>,
     pub(super) norms: Vec<Option<NormPlace>>,
+    /// Where every dense convolution keeps the weights that were prepared for the pass, in the shared part of the arena.
+    pub(super) prepared: Vec<Range<usize>>,
     pub(super) image_len: usize,
     pub(super) shared_len: usize,
     pub(super) scratch_len: usize,
@@ -176,6 +178,11 @@ impl Plan {
     /// Scalars of one image's part of the arena.
     pub fn image_len(&self) -> usize {
         self.image_len
+    }
+
+    /// Scalars of prepared weights, all of which every lane reads.
+    pub(super) fn prepared_len(&self) -> usize {
+        self.prepared.iter().map(Range::len).sum()
     }
 
     /// Scalars of gradient that every lane gathers for itself.

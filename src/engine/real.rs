@@ -17,6 +17,8 @@ pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign
     /// Vectors of AVX-512.
     #[cfg(target_arch = "x86_64")]
     type Avx512: Vector<Scalar = Self>;
+    /// Smaller than every number.
+    const LOWEST: Self;
     /// Fused `self * a + b`.
     fn fma(self, a: Self, b: Self) -> Self;
     /// The larger of two.
@@ -35,6 +37,8 @@ macro_rules! real {
             type Avx2 = super::vector::$avx2;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = super::vector::$avx512;
+
+            const LOWEST: Self = <$t>::NEG_INFINITY;
 
             #[inline(always)]
             fn fma(self, a: Self, b: Self) -> Self {

@@ -4,6 +4,7 @@
 
 use super::arena::{BufferId, Lifetimes, Place};
 use super::fuse::{Fused, Fusion, Kind};
+use super::kernels::conv::Direction;
 use super::plan::{Action, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
 
 /// Scalars that the images of a segment may touch in one step: half of a common second-level cache.
@@ -126,6 +127,14 @@ impl Scheduler {
                 shared_len += (NormPlace::FIELDS * c).next_multiple_of(16);
             }
         }
+        // Behind the batch-norms' numbers, in the order of the nodes.
+        let mut prepared = vec![0..0; self.nodes.len()];
+        for (place, node) in prepared.iter_mut().zip(&self.nodes) {
+            let Kind::Conv { conv, .. } = &node.kind else { continue };
+            let len = [Direction::Forward, Direction::Backward].map(|d| conv.panels(d).scalars());
+            *place = shared_len..shared_len + len[0].max(len[1]).next_multiple_of(16);
+            shared_len = place.end;
+        }
         let mut time = 0;
         let mut forward = self.forward(&mut time);
         let wanted = self.needs.last().copied().unwrap_or(false);
@@ -171,6 +180,7 @@ impl Scheduler {
             statistics: self.statistics,
             grad,
             norms,
+            prepared,
             image_len,
             shared_len,
             trainable,

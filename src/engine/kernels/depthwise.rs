@@ -13,8 +13,8 @@ use crate::engine::isa::Isa;
 use crate::engine::real::Real;
 use crate::engine::vector::{Vector, for_groups, vectorized};
 
-/// Scalars of rows that are worked on together: 16 KB of f32, a third of a common first-level cache.
-const ROWS: usize = 1 << 12;
+/// Scalars of rows that are worked on together: 8 KB of f32, a sixth of a common first-level cache.
+const ROWS: usize = 1 << 11;
 
 /// A depthwise convolution of one image, weights `[kh, kw, c]`.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,12 @@
 
 pub mod conv;
 pub mod depthwise;
-pub mod gemm;
 pub mod load;
 pub mod norm;
+pub mod panels;
+pub mod plane;
 pub mod pointwise;
 pub mod pool;
 pub mod product;
 pub mod separable;
+pub mod winograd;

@@ -1,8 +1,17 @@
 //! Pools of any kernel, stride and padding, forward and backward.
+//!
+//! All four walks are one: output row by row, a block of pixels in registers where every window lies wholly inside the source,
+//! single pixels with clipped windows at the borders.
+
+use std::ops::Range;
 
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use crate::engine::real::Real;
+use crate::engine::vector::{Vector, for_groups, vectorized};
+
+/// Output pixels in registers together.
+const BLOCK: usize = 6;
 
 /// A pool of one image.
 #[derive(Clone, Copy, Debug)]
@@ -15,149 +24,167 @@ pub struct Pool {
     pub window: Window,
 }
 
-impl Pool {
-    /// The source rows (or columns) under the window of output `out`, clipped to the source.
+/// The source places under a window along one axis: `start, start + step, ..`.
+#[derive(Clone, Copy, Debug)]
+struct Under {
+    start: usize,
+    count: usize,
+}
+
+/// The windows of some neighbouring output pixels of a row, all of one size.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    /// The first output pixel.
+    at: usize,
+    rows: Under,
+    columns: Under,
+    /// Whether there are [`BLOCK`] of them, or one.
+    block: bool,
+}
+
+/// See [`Pool::walk`].
+struct Walk<'a> {
+    pool: &'a Pool,
+    inner: Range<usize>,
+    oy: usize,
+    ox: usize,
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Windows;
+
     #[inline(always)]
-    fn under(&self, axis: usize, out: usize) -> impl ExactSizeIterator<Item = usize> + Clone + use<> {
+    fn next(&mut self) -> Option<Windows> {
+        let Shape { h, w, .. } = self.pool.output;
+        if self.ox == w {
+            (self.oy, self.ox) = (self.oy + 1, 0);
+        }
+        if self.oy == h {
+            return None;
+        }
+        let (oy, ox) = (self.oy, self.ox);
+        let block = self.inner.start <= ox && ox + BLOCK <= self.inner.end;
+        self.ox += if block { BLOCK } else { 1 };
+        Some(Windows { at: oy * w + ox, rows: self.pool.under(0, oy), columns: self.pool.under(1, ox), block })
+    }
+}
+
+/// What a pool keeps of the values under a window.
+trait Keep {
+    fn first<V: Vector>() -> V;
+    fn keep<V: Vector>(kept: V, v: V) -> V;
+}
+
+struct Largest;
+struct Total;
+
+impl Keep for Largest {
+    #[inline(always)]
+    fn first<V: Vector>() -> V {
+        V::splat(V::Scalar::LOWEST)
+    }
+    #[inline(always)]
+    fn keep<V: Vector>(kept: V, v: V) -> V {
+        v.max(kept)
+    }
+}
+
+impl Keep for Total {
+    #[inline(always)]
+    fn first<V: Vector>() -> V {
+        V::zero()
+    }
+    #[inline(always)]
+    fn keep<V: Vector>(kept: V, v: V) -> V {
+        kept.add(v)
+    }
+}
+
+impl Pool {
+    /// What of the source lies under the window of output `out` along an axis.
+    #[inline(always)]
+    fn under(&self, axis: usize, out: usize) -> Under {
         let w = &self.window;
         let side = if axis == 0 { self.source.h } else { self.source.w };
         let (start, pad, step) = (out * w.stride[axis], w.pad[axis], w.dilation[axis]);
         // The first tap that is not in the padding before the source, and the first one behind its end.
-        let first = pad.saturating_sub(start).div_ceil(step);
-        let end = (side + pad).saturating_sub(start).div_ceil(step).min(w.kernel[axis]);
-        (first..end.max(first)).map(move |k| start + k * step - pad)
+        let first = if step == 1 { pad.saturating_sub(start) } else { pad.saturating_sub(start).div_ceil(step) };
+        let room = (side + pad).saturating_sub(start);
+        let end = if step == 1 { room } else { room.div_ceil(step) }.min(w.kernel[axis]);
+        Under { start: (start + first * step).saturating_sub(pad), count: end.saturating_sub(first) }
+    }
+
+    /// The output columns whose windows lie wholly inside the source.
+    fn inner(&self) -> Range<usize> {
+        let whole = |ox: &usize| {
+            let (from, reach) = (ox * self.window.stride[1], self.window.dilation[1] * (self.window.kernel[1] - 1));
+            from >= self.window.pad[1] && from - self.window.pad[1] + reach < self.source.w
+        };
+        let first = (0..self.output.w).find(whole).unwrap_or(self.output.w);
+        first..(first..self.output.w).find(|ox| !whole(ox)).unwrap_or(self.output.w)
+    }
+
+    /// All output pixels in order, [`BLOCK`] neighbours at a time where their windows are whole.
+    #[inline(always)]
+    fn walk(&self) -> Walk<'_> {
+        Walk { pool: self, inner: self.inner(), oy: 0, ox: 0 }
+    }
+
+    /// Every scalar under the first pixel's window, by its place in the source.
+    #[inline(always)]
+    fn taps(&self, windows: Windows, mut tap: impl FnMut(usize)) {
+        let (c, w) = (self.source.c, &self.window);
+        for ky in 0..windows.rows.count {
+            let row = ((windows.rows.start + ky * w.dilation[0]) * self.source.w + windows.columns.start) * c;
+            for kx in 0..windows.columns.count {
+                tap(row + kx * w.dilation[1] * c);
+            }
+        }
+    }
+
+    /// # Panics
+    /// When the planes have other lengths than the shapes say; the inner loops rely on it and do not look again.
+    fn check<T>(&self, source: &[T], output: &[T]) {
+        assert!(source.len() == self.source.len() && output.len() == self.output.len(), "{self:?}");
+        assert_eq!(self.window.output(self.source.h, self.source.w), Some([self.output.h, self.output.w]), "{self:?}");
     }
 
     /// The largest value under the window.
     pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T]) {
-        let (c, sw) = (self.source.c, self.source.w);
-        isa.run(
-            #[inline(always)]
-            || {
-                for oy in 0..self.output.h {
-                    for ox in 0..self.output.w {
-                        let to = (oy * self.output.w + ox) * c;
-                        for_channels!(c, |c0, L| {
-                            let mut best = [T::from_f64(f64::NEG_INFINITY); L];
-                            for iy in self.under(0, oy) {
-                                for ix in self.under(1, ox) {
-                                    let v: &[T; L] = lanes(x, (iy * sw + ix) * c + c0);
-                                    for i in 0..L {
-                                        best[i] = best[i].larger(v[i]);
-                                    }
-                                }
-                            }
-                            *lanes_mut(y, to + c0) = best;
-                        });
-                    }
-                }
-            },
-        );
+        self.check(x, y);
+        vectorized!(isa, T, max_here(self, x, y));
     }
 
     /// The whole gradient goes to the first largest value in raster order, as in PyTorch.
     pub fn max_backward<T: Real>(&self, isa: Isa, x: &[T], dy: &[T], dx: &mut [T], accumulate: bool) {
-        let (c, sw) = (self.source.c, self.source.w);
+        self.check(x, dy);
+        self.check(dx, dy);
         if !accumulate {
             dx.fill(T::zero());
         }
-        isa.run(
-            #[inline(always)]
-            || {
-                for oy in 0..self.output.h {
-                    for ox in 0..self.output.w {
-                        let from = (oy * self.output.w + ox) * c;
-                        for_channels!(c, |c0, L| {
-                            let mut best = [T::from_f64(f64::NEG_INFINITY); L];
-                            let mut place = [0u32; L];
-                            for iy in self.under(0, oy) {
-                                for ix in self.under(1, ox) {
-                                    let at = (iy * sw + ix) * c + c0;
-                                    let v: &[T; L] = lanes(x, at);
-                                    for i in 0..L {
-                                        let better = v[i] > best[i];
-                                        best[i] = if better { v[i] } else { best[i] };
-                                        place[i] = if better { at as u32 } else { place[i] };
-                                    }
-                                }
-                            }
-                            for i in 0..L {
-                                dx[place[i] as usize + i] += dy[from + c0 + i];
-                            }
-                        });
-                    }
-                }
-            },
-        );
+        vectorized!(isa, T, max_back_here(self, x, dy, dx));
     }
 
-    /// One over the divisor at an output pixel.
+    /// One over the divisor of a window.
     #[inline(always)]
-    fn share<T: Real>(&self, oy: usize, ox: usize, count_include_pad: bool) -> T {
-        let count =
-            if count_include_pad { self.window.taps() } else { self.under(0, oy).len() * self.under(1, ox).len() };
+    fn share<T: Real>(&self, windows: Windows, count_include_pad: bool) -> T {
+        let count = if count_include_pad { self.window.taps() } else { windows.rows.count * windows.columns.count };
         T::one() / T::from_f64(count as f64)
     }
 
     /// The mean under the window.
     pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T]) {
-        let (c, sw) = (self.source.c, self.source.w);
-        isa.run(
-            #[inline(always)]
-            || {
-                for oy in 0..self.output.h {
-                    for ox in 0..self.output.w {
-                        let share: T = self.share(oy, ox, count_include_pad);
-                        let to = (oy * self.output.w + ox) * c;
-                        for_channels!(c, |c0, L| {
-                            let mut sum = [T::zero(); L];
-                            for iy in self.under(0, oy) {
-                                for ix in self.under(1, ox) {
-                                    let v: &[T; L] = lanes(x, (iy * sw + ix) * c + c0);
-                                    for i in 0..L {
-                                        sum[i] += v[i];
-                                    }
-                                }
-                            }
-                            let d: &mut [T; L] = lanes_mut(y, to + c0);
-                            for i in 0..L {
-                                d[i] = sum[i] * share;
-                            }
-                        });
-                    }
-                }
-            },
-        );
+        self.check(x, y);
+        vectorized!(isa, T, avg_here(self, x, count_include_pad, y));
     }
 
     /// Every value under the window gets its share of the gradient.
     pub fn avg_backward<T: Real>(&self, isa: Isa, dy: &[T], count_include_pad: bool, dx: &mut [T], accumulate: bool) {
-        let (c, sw) = (self.source.c, self.source.w);
+        self.check(dx, dy);
         if !accumulate {
             dx.fill(T::zero());
         }
-        isa.run(
-            #[inline(always)]
-            || {
-                for oy in 0..self.output.h {
-                    for ox in 0..self.output.w {
-                        let share: T = self.share(oy, ox, count_include_pad);
-                        let from = (oy * self.output.w + ox) * c;
-                        for_channels!(c, |c0, L| {
-                            let g: &[T; L] = lanes(dy, from + c0);
-                            for iy in self.under(0, oy) {
-                                for ix in self.under(1, ox) {
-                                    let d: &mut [T; L] = lanes_mut(dx, (iy * sw + ix) * c + c0);
-                                    for i in 0..L {
-                                        d[i] = g[i].fma(share, d[i]);
-                                    }
-                                }
-                            }
-                        });
-                    }
-                }
-            },
-        );
+        vectorized!(isa, T, avg_back_here(self, dy, count_include_pad, dx));
     }
 
     /// The mean over all pixels.
@@ -185,4 +212,189 @@ impl Pool {
             }
         }
     }
+}
+
+// SAFETY of everything below: planes were compared with the shapes, `c0 + LANES <= c`, and `taps` yields places whose pixels lie
+// inside the source, for every pixel of a block.
+
+/// What `K` keeps of the windows of `B` neighbours.
+#[inline(always)]
+unsafe fn kept<V: Vector, K: Keep, const B: usize>(
+    pool: &Pool,
+    c0: usize,
+    x: &[V::Scalar],
+    windows: Windows,
+) -> [V; B] {
+    let step = pool.window.stride[1] * pool.source.c;
+    let mut kept = [K::first::<V>(); B];
+    pool.taps(
+        windows,
+        #[inline(always)]
+        |at| {
+            for (b, kept) in kept.iter_mut().enumerate() {
+                *kept = K::keep(*kept, unsafe { V::read(x, at + c0 + b * step) });
+            }
+        },
+    );
+    kept
+}
+
+/// Stores `B` neighbours.
+#[inline(always)]
+unsafe fn store<V: Vector, const B: usize>(
+    pool: &Pool,
+    c0: usize,
+    windows: Windows,
+    values: [V; B],
+    y: &mut [V::Scalar],
+) {
+    for (b, v) in values.into_iter().enumerate() {
+        unsafe { v.write(y, (windows.at + b) * pool.source.c + c0) };
+    }
+}
+
+#[inline(always)]
+fn max_here<V: Vector>(pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar]) {
+    for_groups!(V, pool.source.c, max_group(pool, x, y));
+}
+
+#[inline(always)]
+fn max_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar]) {
+    for windows in pool.walk() {
+        unsafe {
+            if windows.block {
+                store::<V, BLOCK>(pool, c0, windows, kept::<V, Largest, BLOCK>(pool, c0, x, windows), y);
+            } else {
+                store::<V, 1>(pool, c0, windows, kept::<V, Largest, 1>(pool, c0, x, windows), y);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn avg_here<V: Vector>(pool: &Pool, x: &[V::Scalar], count_include_pad: bool, y: &mut [V::Scalar]) {
+    for_groups!(V, pool.source.c, avg_group(pool, x, count_include_pad, y));
+}
+
+#[inline(always)]
+fn avg_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], count_include_pad: bool, y: &mut [V::Scalar]) {
+    for windows in pool.walk() {
+        let share = V::splat(pool.share(windows, count_include_pad));
+        unsafe {
+            if windows.block {
+                let sums = kept::<V, Total, BLOCK>(pool, c0, x, windows);
+                store::<V, BLOCK>(pool, c0, windows, scaled(sums, share), y);
+            } else {
+                let sums = kept::<V, Total, 1>(pool, c0, x, windows);
+                store::<V, 1>(pool, c0, windows, scaled(sums, share), y);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn scaled<V: Vector, const B: usize>(mut values: [V; B], share: V) -> [V; B] {
+    for v in &mut values {
+        *v = v.mul(share);
+    }
+    values
+}
+
+/// The output's gradient at `B` neighbours.
+#[inline(always)]
+unsafe fn gradient<V: Vector, const B: usize>(pool: &Pool, c0: usize, windows: Windows, dy: &[V::Scalar]) -> [V; B] {
+    let mut g = [V::zero(); B];
+    for (b, g) in g.iter_mut().enumerate() {
+        *g = unsafe { V::read(dy, (windows.at + b) * pool.source.c + c0) };
+    }
+    g
+}
+
+#[inline(always)]
+fn avg_back_here<V: Vector>(pool: &Pool, dy: &[V::Scalar], count_include_pad: bool, dx: &mut [V::Scalar]) {
+    for_groups!(V, pool.source.c, avg_back_group(pool, dy, count_include_pad, dx));
+}
+
+#[inline(always)]
+fn avg_back_group<V: Vector>(c0: usize, pool: &Pool, dy: &[V::Scalar], count_include_pad: bool, dx: &mut [V::Scalar]) {
+    for windows in pool.walk() {
+        let share = V::splat(pool.share(windows, count_include_pad));
+        unsafe {
+            if windows.block {
+                avg_back::<V, BLOCK>(pool, c0, windows, share, dy, dx);
+            } else {
+                avg_back::<V, 1>(pool, c0, windows, share, dy, dx);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn avg_back<V: Vector, const B: usize>(
+    pool: &Pool,
+    c0: usize,
+    windows: Windows,
+    share: V,
+    dy: &[V::Scalar],
+    dx: &mut [V::Scalar],
+) {
+    let step = pool.window.stride[1] * pool.source.c;
+    let g = scaled(unsafe { gradient::<V, B>(pool, c0, windows, dy) }, share);
+    pool.taps(
+        windows,
+        #[inline(always)]
+        |at| {
+            for (b, g) in g.iter().enumerate() {
+                let at = at + c0 + b * step;
+                unsafe { V::read(dx, at).add(*g).write(dx, at) };
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn max_back_here<V: Vector>(pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar]) {
+    for_groups!(V, pool.source.c, max_back_group(pool, x, dy, dx));
+}
+
+#[inline(always)]
+fn max_back_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar]) {
+    for windows in pool.walk() {
+        unsafe {
+            if windows.block {
+                max_back::<V, BLOCK>(pool, c0, windows, x, dy, dx);
+            } else {
+                max_back::<V, 1>(pool, c0, windows, x, dy, dx);
+            }
+        }
+    }
+}
+
+/// The gradient goes to the first place that holds the largest value; what has gone is taken from what is left to give.
+#[inline(always)]
+unsafe fn max_back<V: Vector, const B: usize>(
+    pool: &Pool,
+    c0: usize,
+    windows: Windows,
+    x: &[V::Scalar],
+    dy: &[V::Scalar],
+    dx: &mut [V::Scalar],
+) {
+    let step = pool.window.stride[1] * pool.source.c;
+    let (best, mut left) =
+        unsafe { (kept::<V, Largest, B>(pool, c0, x, windows), gradient::<V, B>(pool, c0, windows, dy)) };
+    pool.taps(
+        windows,
+        #[inline(always)]
+        |at| {
+            for b in 0..B {
+                let at = at + c0 + b * step;
+                unsafe {
+                    let given = left[b].where_equal(V::read(x, at), best[b]);
+                    left[b] = left[b].sub(given);
+                    V::read(dx, at).add(given).write(dx, at);
+                }
+            }
+        },
+    );
 }

@@ -7,7 +7,8 @@
 //! registers over all taps and terms; per term a tile loads its columns of `w` once and broadcasts one `x` a row.
 
 use crate::engine::isa::Isa;
-use crate::engine::real::{Real, lanes_mut, lanes_unchecked};
+use crate::engine::real::Real;
+use crate::engine::vector::{Vector, for_groups, vectorized};
 
 /// Where one tap's terms begin in the two factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -53,143 +54,145 @@ impl Product {
     /// # Panics
     /// When a factor or the result does not lie inside its slice.
     pub fn run<T: Real>(&self, isa: Isa, taps: &[Tap], x: &[T], w: &[T], y: &mut [T], accumulate: bool) {
-        isa.run(
-            #[inline(always)]
-            || self.run_here(isa, taps, x, w, y, accumulate),
-        );
+        let last = self.rows.saturating_sub(1) * self.x_row;
+        self.checked(isa, Factors { taps, x, w, starts: None, last }, y, accumulate);
     }
 
-    /// [`Product::run`] inside a function that is already compiled for `isa`.
+    /// [`Product::run`] of rows that begin anywhere in `x`: `starts` instead of `x_row` says where, one for every row.
+    pub fn run_at<T: Real>(&self, isa: Isa, starts: &[usize], taps: &[Tap], x: &[T], w: &[T], y: &mut [T]) {
+        assert_eq!(starts.len(), self.rows);
+        let last = starts.iter().copied().max().unwrap_or(0);
+        self.checked(isa, Factors { taps, x, w, starts: Some(starts), last }, y, false);
+    }
+
     #[inline(always)]
-    pub fn run_here<T: Real>(&self, isa: Isa, taps: &[Tap], x: &[T], w: &[T], y: &mut [T], accumulate: bool) {
+    fn checked<T: Real>(&self, isa: Isa, f: Factors<'_, T>, y: &mut [T], accumulate: bool) {
         let Product { rows, cols, terms, .. } = *self;
         if rows == 0 || cols == 0 {
             return;
         }
         assert!((rows - 1) * self.y_row + cols <= y.len(), "{self:?} in {}", y.len());
         if terms > 0 {
-            for tap in taps {
-                let x_end = tap.x + (rows - 1) * self.x_row + (terms - 1) * self.x_term;
+            for tap in f.taps {
+                let x_end = tap.x + f.last + (terms - 1) * self.x_term;
                 let w_end = tap.w + (terms - 1) * self.w_term + cols;
-                assert!(x_end < x.len() && w_end <= w.len(), "{self:?} {tap:?} in {} and {}", x.len(), w.len());
+                assert!(x_end < f.x.len() && w_end <= f.w.len(), "{self:?} {tap:?} in {} and {}", f.x.len(), f.w.len());
             }
         }
-        // As many rows as keep the tile in registers: 16 vectors of 32, 8 of 16, 8 of 16.
-        // SAFETY: the furthest scalar of every tap was just compared with the slices' lengths.
-        unsafe {
-            match isa.lanes() {
-                16 => self.columns::<T, 8, 12, 32>(taps, x, w, y, accumulate),
-                8 => self.columns::<T, 4, 4, 16>(taps, x, w, y, accumulate),
-                _ => self.columns::<T, 2, 2, 16>(taps, x, w, y, accumulate),
-            }
-        }
+        vectorized!(isa, T, columns(self, f, y, accumulate));
     }
+}
 
-    /// # Safety
-    /// Every row, column, tap and term lies inside its slice.
-    #[inline(always)]
-    unsafe fn columns<T: Real, const P: usize, const N: usize, const W: usize>(
-        &self,
-        taps: &[Tap],
-        x: &[T],
-        w: &[T],
-        y: &mut [T],
-        accumulate: bool,
-    ) {
-        let mut j = 0;
-        // SAFETY: `j + L <= cols` in every branch; the rest is the caller's promise.
-        unsafe {
-            while j + W <= self.cols {
-                self.strip::<T, P, W>(j, taps, x, w, y, accumulate);
-                j += W;
-            }
-            if W > 16 && j + 16 <= self.cols {
-                self.strip::<T, N, 16>(j, taps, x, w, y, accumulate);
-                j += 16;
-            }
-            if j + 8 <= self.cols {
-                self.strip::<T, N, 8>(j, taps, x, w, y, accumulate);
-                j += 8;
-            }
-            if j + 4 <= self.cols {
-                self.strip::<T, N, 4>(j, taps, x, w, y, accumulate);
-                j += 4;
-            }
-            while j < self.cols {
-                self.strip::<T, N, 1>(j, taps, x, w, y, accumulate);
-                j += 1;
-            }
+/// What is multiplied, and where its rows begin.
+#[derive(Clone, Copy)]
+struct Factors<'a, T> {
+    taps: &'a [Tap],
+    x: &'a [T],
+    w: &'a [T],
+    /// Every row's first scalar in `x`, where they are not `x_row` apart.
+    starts: Option<&'a [usize]>,
+    /// The furthest row's.
+    last: usize,
+}
+
+// SAFETY of everything below: the furthest scalar of every tap was compared with the slices' lengths; `strip` is called with
+// columns that are there, `tile` with rows that are there.
+
+/// Columns from the left, two vectors at a time as long as they are filled, then ever narrower ones.
+#[inline(always)]
+fn columns<V: Vector>(m: &Product, f: Factors<'_, V::Scalar>, y: &mut [V::Scalar], accumulate: bool) {
+    let mut j = 0;
+    while j + 2 * V::LANES <= m.cols {
+        // As many rows as keep the tile in registers.
+        if V::ACCUMULATORS >= 24 {
+            strip::<V, 8, 2>(m, j, f, y, accumulate);
+        } else {
+            strip::<V, 4, 2>(m, j, f, y, accumulate);
         }
+        j += 2 * V::LANES;
     }
+    let rest = Product { cols: m.cols - j, ..*m };
+    for_groups!(V, rest.cols, group(&rest, j, f, y, accumulate));
+}
 
-    /// All rows of `L` columns.
-    ///
-    /// # Safety
-    /// As [`Product::columns`], and `j + L <= cols`.
-    #[inline(always)]
-    unsafe fn strip<T: Real, const P: usize, const L: usize>(
-        &self,
-        j: usize,
-        taps: &[Tap],
-        x: &[T],
-        w: &[T],
-        y: &mut [T],
-        accumulate: bool,
-    ) {
-        let mut r = 0;
-        // SAFETY: `r + P <= rows`.
-        unsafe {
-            while r + P <= self.rows {
-                self.tile::<T, P, L>(r, j, taps, x, w, y, accumulate);
-                r += P;
-            }
-            if P > 4 && r + 4 <= self.rows {
-                self.tile::<T, 4, L>(r, j, taps, x, w, y, accumulate);
-                r += 4;
-            }
-            while r < self.rows {
-                self.tile::<T, 1, L>(r, j, taps, x, w, y, accumulate);
-                r += 1;
-            }
-        }
+#[inline(always)]
+fn group<V: Vector>(
+    c0: usize,
+    m: &Product,
+    first: usize,
+    f: Factors<'_, V::Scalar>,
+    y: &mut [V::Scalar],
+    accumulate: bool,
+) {
+    if V::ACCUMULATORS >= 24 {
+        strip::<V, 12, 1>(m, first + c0, f, y, accumulate);
+    } else {
+        strip::<V, 8, 1>(m, first + c0, f, y, accumulate);
     }
+}
 
-    /// # Safety
-    /// As [`Product::strip`], and `r + P <= rows`.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments, clippy::needless_range_loop)]
-    unsafe fn tile<T: Real, const P: usize, const L: usize>(
-        &self,
-        r: usize,
-        j: usize,
-        taps: &[Tap],
-        x: &[T],
-        w: &[T],
-        y: &mut [T],
-        accumulate: bool,
-    ) {
-        let mut acc = [[T::zero(); L]; P];
-        for tap in taps {
-            let (mut xk, mut wk) = (tap.x + r * self.x_row, tap.w + j);
-            for _ in 0..self.terms {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let wv: [T; L] = *lanes_unchecked(w, wk);
-                    for p in 0..P {
-                        let b = *x.get_unchecked(xk + p * self.x_row);
-                        for l in 0..L {
-                            acc[p][l] = b.fma(wv[l], acc[p][l]);
-                        }
-                    }
+/// All rows of `N` vectors of columns, `P` rows at a time.
+#[inline(always)]
+fn strip<V: Vector, const P: usize, const N: usize>(
+    m: &Product,
+    j: usize,
+    f: Factors<'_, V::Scalar>,
+    y: &mut [V::Scalar],
+    accumulate: bool,
+) {
+    let mut r = 0;
+    while r + P <= m.rows {
+        tile::<V, P, N>(m, [r, j], f, y, accumulate);
+        r += P;
+    }
+    while r + 4 <= m.rows {
+        tile::<V, 4, N>(m, [r, j], f, y, accumulate);
+        r += 4;
+    }
+    while r < m.rows {
+        tile::<V, 1, N>(m, [r, j], f, y, accumulate);
+        r += 1;
+    }
+}
+
+/// The tile whose first row and column are `at`.
+#[inline(always)]
+fn tile<V: Vector, const P: usize, const N: usize>(
+    m: &Product,
+    at: [usize; 2],
+    f: Factors<'_, V::Scalar>,
+    y: &mut [V::Scalar],
+    accumulate: bool,
+) {
+    let [r, j] = at;
+    let mut starts = [0; P];
+    for (p, start) in starts.iter_mut().enumerate() {
+        *start = f.starts.map_or((r + p) * m.x_row, |starts| starts[r + p]);
+    }
+    let mut acc = [[V::zero(); N]; P];
+    for tap in f.taps {
+        let (mut xk, mut wk) = (tap.x, tap.w + j);
+        for _ in 0..m.terms {
+            let mut w = [V::zero(); N];
+            for (n, w) in w.iter_mut().enumerate() {
+                *w = unsafe { V::read(f.w, wk + n * V::LANES) };
+            }
+            for (acc, start) in acc.iter_mut().zip(starts) {
+                let x = V::splat(unsafe { *f.x.get_unchecked(xk + start) });
+                for n in 0..N {
+                    acc[n] = x.mul_add(w[n], acc[n]);
                 }
-                xk += self.x_term;
-                wk += self.w_term;
             }
+            xk += m.x_term;
+            wk += m.w_term;
         }
-        for p in 0..P {
-            let d: &mut [T; L] = lanes_mut(y, (r + p) * self.y_row + j);
-            for l in 0..L {
-                d[l] = if accumulate { d[l] + acc[p][l] } else { acc[p][l] };
+    }
+    for (p, acc) in acc.into_iter().enumerate() {
+        for (n, v) in acc.into_iter().enumerate() {
+            let to = (r + p) * m.y_row + j + n * V::LANES;
+            unsafe {
+                let v = if accumulate { V::read(y, to).add(v) } else { v };
+                v.write(y, to);
             }
         }
     }
