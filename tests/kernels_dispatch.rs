@@ -10,7 +10,7 @@ use robustnas::arch::cell::{CellOp, lower};
 use robustnas::arch::families::preact_resnet::PreActResNet;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
-use robustnas::engine::kernels::conv::Conv;
+use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
 use robustnas::engine::kernels::depthwise::Depthwise;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::Term;
@@ -129,22 +129,39 @@ fn separable<T: Real>(isa: Isa, pair: Separable, affine: bool) -> Found<T> {
     vec![("y", y), ("depthwise dw", dd), ("pointwise dw", dp), ("dx", both), ("dx alone, added", alone)]
 }
 
+/// A convolution's weights as a pass in a direction reads them.
+fn prepared<T: Real>(isa: Isa, conv: &Conv, direction: Direction, weight: &[T]) -> Vec<T> {
+    let panels = conv.panels(direction);
+    let mut all = zeros(panels.scalars());
+    for panel in panels.each() {
+        conv.prepare(isa, direction, &panel, weight, &mut all[panel.range.clone()]);
+    }
+    all
+}
+
+/// On two images, as lanes take several.
 fn conv<T: Real>(isa: Isa, conv: Conv, affine: bool) -> Found<T> {
+    const N: usize = 2;
     let norm = Affine::new(conv.source.c);
-    let (x, dy) = (numbers("x", conv.source.len()), numbers("dy", conv.output.len()));
+    let (x, dy) = (numbers("x", N * conv.source.len()), numbers("dy", N * conv.output.len()));
     let weight: Vec<T> = numbers("weight", conv.window.taps() * conv.source.c / conv.groups * conv.output.c);
     let bias: Vec<T> = numbers("bias", conv.output.c);
     let source = norm.source(&x, affine);
     let mut scratch = zeros(conv.scratch());
+    let [forward, backward] = [Direction::Forward, Direction::Backward].map(|d| prepared(isa, &conv, d, &weight));
     let (mut y, mut plain) = (zeros(dy.len()), zeros(dy.len()));
-    conv.forward(isa, source, &weight, Some(&bias), &mut y, &mut scratch);
-    conv.forward(isa, source, &weight, None, &mut plain, &mut scratch);
+    conv.forward(isa, source, &forward, Some(&bias), &mut y, &mut scratch);
+    conv.forward(isa, source, &forward, None, &mut plain, &mut scratch);
     let (mut dw, mut db) = (zeros(weight.len()), zeros(bias.len()));
     conv.backward_weight(isa, source, &dy, &mut dw, Some(&mut db), &mut scratch);
-    let [mut first, mut later] = [zeros(x.len()), numbers("dx", x.len())];
-    conv.backward_input(isa, Some(source), &weight, &dy, &mut first, false, &mut scratch);
-    conv.backward_input(isa, Some(source), &weight, &dy, &mut later, true, &mut scratch);
-    vec![("y", y), ("y without bias", plain), ("dw", dw), ("db", db), ("dx", first), ("dx added", later)]
+    let mut found = vec![("y", y), ("y without bias", plain), ("dw", dw), ("db", db)];
+    for (name, accumulate) in [("dx", false), ("dx added", true)] {
+        let mut dx = numbers("dx", x.len());
+        let target = Target { dx: &mut dx, accumulate, x: source };
+        conv.backward_input(isa, &backward, &dy, target, &mut scratch);
+        found.push((name, dx));
+    }
+    found
 }
 
 fn pools<T: Real>(isa: Isa, pool: Pool) -> Found<T> {
@@ -282,8 +299,27 @@ fn dense_and_grouped_convolutions() {
             let load = Load { relu, crop: [crop; 2] };
             let source = Shape::new(5 + k % 3, 6 + k % 2, c);
             let output = output(source, window, load, out).unwrap();
-            let case = Conv { source, output, window, groups, load };
+            let case = Conv { source, output, window, groups, load, method: Method::Direct };
             agree_in_both!(format!("{case:?}"), conv(case, affine));
+        }
+    }
+}
+
+/// A tile's transforms take large numbers from large numbers, which magnifies a rounding about tenfold.
+#[test]
+fn convolutions_in_winograd_tiles() {
+    let window = Window::same(3, 1, 1);
+    for method in [Method::Winograd2, Method::Winograd4] {
+        for (k, (c, out)) in [(1, 3), (3, 5), (5, 16), (16, 20), (20, 36), (36, 48)].into_iter().enumerate() {
+            for (relu, affine, pad) in [(false, false, 1), (true, false, 1), (true, true, 0)] {
+                let load = Load { relu, ..Load::default() };
+                let (source, window) = (Shape::new(4 + k % 3, 5 + k % 4, c), Window { pad: [pad; 2], ..window });
+                let output = output(source, window, load, out).unwrap();
+                let case = Conv { source, output, window, groups: 1, load, method };
+                let what = format!("{case:?}");
+                agree(&what, 1e1 * rounding::<f32>(), |isa| conv::<f32>(isa, case, affine));
+                agree(&what, 1e1 * rounding::<f64>(), |isa| conv::<f64>(isa, case, affine));
+            }
         }
     }
 }
@@ -349,7 +385,7 @@ proptest! {
         let first = Depthwise { source, output: of(c), window, load };
         agree("depthwise", rounding::<f32>(), |isa| depthwise::<f32>(isa, first, affine));
         agree("separable", rounding::<f32>(), |isa| separable::<f32>(isa, Separable { depthwise: first, out }, affine));
-        let dense = Conv { source, output: of(out), window, groups: 1, load };
+        let dense = Conv { source, output: of(out), window, groups: 1, load, method: Method::Direct };
         agree("conv", rounding::<f32>(), |isa| conv::<f32>(isa, dense, affine));
     }
 }

@@ -291,6 +291,8 @@ pub(crate) use for_groups;
 
 #[cfg(test)]
 mod tests {
+    use candle_core::WithDType;
+
     use super::*;
     use crate::engine::isa::{Isa, Level};
 
