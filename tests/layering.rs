@@ -65,7 +65,7 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["unsafe"],
-        places: &["engine/vector.rs", "engine/kernels", "engine/real.rs"],
+        places: &["engine/vector.rs", "engine/kernels"],
         why: "registers are filled through pointers, and inner loops read behind one check of their furthest index",
     },
 ];

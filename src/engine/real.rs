@@ -105,14 +105,3 @@ pub fn lanes<T, const L: usize>(slice: &[T], at: usize) -> &[T; L] {
 pub fn lanes_mut<T, const L: usize>(slice: &mut [T], at: usize) -> &mut [T; L] {
     slice[at..at + L].first_chunk_mut().expect("the range has length L")
 }
-
-/// [`lanes`] without the check, for inner loops whose furthest index was checked before them.
-///
-/// # Safety
-/// `at + L` must not exceed the slice's length.
-#[inline(always)]
-pub unsafe fn lanes_unchecked<T, const L: usize>(slice: &[T], at: usize) -> &[T; L] {
-    debug_assert!(at + L <= slice.len());
-    // SAFETY: the caller promises that the L elements from `at` lie inside the slice; arrays have their element's alignment.
-    unsafe { &*slice.as_ptr().add(at).cast::<[T; L]>() }
-}
