@@ -6,6 +6,8 @@ PICTURES ?= target/pictures
 PYTHON ?= .venv/bin/python
 ROUNDS ?= 5
 CASES ?=
+# The kernel families of bench (all of them when empty), as a part of a name.
+FAMILY ?=
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -22,8 +24,8 @@ check: ## Everything a change must pass, cheapest first
 	cargo test --test layering
 	cargo test
 
-bench: ## Time the engine's passes, beside stock candle in the same run
-	cargo bench --bench engine
+bench: ## Time every kernel family, and convolutions beside stock candle's in the same run; FAMILY=conv narrows it
+	cargo bench --bench kernels -- $(FAMILY)
 
 bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 PYTHON=/path/to/python narrow it
 	cargo build --release

@@ -97,12 +97,14 @@ fn random(clean: &Tensor, samples: &Samples<'_>, ball: Ball) -> Result<Tensor> {
 /// The images plus noise, drawn from a stream of its own for every sample; not clipped.
 pub(super) fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f32) -> Result<Tensor> {
     let per_image = images.elem_count() / samples.ids.len();
-    let mut noise = Vec::with_capacity(images.elem_count());
-    for id in samples.ids {
+    let mut pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
+    for (id, image) in samples.ids.iter().zip(pixels.chunks_exact_mut(per_image)) {
         let mut stream = samples.seed.index(u64::from(*id)).stream();
-        noise.extend((0..per_image).map(|_| draw(&mut stream)));
+        for pixel in image {
+            *pixel += draw(&mut stream);
+        }
     }
-    Ok((images + Tensor::from_vec(noise, images.shape(), images.device())?)?)
+    Ok(Tensor::from_vec(pixels, images.shape(), images.device())?)
 }
 
 /// `x = box(ball(x + step * steepest(gradient)))`, in place; reads the clean image and the gradient.
@@ -151,9 +153,9 @@ impl InplaceOp3 for Ascend {
         x: &mut CpuStorage,
         layout: &Layout,
         clean: &CpuStorage,
-        _: &Layout,
+        lc: &Layout,
         gradient: &CpuStorage,
-        _: &Layout,
+        lg: &Layout,
     ) -> candle_core::Result<()> {
         let images = layout.dims().first().copied().unwrap_or(1).max(1);
         match (x, clean, gradient) {
@@ -166,7 +168,7 @@ impl InplaceOp3 for Ascend {
                 }
                 Ok(())
             }
-            _ => candle_core::bail!("images, clean images and gradients are whole f32 tensors of one shape"),
+            _ => candle_core::bail!("images, clean images and gradients are contiguous f32 tensors of one shape"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! How long the program's own procedures take and how much memory they need: a search's steps, a training step.
 //!
 //! What is timed is what `search` runs, on images drawn from a seed; no procedure is copied here. A measurement is a
-//! [`Line`], one JSON object. The peak of memory belongs to the process: for that of one case alone, measure one case a
-//! process.
+//! [`Line`], one JSON object. Beside the memory that was used stands what the engine foretells from the graph
+//! ([`Memory`]). The peak belongs to the process: for that of one case alone, measure one case a process.
 
 pub mod step;
 pub mod train;
@@ -14,9 +14,9 @@ use serde::Serialize;
 use crate::arch::cost::cost;
 use crate::arch::op::Shape;
 use crate::data::{Dataset, Images};
-use crate::engine::{Network, Wrt};
+use crate::engine::{Memory, Network, Work};
 use crate::error::Result;
-use crate::pipeline::{largest_arena, peak_resident};
+use crate::pipeline::peak_resident;
 use crate::seed::Seed;
 use crate::units::Params;
 
@@ -49,21 +49,27 @@ pub struct Line<T> {
     /// The largest resident size of the process so far, where the system tells (Linux).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
-    /// The arena of the largest pass, as the engine plans it.
-    pub arena_bytes: usize,
+    /// The resident size of the process before the case's network was made, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before_bytes: Option<u64>,
+    /// What the case holds at its fullest, the program itself not counted, as the engine foretells it.
+    pub planned_bytes: u64,
+    /// The arena of the largest pass in it.
+    pub arena_bytes: u64,
 }
 
-/// What of a network's resources a case is about.
+/// What of a network's and the process's resources a case is about.
 struct Needs {
     batch: usize,
     params: Params,
-    arena_bytes: usize,
+    before: Option<u64>,
+    memory: Memory,
 }
 
 impl Needs {
-    fn of(network: &mut Network, batch: usize, wants: &[Wrt]) -> Self {
-        let params = cost(network.net()).params;
-        Needs { batch, params, arena_bytes: largest_arena(network, batch, wants) }
+    /// `before` is what the process held when there was no network yet.
+    fn of(network: &Network, work: &Work, before: Option<u64>) -> Self {
+        Needs { batch: work.batch, params: cost(network.net()).params, before, memory: network.memory(work) }
     }
 }
 
@@ -85,7 +91,7 @@ impl<T> Line<T> {
         }
         times.sort_by(f64::total_cmp);
         let ms = f64::midpoint(times[(steps - 1) / 2], times[steps / 2]);
-        let Needs { batch, params, arena_bytes } = needs;
+        let Needs { batch, params, before, memory } = needs;
         Ok(Line {
             case: case.to_owned(),
             ms: rounded(ms),
@@ -99,7 +105,9 @@ impl<T> Line<T> {
             device: "cpu",
             threads: rayon::current_num_threads(),
             peak_bytes: peak_resident(),
-            arena_bytes,
+            before_bytes: before,
+            planned_bytes: memory.total(),
+            arena_bytes: memory.arena,
         })
     }
 }

@@ -10,9 +10,10 @@ use super::{Line, Needs, noise};
 use crate::arch::op::Shape;
 use crate::config::{Config, Order, Supernet};
 use crate::data::split::Splits;
-use crate::engine::{NormMode, Wrt};
+use crate::engine::{NormMode, Work, Wrt};
 use crate::error::{Result, nearest};
-use crate::pipeline::{loader, supernet};
+use crate::pipeline::{loader, resident, supernet};
+use crate::search::learner::Supernet as Subject;
 use crate::seed::Seed;
 use crate::train::fit::{Learner, Position};
 
@@ -52,16 +53,14 @@ impl Case {
         }
     }
 
-    /// What its passes of the network look for.
-    fn wants(self) -> &'static [Wrt] {
+    /// What it holds in memory: whole steps what the search's do, parts of one their own pass beside the momentum.
+    fn work(self, subject: &Subject<'_>, batch: usize) -> Work {
+        let part = |wrt, vectors, images| Work { batch, passes: vec![(wrt, NormMode::TrainNoRecord)], vectors, images };
         match self {
-            Case::Forward => &[Wrt::NOTHING],
-            Case::WeightStep => &[Wrt::PARAMS],
-            Case::Pgd => &[Wrt::INPUT],
-            Case::FirstOrderStep => &[Wrt::INPUT, Wrt::MIX, Wrt::PARAMS],
-            Case::SecondOrderStep => {
-                &[Wrt::INPUT, Wrt::MIX, Wrt::PARAMS, Wrt { params: true, mix: true, input: false }]
-            }
+            Case::Forward => part(Wrt::NOTHING, 1, 1),
+            Case::WeightStep => part(Wrt::PARAMS, 2, 1),
+            Case::Pgd => part(Wrt::INPUT, 1, 3),
+            Case::FirstOrderStep | Case::SecondOrderStep => subject.work(),
         }
     }
 }
@@ -102,6 +101,7 @@ pub fn measure(case: Case, size: Size, batch: usize, steps: usize) -> Result<Lin
     // The first step is one of stage two.
     (config.search.warmup_epochs, config.search.stage_one_epochs) = (0, 0);
 
+    let before = resident();
     let (seed, device) = (Seed::root(config.seed).child("bench"), Device::Cpu);
     let data = noise(IMAGE, CLASSES, 2 * batch, seed);
     let (weights, arch) = (0..2 * batch as u32).partition(|i| (*i as usize) < batch);
@@ -109,7 +109,8 @@ pub fn measure(case: Case, size: Size, batch: usize, steps: usize) -> Result<Lin
     let mut supernet = supernet(&config, &data, &splits, seed, &device)?;
     let loader = loader(&config, &data, &splits.weights, batch, seed, &device);
     let images = loader.batch(&loader.order(0), 0, 0)?;
-    let needs = Needs::of(supernet.network(), batch, case.wants());
+    let work = case.work(&supernet, batch);
+    let needs = Needs::of(supernet.network(), &work, before);
     let (mix, lr) = (supernet.mix(), config.search.weights.lr);
     Line::measure(case.word(), size, needs, steps, &mut || match case {
         Case::Forward => supernet.network().logits(&images.images, &mix, NormMode::TrainNoRecord).map(drop),

@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::{Line, Needs, noise};
 use crate::arch::net::Net;
 use crate::config::{Method, Retrain, Sgd};
-use crate::engine::{Network, Wrt};
+use crate::engine::Network;
 use crate::error::{Result, nearest};
+use crate::pipeline::resident;
 use crate::seed::Seed;
 use crate::threat::AttackNorm;
 use crate::train::fit::{Learner, Loader, Position};
+use crate::train::method::work;
 use crate::train::retrain::Trainee;
 use crate::units::Fraction;
 
@@ -68,6 +70,7 @@ pub struct Training {
 /// # Errors
 /// [`crate::error::Error::NotFinite`] where the training diverges.
 pub fn measure(net: Net, name: &str, recipe: &Recipe, batch: usize, steps: usize) -> Result<Line<Training>> {
+    let before = resident();
     let (seed, device, shape) = (Seed::root(0).child("bench"), Device::Cpu, net.input_shape());
     let data = noise(shape, net.classes(), batch, seed);
     let ids: Vec<u32> = (0..batch as u32).collect();
@@ -75,7 +78,7 @@ pub fn measure(net: Net, name: &str, recipe: &Recipe, batch: usize, steps: usize
     let images = loader.batch(&loader.order(0), 0, 0)?;
     let network = Network::new(net, seed.child("init"), &device)?;
     let mut trainee = Trainee::new(network, Retrain { epochs: 1, batch, method: recipe.method, sgd: SGD })?;
-    let needs = Needs::of(trainee.network(), batch, &[Wrt::PARAMS, Wrt::INPUT]);
+    let needs = Needs::of(trainee.network(), &work(&recipe.method, batch), before);
     let training = Training { net: name.to_owned(), method: recipe.word.clone() };
     Line::measure(&recipe.word, training, needs, steps, &mut || trainee.step(&images, Position::default()).map(drop))
 }

@@ -26,7 +26,8 @@ pub enum BenchVerb {
     Train(TrainArguments),
 }
 
-fn positive<T: FromStr>(text: &str) -> Result<T, String> {
+/// Reads a number that is at least 1.
+pub fn positive<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a positive whole number".into())
 }
 
@@ -37,6 +38,7 @@ struct Measuring {
     #[arg(long, default_value = "5", value_parser = positive::<NonZero<usize>>)]
     steps: NonZero<usize>,
     /// Print a JSON object a line. `peak_bytes` is the process's largest resident size so far; Linux alone tells it.
+    /// `planned_bytes` is how far a case alone lifts it above `before_bytes`, as foretold from the graph.
     #[arg(long)]
     json: bool,
 }
@@ -108,14 +110,14 @@ fn tell<T: Serialize>(line: &Line<T>, json: bool, first: bool) -> Result<()> {
     let Line { params, batch, threads, steps, .. } = line;
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let ms = |ms: f64| format!("{ms:.1}");
-    let row = |cells: [&str; 7]| {
+    let row = |cells: [&str; 8]| {
         let [case, numbers @ ..] = cells;
         numbers.iter().fold(format!("{case:18}"), |text, number| text + &format!(" {number:>11}")) + "\n"
     };
     let mut text = String::new();
     if first {
         text += &format!("{} parameters, batch {batch}, {threads} threads, {steps} timed steps\n", params.0);
-        text += &row(["case", "median ms", "fastest", "slowest", "images/s", "peak", "arena"]);
+        text += &row(["case", "median ms", "fastest", "slowest", "images/s", "peak", "planned", "arena"]);
     }
     text += &row([
         &line.case,
@@ -124,7 +126,8 @@ fn tell<T: Serialize>(line: &Line<T>, json: bool, first: bool) -> Result<()> {
         &ms(line.ms_max),
         &format!("{:.1}", line.images_per_s),
         &line.peak_bytes.map_or("-".into(), mib),
-        &mib(line.arena_bytes as u64),
+        &mib(line.planned_bytes),
+        &mib(line.arena_bytes),
     ]);
     files::print(&text)
 }

@@ -1,14 +1,20 @@
 //! `robustnas cost` and `robustnas draw`.
 
 use std::fmt::Write;
+use std::num::NonZero;
 use std::path::PathBuf;
 
+use super::bench::positive;
 use super::files;
 use crate::arch::cost::{cost as count, per_node};
+use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::arch::spec::{Loaded, NetSpec};
+use crate::bench::train::Recipe;
+use crate::engine::{Fusion, Memory};
 use crate::error::{Error, Result};
 use crate::report::{blocks, cells, png, row};
+use crate::train::method::work;
 
 /// The image a network looks at and what it sees in it.
 #[derive(clap::Args)]
@@ -52,9 +58,26 @@ pub struct CostArguments {
     /// Count every layer.
     #[arg(long)]
     per_layer: bool,
+    /// Foretell the memory of its training.
+    #[arg(long)]
+    memory: bool,
+    /// Images a training step.
+    #[arg(long, default_value = "128", requires = "memory", value_parser = positive::<NonZero<usize>>)]
+    batch: NonZero<usize>,
+    /// The training method: standard, n-fgsm, pgd-STEPS or trades.
+    #[arg(long, default_value = "pgd-10", requires = "memory")]
+    method: Recipe,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl CostArguments {
+    /// What a training holds, if that was asked for.
+    fn training(&self, net: &Net) -> Option<Memory> {
+        let work = work(&self.method.method, self.batch.get());
+        self.memory.then(|| Memory::of(net, &work, Fusion::ALL))
+    }
 }
 
 /// Counts a network.
@@ -62,12 +85,19 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
     let (net, ..) = arguments.net.load()?;
     let total = count(&net);
     let layers = arguments.per_layer.then(|| per_node(&net));
+    let training = arguments.training(&net);
     if arguments.json {
         let mut value = serde_json::json!(total);
         value["image"] = serde_json::json!(net.input_shape());
         value["classes"] = serde_json::json!(net.classes());
         if let Some(layers) = &layers {
             value["layers"] = serde_json::json!(layers);
+        }
+        if let Some(memory) = &training {
+            value["training_bytes"] = serde_json::json!(memory.total());
+            value["memory"] = serde_json::json!(memory);
+            value["memory"]["batch"] = serde_json::json!(arguments.batch);
+            value["memory"]["method"] = serde_json::json!(arguments.method.word);
         }
         return files::print_json(&value);
     }
@@ -90,6 +120,21 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
         net.input_shape(),
         net.classes()
     );
+    if let Some(memory) = &training {
+        let mib = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
+        let _ = writeln!(
+            text,
+            "{} MiB for training by {} in batches of {}: {} of arena, {} of state, {} of momentum and gradients, {} of \
+            images",
+            mib(memory.total()),
+            arguments.method.word,
+            arguments.batch,
+            mib(memory.arena),
+            mib(memory.state),
+            mib(memory.vectors),
+            mib(memory.images)
+        );
+    }
     files::print(&text)
 }
 

@@ -10,6 +10,7 @@ use super::fuse::Fusion;
 use super::isa::Isa;
 use super::kernels::norm::MOMENTUM;
 use super::layout::{ALIGNMENT, ArenaLayout};
+use super::memory::{Memory, Work};
 use super::params::ParamLayout;
 use super::plan::{Plan, Statistics, Wrt};
 use super::real::Real;
@@ -30,7 +31,7 @@ pub enum NormMode {
 }
 
 impl NormMode {
-    fn statistics(self) -> Statistics {
+    pub(super) fn statistics(self) -> Statistics {
         match self {
             NormMode::Train | NormMode::TrainNoRecord => Statistics::Batch,
             NormMode::Eval => Statistics::Running,
@@ -163,10 +164,9 @@ impl Network {
         self.set_state(&state)
     }
 
-    /// Bytes of arena that a call needs.
-    pub fn arena_bytes(&mut self, batch: usize, wrt: Wrt, mode: NormMode) -> usize {
-        let size = self.state.dtype().size_in_bytes();
-        ArenaLayout::new(self.plan(wrt, mode.statistics()), batch, 0).scalars() * size
+    /// What work on this network holds in memory.
+    pub fn memory(&self, work: &Work) -> Memory {
+        Memory::of(&self.net, work, self.fusion)
     }
 
     fn plan(&mut self, wrt: Wrt, statistics: Statistics) -> &Plan {

@@ -288,3 +288,131 @@ macro_rules! for_groups {
     }};
 }
 pub(crate) use for_groups;
+
+#[cfg(test)]
+mod tests {
+    use candle_core::WithDType;
+
+    use super::*;
+    use crate::engine::isa::{Isa, Level};
+
+    /// As many numbers as the widest vector has lanes, of both signs, with a zero.
+    fn numbers<T: Real>(phase: f64) -> Vec<T> {
+        (0..16).map(|i| T::from_f64(if i == 5 { 0.0 } else { (1.7 * f64::from(i) + phase).sin() })).collect()
+    }
+
+    /// Every operation of a vector against the same on scalars.
+    #[inline(always)]
+    fn operations<V: Vector>(checked: &mut usize) {
+        let zero = V::Scalar::default();
+        let (x, y, z) = (numbers::<V::Scalar>(0.3), numbers::<V::Scalar>(1.1), numbers::<V::Scalar>(2.9));
+        // Equal to `x` in every other lane.
+        let twin: Vec<V::Scalar> = (0..16).map(|i| if i % 2 == 0 { x[i] } else { y[i] }).collect();
+        // SAFETY: all slices hold 16 scalars, and no vector has more lanes.
+        let (a, b, c, t) = unsafe { (V::read(&x, 0), V::read(&y, 0), V::read(&z, 0), V::read(&twin, 0)) };
+        let lanes = |v: V| {
+            // One scalar more on both sides, to see that they stay.
+            let mut out = vec![V::Scalar::from_f64(7.0); V::LANES + 2];
+            // SAFETY: `1 + LANES` scalars are there.
+            unsafe { v.write(&mut out, 1) };
+            assert!(out[0] == V::Scalar::from_f64(7.0) && out[V::LANES + 1] == V::Scalar::from_f64(7.0));
+            out[1..=V::LANES].to_vec()
+        };
+        let each = |f: &dyn Fn(usize) -> V::Scalar| (0..V::LANES).map(f).collect::<Vec<_>>();
+        let expected: [(&str, V, Vec<V::Scalar>); 10] = [
+            ("splat", V::splat(y[3]), each(&|_| y[3])),
+            ("zero", V::zero(), each(&|_| zero)),
+            ("load", a, each(&|i| x[i])),
+            ("mul_add", a.mul_add(b, c), each(&|i| x[i].fma(y[i], z[i]))),
+            ("add", a.add(b), each(&|i| x[i] + y[i])),
+            ("sub", a.sub(b), each(&|i| x[i] - y[i])),
+            ("mul", a.mul(b), each(&|i| x[i] * y[i])),
+            ("max", a.max(b), each(&|i| x[i].larger(y[i]))),
+            ("where_positive", b.where_positive(a), each(&|i| if x[i] > zero { y[i] } else { zero })),
+            ("where_equal", c.where_equal(a, t), each(&|i| if x[i] == twin[i] { z[i] } else { zero })),
+        ];
+        for (name, found, want) in expected {
+            assert_eq!(lanes(found), want, "{name} of {} lanes of {:?}", V::LANES, V::Scalar::DTYPE);
+        }
+        // Whole numbers, so that no order of additions rounds.
+        let whole: Vec<V::Scalar> = (0..16).map(|i| V::Scalar::from_f64(f64::from(i * i - 40))).collect();
+        let sum = whole[..V::LANES].iter().fold(zero, |sum, v| sum + *v);
+        // SAFETY: 16 scalars are there.
+        assert!(unsafe { V::read(&whole, 0) }.sum() == sum, "sum of {} lanes", V::LANES);
+        // A place that is aligned to one scalar alone.
+        let shifted: Vec<V::Scalar> = [&[zero][..], &x].concat();
+        // SAFETY: 17 scalars are there.
+        assert_eq!(lanes(unsafe { V::read(&shifted, 1) }), each(&|i| x[i]), "an unaligned load");
+        *checked += V::LANES;
+    }
+
+    /// The vector and its halves, down to the single scalar.
+    #[inline(always)]
+    fn with_halves<V: Vector>(checked: &mut usize) {
+        operations::<V>(checked);
+        operations::<V::Half>(checked);
+        operations::<<V::Half as Vector>::Half>(checked);
+        operations::<<<V::Half as Vector>::Half as Vector>::Half>(checked);
+    }
+
+    #[test]
+    fn every_operation_of_every_register() {
+        for isa in Isa::available() {
+            let (mut single, mut double) = (0, 0);
+            vectorized!(isa, f32, with_halves(&mut single));
+            vectorized!(isa, f64, with_halves(&mut double));
+            let want = match isa.level() {
+                Level::Portable => (4 + 3, 2 + 3),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2(_) => (8 + 4 + 2, 4 + 3),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512(_) => (16 + 8 + 4 + 1, 8 + 4 + 2),
+            };
+            assert_eq!((single, double), want, "{isa}");
+        }
+    }
+
+    #[inline(always)]
+    fn covered<V: Vector>(groups: &mut Vec<(usize, usize)>, channels: usize) {
+        #[inline(always)]
+        fn group<V: Vector>(c0: usize, groups: &mut Vec<(usize, usize)>) {
+            groups.push((c0, V::LANES));
+        }
+        for_groups!(V, channels, group(groups));
+    }
+
+    /// Groups lie side by side, the widest first, and none looks beyond the last channel.
+    #[test]
+    fn groups_cover_all_channels_once() {
+        for isa in Isa::available() {
+            for channels in 0..70 {
+                let mut groups = Vec::new();
+                vectorized!(isa, f32, covered(&mut groups, channels));
+                let mut next = 0;
+                for (c0, lanes) in &groups {
+                    assert_eq!(*c0, next, "{channels} channels on {isa}: {groups:?}");
+                    next += lanes;
+                }
+                assert_eq!(next, channels, "{channels} channels on {isa}: {groups:?}");
+                assert!(groups.is_sorted_by(|a, b| a.1 >= b.1), "{channels} channels on {isa}: {groups:?}");
+                let narrow = groups.iter().filter(|g| g.1 == 1).count();
+                assert!(narrow < 4, "{channels} channels on {isa} in {narrow} single scalars");
+            }
+        }
+    }
+
+    /// As the comparisons of scalars have it.
+    #[test]
+    fn what_is_no_number_is_neither_positive_nor_equal() {
+        #[inline(always)]
+        fn check<V: Vector>(_: ()) {
+            let (one, nan) = (V::splat(V::Scalar::from_f64(1.0)), V::splat(V::Scalar::from_f64(f64::NAN)));
+            assert!(one.where_positive(nan).sum() == V::Scalar::default());
+            assert!(one.where_equal(nan, nan).sum() == V::Scalar::default());
+        }
+        for isa in Isa::available() {
+            vectorized!(isa, f32, check(()));
+            vectorized!(isa, f64, check(()));
+        }
+    }
+}

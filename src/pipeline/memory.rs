@@ -1,22 +1,11 @@
-//! What memory work needs, what there is, and what was used. Whether a training fits is said before it is begun, as a
-//! row and not as a crash.
+//! What memory there is and what was used, beside what work was found to need ([`Memory`]). Whether a training fits is said
+//! before it is begun, as a row and not as a crash.
 
-use crate::engine::{Network, NormMode, Wrt};
-
-/// Bytes of the largest arena that passes in training mode take, by what they look for.
-pub fn largest_arena(network: &mut Network, batch: usize, wants: &[Wrt]) -> usize {
-    wants.iter().map(|wrt| network.arena_bytes(batch, *wrt, NormMode::Train)).max().unwrap_or(0)
-}
-
-/// Bytes that training a network takes: the arena of its largest pass, weights, momentum and gradient.
-pub fn training_bytes(network: &mut Network, batch: usize) -> u64 {
-    let vectors = 4 * network.layout().len() * size_of::<f32>();
-    (largest_arena(network, batch, &[Wrt::PARAMS, Wrt::INPUT]) + vectors) as u64
-}
+use crate::engine::Memory;
 
 /// The reason why a network's training does not fit, if it does not and the system tells.
-pub fn shortage(network: &mut Network, batch: usize) -> Option<String> {
-    let need = training_bytes(network, batch);
+pub fn shortage(training: Memory) -> Option<String> {
+    let need = training.total();
     let have = available()?;
     (need > have).then(|| {
         format!("training needs {} MiB, {} MiB of memory are available; lower retrain.batch", need >> 20, have >> 20)
@@ -26,6 +15,11 @@ pub fn shortage(network: &mut Network, batch: usize) -> Option<String> {
 /// Bytes of memory that Linux believes can be had without swapping; `None` on other systems.
 fn available() -> Option<u64> {
     told("/proc/meminfo", "MemAvailable:")
+}
+
+/// The resident size in bytes of this process, where Linux tells; `None` on other systems.
+pub fn resident() -> Option<u64> {
+    told("/proc/self/status", "VmRSS:")
 }
 
 /// The largest resident size in bytes that this process has had, where Linux tells; `None` on other systems.

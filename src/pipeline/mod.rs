@@ -49,7 +49,7 @@ use crate::train::retrain::Trainee;
 
 pub use candidates::Candidate;
 pub use interrupt::Interrupt;
-pub use memory::{largest_arena, peak_resident};
+pub use memory::{peak_resident, resident};
 pub use plan::{BudgetPlan, Plan, loader, supernet};
 use stage::{Saver, Stage};
 
@@ -284,7 +284,7 @@ impl Night<'_> {
         let seed = self.seed.child("train").child(&candidate.id);
         let network = Network::new(candidate.net.clone(), seed.child("init"), self.device)?;
         let mut trainee = Trainee::new(network, config.retrain)?;
-        if let Some(reason) = memory::shortage(trainee.network(), config.retrain.batch) {
+        if let Some(reason) = memory::shortage(trainee.memory()) {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
         let ids = self.splits.retrain();

@@ -5,7 +5,6 @@ use std::fmt;
 use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
-use super::memory::{largest_arena, training_bytes};
 use super::timed;
 use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
@@ -15,7 +14,7 @@ use crate::config::{Config, Method, Retrain, Sgd};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::split::Splits;
-use crate::engine::{Network, Wrt};
+use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::search::learner::Supernet;
 use crate::seed::Seed;
@@ -115,7 +114,7 @@ impl Plan {
             let kept = choice.kept.len() as u32;
             let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
             let mut trainee = trainee(config, net, seed, &device)?;
-            let bytes = training_bytes(trainee.network(), config.retrain.batch);
+            let bytes = trainee.memory().total();
             let seconds = training_seconds(config, data, splits, &mut trainee, &device)?;
             // Weights of every network, and three checkpoints of weights and momentum while one is trained.
             disk_bytes += 4 * trainee.network().layout().len() as u64 * (u64::from(networks) + 6);
@@ -124,13 +123,12 @@ impl Plan {
                 residual_control(*budget, data.image, data.classes.len())?;
             }
         }
-        let net = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
-        let cost = cost(&net);
-        let mut network = Network::new(net, seed, &device)?;
-        let wants = [Wrt::PARAMS, Wrt::INPUT, Wrt { params: true, mix: true, input: false }];
-        let search_bytes = largest_arena(&mut network, config.search.batch, &wants) as u64;
-        disk_bytes += 24 * network.layout().len() as u64;
-        drop(network);
+        let mut whole = supernet(config, data, splits, seed, &device)?;
+        let cost = cost(whole.network().net());
+        let work = whole.work();
+        let search_bytes = whole.network().memory(&work).total();
+        disk_bytes += 24 * whole.network().layout().len() as u64;
+        drop(whole);
         let search_seconds = search_seconds(config, data, splits, seed, &device)?;
         Ok(Plan { supernet: cost, search_seconds, search_bytes, budgets, disk_bytes })
     }

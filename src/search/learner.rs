@@ -15,7 +15,7 @@ use crate::arch::families::cells::MixLayout;
 use crate::attack::pgd::pgd;
 use crate::attack::{Samples, Target};
 use crate::config::{Order, Search};
-use crate::engine::{Gradients, Network, NormMode, Wrt};
+use crate::engine::{Gradients, Network, NormMode, Work, Wrt};
 use crate::error::{Error, Result};
 use crate::record::SearchEpoch;
 use crate::seed::Seed;
@@ -28,6 +28,9 @@ use crate::units::Tally;
 
 /// How far apart the two sides of the Hessian-vector product's difference stand, as a length in weight space (DARTS).
 const REACH: f64 = 0.01;
+
+/// What is looked for at the virtual weights: the direct gradient, and the direction of the second derivative.
+const UNROLLED: Wrt = Wrt { mix: true, params: true, input: false };
 
 /// Sums over the steps of an epoch, part of the saved state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -115,6 +118,22 @@ impl<'a> Supernet<'a> {
         }
     }
 
+    /// What its steps hold in memory: the passes of attack, architecture and weights; momentum, and either the weights'
+    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the images of
+    /// both halves, the attacked ones that are kept, and the gradient of the attack.
+    pub fn work(&self) -> Work {
+        let mode = norm_mode(self.config.attack_norm);
+        let mut passes = vec![(Wrt::INPUT, mode), (Wrt::MIX, NormMode::TrainNoRecord), (Wrt::PARAMS, NormMode::Train)];
+        let (vectors, images) = match self.config.order {
+            Order::First => (2, 4),
+            Order::Second => {
+                passes.push((UNROLLED, NormMode::TrainNoRecord));
+                (6, 5)
+            }
+        };
+        Work { batch: self.config.batch, passes, vectors, images }
+    }
+
     /// The images of a batch under the search's attack.
     pub fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
         let samples =
@@ -160,7 +179,7 @@ impl<'a> Supernet<'a> {
         scale: f64,
     ) -> Result<(f64, Vec<f64>)> {
         self.network.set_weights(&unrolled.virtual_weights)?;
-        let found = self.gradients(x, labels, mix, Wrt { mix: true, params: true, input: false })?;
+        let found = self.gradients(x, labels, mix, UNROLLED)?;
         let v = found.weights()?;
         let radius = unrolled.reach / norm(v)?.max(1e-12);
         let mut sides = Vec::with_capacity(2);

@@ -3,10 +3,11 @@
 use candle_core::Tensor;
 
 use super::loss::{cross_entropy, trades, trades_attacked};
+use super::optim::add;
 use crate::attack::pgd::{noisy_step, pgd};
 use crate::attack::{Samples, Target};
 use crate::config::Method;
-use crate::engine::{Network, NormMode, Wrt};
+use crate::engine::{Network, NormMode, Work, Wrt};
 use crate::error::Result;
 use crate::threat::{AttackNorm, Loss, Pgd};
 
@@ -68,9 +69,23 @@ pub fn weight_gradient(
             let moved = network.gradients(attacked, mix, NormMode::Train, Wrt::PARAMS, &|logits| {
                 trades_attacked(&clean.logits, logits, beta)
             })?;
-            Ok((clean.loss, (clean.weights()? + moved.weights()?)?))
+            add(clean.weights()?, moved.weights()?)?;
+            Ok((clean.loss, clean.weights()?.clone()))
         }
     }
+}
+
+/// What a step by a method holds in memory: the passes of its attack and its loss; momentum and the gradients that its loss
+/// has; the clean images and, where it attacks, the attacked ones and their gradient.
+pub fn work(method: &Method, batch: usize) -> Work {
+    let learning = (Wrt::PARAMS, NormMode::Train);
+    let (passes, gradients, images) = match *method {
+        Method::Standard => (vec![learning], 1, 1),
+        Method::PgdAt { attack_norm, .. } => (vec![(Wrt::INPUT, norm_mode(attack_norm)), learning], 1, 3),
+        Method::NFgsm { .. } => (vec![(Wrt::INPUT, NormMode::TrainNoRecord), learning], 1, 3),
+        Method::Trades { .. } => (vec![(Wrt::INPUT, NormMode::Eval), learning], 2, 3),
+    };
+    Work { batch, passes, vectors: 1 + gradients, images }
 }
 
 /// The method with its constants, in words.

@@ -1,9 +1,15 @@
 //! Optimisers: momentum SGD on a network's weights, in place; Adam on the few architecture parameters.
 
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Storage, Tensor};
+use std::sync::Mutex;
+
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Storage, Tensor};
+use rayon::prelude::*;
 
 use crate::config::{Adam as AdamConfig, Sgd as SgdConfig};
 use crate::error::{Error, Result};
+
+/// Scalars of a vector that one task takes: few enough for the first-level cache, so many that a task is worth it.
+const RUN: usize = 1 << 13;
 
 /// Momentum SGD with L2 decay and gradient clipping; dampening 0, no Nesterov, as PyTorch's default:
 /// `v = momentum v + (g + decay w)`, `w -= lr v`.
@@ -39,24 +45,71 @@ impl Sgd {
         }
         // PyTorch's clip_grad_norm_ adds 1e-6 to the norm.
         let scale = (self.config.clip / (norm + 1e-6)).min(1.0);
-        let push =
-            Push { scale: scale as f32, decay: self.config.weight_decay as f32, momentum: self.config.momentum as f32 };
-        self.momentum.inplace_op3(weights, grad, &push)?;
-        weights.inplace_op2(&self.momentum, &Descend { lr: lr as f32 })?;
+        let rule = Rule {
+            scale: scale as f32,
+            decay: self.config.weight_decay as f32,
+            momentum: self.config.momentum as f32,
+            lr: lr as f32,
+        };
+        self.momentum.inplace_op1(&Push { rule, weights, grad })?;
         Ok(norm)
     }
 }
 
-/// The Euclidean norm, summed in order and in double precision.
+/// The Euclidean norm, in double precision; the order of its additions does not depend on the number of threads.
 pub fn norm(v: &Tensor) -> Result<f64> {
     let (storage, layout) = v.storage_and_layout();
     match &*storage {
         Storage::Cpu(CpuStorage::F32(all)) if layout.is_contiguous() => {
             let run = &all[layout.start_offset()..][..layout.shape().elem_count()];
-            Ok(run.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt())
+            let sums: Vec<f64> = run.par_chunks(RUN).map(squares).collect();
+            Ok(sums.iter().sum::<f64>().sqrt())
         }
         _ => Ok(v.to_dtype(candle_core::DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt()),
     }
+}
+
+/// The sum of squares, as eight sums side by side, which do not wait for each other.
+fn squares(run: &[f32]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (whole, rest) = run.as_chunks::<8>();
+    for eight in whole {
+        for (sum, x) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(*x) * f64::from(*x);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>()
+}
+
+/// `into += other`, in place.
+pub fn add(into: &Tensor, other: &Tensor) -> Result<()> {
+    Ok(into.inplace_op2(other, &Add)?)
+}
+
+struct Add;
+
+impl InplaceOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add-in-place"
+    }
+
+    fn cpu_fwd(&self, a: &mut CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> candle_core::Result<()> {
+        let ((from, to), (other_from, other_to)) = (bounds(la)?, bounds(lb)?);
+        match (a, b) {
+            (CpuStorage::F32(a), CpuStorage::F32(b)) => add_runs(&mut a[from..to], &b[other_from..other_to]),
+            (CpuStorage::F64(a), CpuStorage::F64(b)) => add_runs(&mut a[from..to], &b[other_from..other_to]),
+            _ => candle_core::bail!("vectors of one precision are added up"),
+        }
+        Ok(())
+    }
+}
+
+fn add_runs<T: Copy + Send + Sync + std::ops::AddAssign>(into: &mut [T], other: &[T]) {
+    into.par_chunks_mut(RUN).zip(other.par_chunks(RUN)).for_each(|(into, other)| {
+        for (a, b) in into.iter_mut().zip(other) {
+            *a += *b;
+        }
+    });
 }
 
 fn run<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
@@ -79,49 +132,62 @@ fn bounds(layout: &Layout) -> candle_core::Result<(usize, usize)> {
     }
 }
 
-/// `v = momentum v + (scale g + decay w)`.
-struct Push {
+/// `v = momentum v + (scale g + decay w)`, then `w -= lr v`.
+#[derive(Clone, Copy)]
+struct Rule {
     scale: f32,
     decay: f32,
     momentum: f32,
+    lr: f32,
 }
 
-impl InplaceOp3 for Push {
+impl Rule {
+    fn apply(self, v: &mut [f32], w: &mut [f32], g: &[f32]) {
+        for ((v, w), g) in v.iter_mut().zip(w).zip(g) {
+            *v = self.momentum * *v + (self.scale * *g + self.decay * *w);
+            *w -= self.lr * *v;
+        }
+    }
+}
+
+/// A step, in place on the momentum. An in-place operation has one vector to write and a step writes two, in one pass over
+/// both: it is an operation on the weights within one on the momentum.
+struct Push<'a> {
+    rule: Rule,
+    weights: &'a Tensor,
+    grad: &'a Tensor,
+}
+
+impl InplaceOp1 for Push<'_> {
     fn name(&self) -> &'static str {
         "sgd-momentum"
     }
 
-    fn cpu_fwd(
-        &self,
-        v: &mut CpuStorage,
-        lv: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
-        g: &CpuStorage,
-        lg: &Layout,
-    ) -> candle_core::Result<()> {
-        let (v, w, g) = (run_mut(v, lv)?, run(w, lw)?, run(g, lg)?);
-        for ((v, w), g) in v.iter_mut().zip(w).zip(g) {
-            *v = self.momentum * *v + (self.scale * *g + self.decay * *w);
-        }
-        Ok(())
+    fn cpu_fwd(&self, v: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let momentum = Mutex::new(run_mut(v, layout)?);
+        self.weights.inplace_op2(self.grad, &Descend { rule: self.rule, momentum })
     }
 }
 
-/// `w -= lr v`.
-struct Descend {
-    lr: f32,
+/// The part of a step that knows all three vectors, in place on the weights.
+struct Descend<'a> {
+    rule: Rule,
+    momentum: Mutex<&'a mut [f32]>,
 }
 
-impl InplaceOp2 for Descend {
+impl InplaceOp2 for Descend<'_> {
     fn name(&self) -> &'static str {
         "sgd-descend"
     }
 
-    fn cpu_fwd(&self, w: &mut CpuStorage, lw: &Layout, v: &CpuStorage, lv: &Layout) -> candle_core::Result<()> {
-        for (w, v) in run_mut(w, lw)?.iter_mut().zip(run(v, lv)?) {
-            *w -= self.lr * *v;
+    fn cpu_fwd(&self, w: &mut CpuStorage, lw: &Layout, g: &CpuStorage, lg: &Layout) -> candle_core::Result<()> {
+        let (w, g) = (run_mut(w, lw)?, run(g, lg)?);
+        let Ok(mut v) = self.momentum.lock() else { candle_core::bail!("a thread failed within a step") };
+        if v.len() != w.len() || w.len() != g.len() {
+            candle_core::bail!("{} weights, {} of momentum, a gradient of {}", w.len(), v.len(), g.len());
         }
+        let parts = v.par_chunks_mut(RUN).zip(w.par_chunks_mut(RUN)).zip(g.par_chunks(RUN));
+        parts.for_each(|((v, w), g)| self.rule.apply(v, w, g));
         Ok(())
     }
 }
@@ -190,6 +256,21 @@ mod tests {
         }
     }
     const ADAM_TORCH: [f64; 2] = [0.962_250_951_306, -2.142_985_262_795];
+
+    /// Over several tasks' worth of weights: every one is moved, and the norm is the whole vector's.
+    #[test]
+    fn long_vectors_are_stepped_whole() {
+        let config = SgdConfig { lr: 0.5, lr_min: 0.0, momentum: 0.0, weight_decay: 0.0, clip: 1e9 };
+        let n = 2 * RUN + 5;
+        let w = Tensor::zeros(n, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let g = Tensor::arange(0f32, n as f32, &Device::Cpu).unwrap();
+        let found = Sgd::new(config, &w).unwrap().step(&w, &g, 0.5).unwrap();
+        let squares = (n as f64 - 1.0) * n as f64 * (2.0 * n as f64 - 1.0) / 6.0;
+        assert!((found / squares.sqrt() - 1.0).abs() < 1e-12, "{found}");
+        assert!(w.to_vec1::<f32>().unwrap().iter().enumerate().all(|(i, w)| *w == -0.5 * i as f32));
+        add(&w, &g).unwrap();
+        assert!(w.to_vec1::<f32>().unwrap().iter().enumerate().all(|(i, w)| *w == 0.5 * i as f32));
+    }
 
     #[test]
     fn a_gradient_that_is_no_number_is_refused() {

@@ -3,12 +3,12 @@
 use candle_core::Tensor;
 
 use super::fit::{Batch, Learner, Position};
-use super::method::{training_images, weight_gradient};
+use super::method::{training_images, weight_gradient, work};
 use super::optim::Sgd;
 use super::schedule::cosine;
 use crate::attack::Samples;
 use crate::config::Retrain;
-use crate::engine::Network;
+use crate::engine::{Memory, Network};
 use crate::error::Result;
 
 /// A derived network in training.
@@ -28,6 +28,11 @@ impl Trainee {
     /// The network.
     pub fn network(&mut self) -> &mut Network {
         &mut self.network
+    }
+
+    /// What its steps hold in memory, the network and the momentum among it.
+    pub fn memory(&self) -> Memory {
+        self.network.memory(&work(&self.config.method, self.config.batch))
     }
 
     /// The trained network.

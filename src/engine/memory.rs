@@ -1,0 +1,67 @@
+//! What work on a network holds in memory, told from its graph before any of it is taken: a pass over the [`Net`] like the
+//! count of its cost.
+//!
+//! The arena is what the plans themselves lay out, so it is exact. What stands beside it is counted in vectors as long as
+//! the weights and in batches of images by those who hold them ([`Work`]); labels, logits and the plans are a few pages.
+
+use serde::Serialize;
+
+use super::fuse::Fusion;
+use super::layout::ArenaLayout;
+use super::network::NormMode;
+use super::params::ParamLayout;
+use super::plan::{Plan, Wrt};
+use crate::arch::net::Net;
+
+/// Work on a network, as far as memory goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Images a pass.
+    pub batch: usize,
+    /// The kinds of its passes. They share one arena, as large as the largest of them wants it.
+    pub passes: Vec<(Wrt, NormMode)>,
+    /// Vectors as long as the weights that are held beside the network at once: momentum, gradients, copies.
+    pub vectors: usize,
+    /// Batches of images that are held at once: clean ones, attacked ones, their gradient.
+    pub images: usize,
+}
+
+/// Bytes, by what they hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The largest pass's values and gradients.
+    #[serde(rename = "arena_bytes")]
+    pub arena: u64,
+    /// Weights and running statistics.
+    #[serde(rename = "state_bytes")]
+    pub state: u64,
+    /// [`Work::vectors`].
+    #[serde(rename = "vector_bytes")]
+    pub vectors: u64,
+    /// [`Work::images`].
+    #[serde(rename = "image_bytes")]
+    pub images: u64,
+}
+
+impl Memory {
+    /// What work on a network in single precision holds, with the plans that `fusion` makes.
+    pub fn of(net: &Net, work: &Work, fusion: Fusion) -> Memory {
+        let layout = ParamLayout::new(net);
+        let arena = |(wrt, mode): &(Wrt, NormMode)| {
+            let plan = Plan::compile(net, &layout, *wrt, mode.statistics(), fusion);
+            ArenaLayout::new(&plan, work.batch, 0).scalars()
+        };
+        let bytes = |scalars: usize| (scalars * size_of::<f32>()) as u64;
+        Memory {
+            arena: bytes(work.passes.iter().map(arena).max().unwrap_or(0)),
+            state: bytes(layout.len()),
+            vectors: bytes(work.vectors * layout.trainable()),
+            images: bytes(work.images * work.batch * net.input_shape().len()),
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.arena + self.state + self.vectors + self.images
+    }
+}
