@@ -13,6 +13,7 @@ use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
 use robustnas::engine::kernels::depthwise::Depthwise;
+use robustnas::engine::kernels::incoming::Incoming;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::{Term, sum};
 use robustnas::engine::kernels::pool::Pool;
@@ -94,7 +95,7 @@ fn separable(criterion: &mut Criterion) {
             time(group, format!("{name} {shape} backward"), 2 * flop, || {
                 let grads = WeightGradients { depthwise: &mut dd, pointwise: &mut dp };
                 let wanted = Wanted { weights: Some(grads), input: Some((&mut dx, false)) };
-                pair.backward(isa, Some(source), weights, &dy, wanted, &mut scratch);
+                pair.backward(isa, Some(source), weights, Incoming::Plain(&dy), wanted, &mut scratch);
             });
         }
     }

@@ -12,6 +12,7 @@ use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
 use robustnas::engine::kernels::depthwise::Depthwise;
+use robustnas::engine::kernels::incoming::Incoming;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::Term;
 use robustnas::engine::kernels::pool::Pool;
@@ -119,14 +120,27 @@ fn separable<T: Real>(isa: Isa, pair: Separable, affine: bool) -> Found<T> {
     let mut scratch = zeros(pair.scratch());
     let mut y = zeros(dy.len());
     pair.forward(isa, source, weights, &mut y, &mut scratch);
-    let (mut dd, mut dp) = (zeros(depthwise.len()), zeros(pointwise.len()));
-    let [mut both, mut alone] = [zeros(x.len()), numbers("dx", x.len())];
-    let grads = WeightGradients { depthwise: &mut dd, pointwise: &mut dp };
-    let wanted = Wanted { weights: Some(grads), input: Some((&mut both, false)) };
-    pair.backward(isa, Some(source), weights, &dy, wanted, &mut scratch);
-    let wanted = Wanted { weights: None, input: Some((&mut alone, true)) };
-    pair.backward(isa, Some(source), weights, &dy, wanted, &mut scratch);
-    vec![("y", y), ("depthwise dw", dd), ("pointwise dw", dp), ("dx", both), ("dx alone, added", alone)]
+    let mut found = vec![("y", y)];
+    // The gradient as it stands, a sum's addend's, and through a batch-norm with and without statistics of the batch.
+    let (out, value): (_, Vec<T>) = (Affine::<T>::new(pair.out), numbers("value", dy.len()));
+    let line = norm::Line { gain: &out.scale[..], slope: &out.shift[..], level: &out.scale[..] };
+    let incoming = [
+        Incoming::Plain(&dy),
+        Incoming::Scaled { factor: T::from_f64(0.7), dy: &dy },
+        Incoming::Line { line, x: Some(&value), dy: &dy },
+        Incoming::Line { line, x: None, dy: &dy },
+    ];
+    for dy in incoming {
+        let (mut dd, mut dp) = (zeros(depthwise.len()), zeros(pointwise.len()));
+        let [mut both, mut alone] = [zeros(x.len()), numbers("dx", x.len())];
+        let grads = WeightGradients { depthwise: &mut dd, pointwise: &mut dp };
+        let wanted = Wanted { weights: Some(grads), input: Some((&mut both, false)) };
+        pair.backward(isa, Some(source), weights, dy, wanted, &mut scratch);
+        let wanted = Wanted { weights: None, input: Some((&mut alone, true)) };
+        pair.backward(isa, Some(source), weights, dy, wanted, &mut scratch);
+        found.extend([("depthwise dw", dd), ("pointwise dw", dp), ("dx", both), ("dx alone, added", alone)]);
+    }
+    found
 }
 
 /// A convolution's weights as a pass in a direction reads them.

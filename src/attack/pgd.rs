@@ -153,9 +153,9 @@ impl InplaceOp3 for Ascend {
         x: &mut CpuStorage,
         layout: &Layout,
         clean: &CpuStorage,
-        lc: &Layout,
+        _: &Layout,
         gradient: &CpuStorage,
-        lg: &Layout,
+        _: &Layout,
     ) -> candle_core::Result<()> {
         let images = layout.dims().first().copied().unwrap_or(1).max(1);
         match (x, clean, gradient) {
