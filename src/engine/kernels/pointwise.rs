@@ -9,7 +9,7 @@ use crate::engine::vector::{Vector, for_groups, vectorized};
 /// Scalars of a plane that are worked on group by group while they are in the first-level cache.
 const STRETCH: usize = 1 << 10;
 
-/// Whole pixels of about [`STRETCH`] scalars: the range of each run.
+/// Whole pixels of about `STRETCH` scalars: the range of each run.
 #[inline(always)]
 pub fn stretches(len: usize, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let run = (STRETCH / c).max(1) * c;
