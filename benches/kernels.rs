@@ -17,8 +17,9 @@ use robustnas::engine::kernels::incoming::Incoming;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::{Term, sum};
 use robustnas::engine::kernels::pool::Pool;
+use robustnas::engine::kernels::prefetch::Ahead;
 use robustnas::engine::kernels::product::{Product, Tap};
-use robustnas::engine::kernels::separable::{Separable, Wanted, WeightGradients, Weights};
+use robustnas::engine::kernels::separable::{Room, Separable, Wanted, WeightGradients, Weights};
 use robustnas::engine::kernels::{norm, pointwise};
 use robustnas::engine::{Isa, Network, NormMode, Wrt};
 use robustnas::seed::Seed;
@@ -90,12 +91,19 @@ fn separable(criterion: &mut Criterion) {
             let weights = Weights { depthwise: &depthwise, pointwise: &pointwise };
             let source = Source::plain(&x[..]);
             time(group, format!("{name} {shape} forward"), flop, || {
-                pair.forward(isa, source, weights, &mut y, &mut scratch);
+                pair.forward(isa, source, weights, &mut y, Room { scratch: &mut scratch, ahead: &Ahead::NOTHING });
             });
             time(group, format!("{name} {shape} backward"), 2 * flop, || {
                 let grads = WeightGradients { depthwise: &mut dd, pointwise: &mut dp };
                 let wanted = Wanted { weights: Some(grads), input: Some((&mut dx, false)) };
-                pair.backward(isa, Some(source), weights, Incoming::Plain(&dy), wanted, &mut scratch);
+                pair.backward(
+                    isa,
+                    Some(source),
+                    weights,
+                    Incoming::Plain(&dy),
+                    wanted,
+                    Room { scratch: &mut scratch, ahead: &Ahead::NOTHING },
+                );
             });
         }
     }
@@ -108,10 +116,13 @@ fn pool(criterion: &mut Criterion) {
         let (x, dy) = (numbers(source.len()), numbers(source.len()));
         let (mut y, mut dx) = (dy.clone(), x.clone());
         let len = source.len();
-        time(group, format!("max {source} forward"), len, || pool.max_forward(isa, &x, &mut y));
-        time(group, format!("max {source} backward"), len, || pool.max_backward(isa, &x, &dy, &mut dx, false));
-        time(group, format!("mean {source} forward"), len, || pool.avg_forward(isa, &x, false, &mut y));
-        time(group, format!("mean {source} backward"), len, || pool.avg_backward(isa, &dy, false, &mut dx, false));
+        let none = &Ahead::NOTHING;
+        time(group, format!("max {source} forward"), len, || pool.max_forward(isa, &x, &mut y, none));
+        time(group, format!("max {source} backward"), len, || pool.max_backward(isa, &x, &dy, (&mut dx, false), none));
+        time(group, format!("mean {source} forward"), len, || pool.avg_forward(isa, &x, false, &mut y, none));
+        time(group, format!("mean {source} backward"), len, || {
+            pool.avg_backward(isa, &dy, false, (&mut dx, false), none);
+        });
     }
 }
 

@@ -255,12 +255,33 @@ fn check_close(what: &str, a: &[f32], b: &[f32]) {
     }
 }
 
+/// Every rewrite alone, all but one, and all.
+fn fusions() -> Vec<(String, Fusion)> {
+    type Switch = fn(&mut Fusion, bool);
+    let switches: [(&str, Switch); 5] = [
+        ("load", |f, on| f.load = on),
+        ("separable", |f, on| f.separable = on),
+        ("norm", |f, on| f.norm = on),
+        ("sum", |f, on| f.sum = on),
+        ("winograd", |f, on| f.winograd = on),
+    ];
+    let mut list = vec![("all".to_string(), Fusion::ALL)];
+    for (name, switch) in switches {
+        for (how, base, on) in [("only", Fusion::NONE, true), ("all but", Fusion::ALL, false)] {
+            let mut fusion = base;
+            switch(&mut fusion, on);
+            list.push((format!("{how} {name}"), fusion));
+        }
+    }
+    list
+}
+
 #[test]
 fn fused_and_plain_plans_agree() {
     for (name, net) in nets() {
-        for mode in MODES {
+        for (mode, (fused, fusion)) in MODES.into_iter().flat_map(|m| fusions().into_iter().map(move |f| (m, f))) {
             let plain = network(&net, Fusion::NONE).state().copy().unwrap();
-            let [a, b] = [Fusion::NONE, Fusion::ALL].map(|fusion| {
+            let [a, b] = [Fusion::NONE, fusion].map(|fusion| {
                 let mut n = network(&net, fusion);
                 n.set_state(&plain).unwrap();
                 let g = n.gradients(&batch(5, 1), &mix(&net), mode, ALL, &loss).unwrap();
@@ -275,7 +296,7 @@ fn fused_and_plain_plans_agree() {
                 ]
             });
             for (k, what) in ["logits", "image", "weights", "state", "mix"].iter().enumerate() {
-                check_close(&format!("{name} {mode:?} {what}"), &b[k], &a[k]);
+                check_close(&format!("{name} {mode:?} {fused} {what}"), &b[k], &a[k]);
             }
         }
     }

@@ -65,8 +65,9 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["unsafe"],
-        places: &["engine/vector.rs", "engine/kernels"],
-        why: "registers are filled through pointers, and inner loops read behind one check of their furthest index",
+        places: &["engine/vector.rs", "engine/kernels", "engine/pages.rs"],
+        why: "registers are filled through pointers, inner loops read behind one check of their furthest index, and the \
+              processor and the system are told what memory comes next",
     },
 ];
 

@@ -17,7 +17,8 @@ use super::kernels::incoming::Incoming;
 use super::kernels::load::Source;
 use super::kernels::pointwise::Term;
 use super::kernels::pool::Pool;
-use super::kernels::separable::{Wanted, WeightGradients, Weights};
+use super::kernels::prefetch::Ahead;
+use super::kernels::separable::{Room, Wanted, WeightGradients, Weights};
 use super::kernels::{norm, pointwise};
 use super::layout::ArenaLayout;
 use super::parts::{Others, around, disjoint};
@@ -106,6 +107,8 @@ struct Lane<'a, T> {
     /// Where a gradient is computed on the way into a kernel.
     gradient: &'a mut [T],
     scratch: &'a mut [T],
+    /// What the running step is to fetch.
+    ahead: Ahead,
 }
 
 /// Some images of a lane: what one kernel call works on.
@@ -132,6 +135,18 @@ impl Part {
     }
 }
 
+/// What a step is to fetch while it works on an image; the next ones stand `together` images further on.
+fn ahead<T>(step: &Step, part: Part, together: usize, planes: &[T]) -> Ahead {
+    let mut ahead = Ahead::NOTHING;
+    for fetch in &step.ahead {
+        let first = part.first + if fetch.next { together } else { 0 };
+        if first < part.per_lane {
+            ahead.add(planes, Part { first, ..part }.of(fetch.place));
+        }
+    }
+    ahead
+}
+
 const NOWHERE: Place = Place { start: 0, len: 0 };
 
 impl<T: Real> Call<'_, T> {
@@ -139,21 +154,28 @@ impl<T: Real> Call<'_, T> {
         let (planes, rest) = lane.split_at_mut(self.layout.per_lane * self.plan.image_len);
         let (gathered, rest) = rest.split_at_mut(self.layout.gathered);
         let (gradient, scratch) = rest.split_at_mut(self.layout.gradient);
-        Lane { planes, gathered, gradient, scratch }
+        Lane { planes, gathered, gradient, scratch, ahead: Ahead::NOTHING }
     }
 
-    /// Prepares the weights of the dense convolutions for a pass, panel by panel.
+    /// Prepares weights for a pass: those of dense convolutions panel by panel, on the way back those of separable ones.
     fn prepare(&self, backward: bool, shared: &mut [T]) {
         let direction = if backward { Direction::Backward } else { Direction::Forward };
         let (mut rest, mut at, mut panels) = (shared, 0, Vec::new());
         for (node, place) in self.plan.nodes.iter().zip(&self.plan.prepared) {
-            let Kind::Conv { conv, weight, .. } = &node.kind else { continue };
-            if backward && self.plan.own_gradient(node.inputs[0]).is_none() {
+            let wanted = match &node.kind {
+                Kind::Conv { .. } => !backward || self.plan.own_gradient(node.inputs[0]).is_some(),
+                Kind::Separable { .. } => backward,
+                _ => false,
+            };
+            if !wanted {
                 continue;
             }
-            let (memory, tail) = std::mem::take(&mut rest)[place.start - at..].split_at_mut(place.len());
+            let (mut memory, tail) = std::mem::take(&mut rest)[place.start - at..].split_at_mut(place.len());
             (rest, at) = (tail, place.end);
-            let mut memory = memory;
+            if let Kind::Separable { conv, pointwise, .. } = &node.kind {
+                conv.prepare(&self.state[pointwise.clone()], &mut memory[..pointwise.len()]);
+            }
+            let Kind::Conv { conv, weight, .. } = &node.kind else { continue };
             for panel in conv.panels(direction).each() {
                 let (to, tail) = std::mem::take(&mut memory).split_at_mut(panel.range.len());
                 memory = tail;
@@ -184,6 +206,7 @@ impl<T: Real> Call<'_, T> {
                     continue;
                 }
                 for part in images.each() {
+                    lane.ahead = ahead(step, part, segment.together, lane.planes);
                     self.step(step, part, shared, &mut lane);
                 }
             }
@@ -310,7 +333,7 @@ impl<T: Real> Call<'_, T> {
         let affine = node.inputs.first().and_then(|x| self.affine(*x, shared));
         let [x, y] = disjoint(lane.planes, [from, to]);
         let source = Source { values: &*x, affine };
-        let scratch = &mut *lane.scratch;
+        let (scratch, ahead) = (&mut *lane.scratch, &lane.ahead);
         match &node.kind {
             Kind::Normalize { mean, std } => pointwise::normalize_forward(x, mean, std, y),
             Kind::Conv { conv, bias, .. } => {
@@ -323,11 +346,11 @@ impl<T: Real> Call<'_, T> {
             Kind::Separable { conv, depthwise, pointwise } => {
                 let weights =
                     Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
-                conv.forward(self.isa, source, weights, y, scratch);
+                conv.forward(self.isa, source, weights, y, Room { scratch, ahead });
             }
             Kind::Relu => pointwise::relu(self.isa, source, y),
-            Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y),
-            Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y),
+            Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y, ahead),
+            Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y, ahead),
             Kind::GlobalAvgPool => Pool::global_forward(x, y),
             Kind::Crop { top, left } => {
                 pointwise::crop_forward(x, self.plan.nodes[node.inputs[0]].shape, *top, *left, y);
@@ -456,16 +479,16 @@ impl<T: Real> Call<'_, T> {
         let x_value = planes.get(x_range);
         let source = Source { values: x_value, affine: self.affine(x, shared) };
         let acc = accumulate[0];
-        let scratch = &mut *lane.scratch;
+        let (scratch, ahead) = (&mut *lane.scratch, &lane.ahead);
         if let Kind::Separable { conv, depthwise, pointwise } = &node.kind {
-            let weights =
-                Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
+            let turned = plan.prepared[i].start..plan.prepared[i].start + pointwise.len();
+            let weights = Weights { depthwise: &self.state[depthwise.clone()], pointwise: &shared[turned] };
             let grads = plan.wrt.params.then(|| {
                 let [depthwise, pointwise] = disjoint(lane.gathered, [depthwise.clone(), pointwise.clone()]);
                 WeightGradients { depthwise, pointwise }
             });
             let wanted = Wanted { weights: grads, input: through.then_some((dx, acc)) };
-            return conv.backward(self.isa, Some(source), weights, incoming, wanted, scratch);
+            return conv.backward(self.isa, Some(source), weights, incoming, wanted, Room { scratch, ahead });
         }
         let dy = incoming.part(self.isa, 0..part.count * node.shape.len(), lane.gradient);
         match &node.kind {
@@ -492,9 +515,9 @@ impl<T: Real> Call<'_, T> {
             _ if !through => {}
             Kind::Normalize { std, .. } => pointwise::normalize_backward(dy, std, dx, acc),
             Kind::Relu => pointwise::store_masked(self.isa, dy, Some(source), dx, acc),
-            Kind::MaxPool(pool) => pool.max_backward(self.isa, x_value, dy, dx, acc),
+            Kind::MaxPool(pool) => pool.max_backward(self.isa, x_value, dy, (dx, acc), ahead),
             Kind::AvgPool { pool, count_include_pad } => {
-                pool.avg_backward(self.isa, dy, *count_include_pad, dx, acc);
+                pool.avg_backward(self.isa, dy, *count_include_pad, (dx, acc), ahead);
             }
             Kind::GlobalAvgPool => Pool::global_backward(dy, dx, acc),
             Kind::Crop { top, left } => pointwise::crop_backward(dy, plan.nodes[x].shape, *top, *left, dx, acc),

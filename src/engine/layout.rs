@@ -38,8 +38,8 @@ impl ArenaLayout {
         let most = 1 << most.ilog2();
         let per_lane = batch.div_ceil(batch.min(most).max(1));
         let gathered = plan.gathered_len().next_multiple_of(16);
-        let together = plan.forward.iter().chain(&plan.backward).map(|s| s.together).max().unwrap_or(1).min(per_lane);
-        let gradient = (plan.gradient_len * together).next_multiple_of(16);
+        let gradient = plan.backward.iter().map(|s| s.gradient_len * s.together.min(per_lane)).max().unwrap_or(0);
+        let gradient = gradient.next_multiple_of(16);
         ArenaLayout {
             batch,
             per_lane,

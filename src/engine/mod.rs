@@ -3,6 +3,7 @@
 //! Nothing here knows attacks, training or files. What is wanted ([`Wrt`]), the batch-norm mode ([`NormMode`]) and the
 //! mixing vector are arguments of each call.
 
+mod ahead;
 mod arena;
 mod exec;
 mod fuse;
@@ -11,6 +12,7 @@ pub mod kernels;
 mod layout;
 pub mod memory;
 mod network;
+mod pages;
 mod params;
 mod parts;
 mod plan;

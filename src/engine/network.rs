@@ -11,6 +11,7 @@ use super::isa::Isa;
 use super::kernels::norm::MOMENTUM;
 use super::layout::{ALIGNMENT, ArenaLayout};
 use super::memory::{Memory, Work};
+use super::pages;
 use super::params::ParamLayout;
 use super::plan::{Plan, Statistics, Wrt};
 use super::real::Real;
@@ -288,10 +289,15 @@ struct Arena {
 
 impl Arena {
     fn new(len: usize, dtype: DType, device: &Device) -> Result<Self> {
+        /// The first scalar on a cache line.
+        fn aligned<T>(memory: &[T]) -> usize {
+            pages::large(memory);
+            memory.as_ptr().align_offset(ALIGNMENT)
+        }
         let memory = Tensor::zeros(len, dtype, device)?;
         let start = match &*memory.storage_and_layout().0 {
-            Storage::Cpu(CpuStorage::F32(v)) => v.as_ptr().align_offset(ALIGNMENT),
-            Storage::Cpu(CpuStorage::F64(v)) => v.as_ptr().align_offset(ALIGNMENT),
+            Storage::Cpu(CpuStorage::F32(v)) => aligned(v),
+            Storage::Cpu(CpuStorage::F64(v)) => aligned(v),
             _ => 0,
         };
         Ok(Arena { memory, start })

@@ -52,6 +52,22 @@ pub enum Statistics {
 pub(super) struct Step {
     pub node: usize,
     pub action: Action,
+    /// What is fetched into the cache meanwhile.
+    pub ahead: Vec<Fetch>,
+}
+
+impl Step {
+    pub fn new(node: usize, action: Action) -> Self {
+        Step { node, action, ahead: Vec::new() }
+    }
+}
+
+/// A buffer that a later step reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fetch {
+    pub place: Place,
+    /// Whether it is that of the images that come next, not of those that are worked on.
+    pub next: bool,
 }
 
 /// What a step does for its node.
@@ -92,6 +108,8 @@ pub(super) struct Segment {
     pub steps: Vec<Step>,
     /// Images that take the steps together: one, or several small ones that share the reading of large weights.
     pub together: usize,
+    /// The longest gradient of an image that is computed on the way into one of the kernels.
+    pub gradient_len: usize,
 }
 
 /// Where the gradient of a node's value is found.
@@ -162,8 +180,6 @@ pub struct Plan {
     pub(super) image_len: usize,
     pub(super) shared_len: usize,
     pub(super) scratch_len: usize,
-    /// The longest gradient that is computed on the way into a kernel, of one image.
-    pub(super) gradient_len: usize,
     pub(super) trainable: usize,
     pub(super) mix_len: usize,
 }

@@ -2,13 +2,18 @@
 //!
 //! A node's level is the number of batch statistics on the longest way to it, forward and backward; a level is a segment.
 
+use super::ahead::{Touch, errands};
 use super::arena::{BufferId, Lifetimes, Place};
 use super::fuse::{Fused, Fusion, Kind};
 use super::kernels::conv::Direction;
-use super::plan::{Action, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
+use super::plan::{Action, Fetch, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
 
-/// Scalars that the images of a segment may touch in one step: half of a common second-level cache.
+/// Scalars that stay in the cache between steps: half of a common second-level cache.
 const CACHE: usize = 1 << 17;
+
+/// Scalars that the images of a segment may touch in one step, where there are several: what one image leaves in the cache,
+/// its next step finds there.
+const TOGETHER: usize = 1 << 14;
 
 /// [`Gradient`] before buffers have places.
 #[derive(Clone, Copy, Debug)]
@@ -130,9 +135,14 @@ impl Scheduler {
         // Behind the batch-norms' numbers, in the order of the nodes.
         let mut prepared = vec![0..0; self.nodes.len()];
         for (place, node) in prepared.iter_mut().zip(&self.nodes) {
-            let Kind::Conv { conv, .. } = &node.kind else { continue };
-            let len = [Direction::Forward, Direction::Backward].map(|d| conv.panels(d).scalars());
-            *place = shared_len..shared_len + len[0].max(len[1]).next_multiple_of(16);
+            let len = match &node.kind {
+                Kind::Conv { conv, .. } => {
+                    conv.panels(Direction::Forward).scalars().max(conv.panels(Direction::Backward).scalars())
+                }
+                Kind::Separable { pointwise, .. } => pointwise.len(),
+                _ => continue,
+            };
+            *place = shared_len..shared_len + len.next_multiple_of(16);
             shared_len = place.end;
         }
         let mut time = 0;
@@ -148,6 +158,7 @@ impl Scheduler {
         let (places, image_len) = self.lifetimes.place();
         for segment in forward.iter_mut().chain(&mut backward) {
             segment.together = self.together(segment, &places);
+            self.look_ahead(segment, &places);
         }
         let place = |b: BufferId| places[b.index()];
         let grad: Vec<Option<Gradient>> = self
@@ -161,18 +172,18 @@ impl Scheduler {
                 })
             })
             .collect();
-        let computed =
-            |g: &Option<Gradient>| matches!(g, Some(Gradient::Line(_) | Gradient::Shared { factor: Some(_), .. }));
-        let gradient_len = (0..self.nodes.len())
-            .filter(|i| computed(&grad[*i]) && !matches!(self.nodes[*i].kind, Kind::Norm { .. }))
-            .map(|i| self.nodes[i].shape.len())
-            .max()
-            .unwrap_or(0);
+        for segment in &mut backward {
+            let computed = |s: &&Step| {
+                matches!(s.action, Action::Backward { .. })
+                    && matches!(grad[s.node], Some(Gradient::Line(_) | Gradient::Shared { factor: Some(_), .. }))
+            };
+            let lengths = segment.steps.iter().filter(computed).map(|s| self.nodes[s.node].shape.len());
+            segment.gradient_len = lengths.max().unwrap_or(0);
+        }
         Plan {
             value: self.value.iter().map(|b| place(*b)).collect(),
             stats: self.stats.iter().map(|b| b.map(place).unwrap_or_default()).collect(),
             scratch_len: self.nodes.iter().map(scratch).max().unwrap_or(0),
-            gradient_len,
             nodes: self.nodes,
             forward,
             backward,
@@ -196,7 +207,7 @@ impl Scheduler {
             let ready = self.nodes[i].inputs.iter().map(|x| level[*x]).max().unwrap_or(0);
             level[i] = ready;
             let Some(how) = self.normalized(i) else {
-                segments[ready].steps.push(Step { node: i, action: Action::Forward });
+                segments[ready].steps.push(Step::new(i, Action::Forward));
                 continue;
             };
             if batch {
@@ -204,14 +215,14 @@ impl Scheduler {
                 if segments.len() <= level[i] {
                     segments.resize(level[i] + 1, Segment::default());
                 }
-                segments[ready].steps.push(Step { node: i, action: Action::Moments });
+                segments[ready].steps.push(Step::new(i, Action::Moments));
                 segments[level[i]].before.push(Merge::Moments(i));
                 self.stats[i] = Some(self.lifetimes.declare(2 * self.nodes[i].shape.c));
             } else {
                 segments[0].before.push(Merge::Fold(i));
             }
             if how != Normalized::Lazily {
-                segments[level[i]].steps.push(Step { node: i, action: Action::Normalize });
+                segments[level[i]].steps.push(Step::new(i, Action::Normalize));
             }
         }
         self.live_through(&segments, time);
@@ -251,7 +262,7 @@ impl Scheduler {
         self.hold_gradients();
         let mut level = vec![0; n];
         let mut segments = vec![Segment::default()];
-        segments[0].steps.push(Step { node: last, action: Action::LossGradient });
+        segments[0].steps.push(Step::new(last, Action::LossGradient));
         for i in (0..n).rev().filter(|i| self.needs[*i]) {
             let ready = self.readers[i].iter().filter(|r| self.needs[**r]).map(|r| level[*r]).max().unwrap_or(0);
             level[i] = ready;
@@ -259,7 +270,7 @@ impl Scheduler {
                 Kind::Image => continue,
                 Kind::Norm { .. } => {
                     if self.reads_source(i) {
-                        segments[ready].steps.push(Step { node: i, action: Action::Sums });
+                        segments[ready].steps.push(Step::new(i, Action::Sums));
                         self.stats[i].get_or_insert_with(|| self.lifetimes.declare(2 * self.nodes[i].shape.c));
                     }
                     let x = self.nodes[i].inputs[0];
@@ -273,12 +284,12 @@ impl Scheduler {
                     segments[level[i]].before.push(Merge::Line(i));
                     if self.receives(x) {
                         let action = Action::NormBackward { accumulate: false };
-                        segments[level[i]].steps.push(Step { node: i, action });
+                        segments[level[i]].steps.push(Step::new(i, action));
                     }
                 }
                 _ => {
                     let action = Action::Backward { accumulate: vec![], reads: self.backward_reads_values(i) };
-                    segments[ready].steps.push(Step { node: i, action });
+                    segments[ready].steps.push(Step::new(i, action));
                 }
             }
         }
@@ -343,47 +354,43 @@ impl Scheduler {
         }
     }
 
-    fn touched(&self, step: &Step) -> Vec<BufferId> {
+    /// What a step reads.
+    fn read(&self, step: &Step) -> Vec<BufferId> {
         let i = step.node;
-        let node = &self.nodes[i];
-        let values = || node.inputs.iter().map(|x| self.value[*x]);
-        let receiving = || {
-            node.inputs.iter().filter_map(|x| match self.grad[*x] {
-                Some(Held::Own(buffer)) => Some(buffer),
-                _ => None,
-            })
+        let (gradient, values) = match step.action {
+            Action::Forward | Action::Normalize | Action::Moments => (false, true),
+            Action::LossGradient => (false, false),
+            Action::Sums => (true, true),
+            Action::NormBackward { .. } => (true, self.statistics == Statistics::Batch),
+            Action::Backward { reads, .. } => (true, reads),
         };
-        let mut list: Vec<BufferId> = Vec::new();
+        let mut list = if gradient { self.gradient_buffers(i) } else { Vec::new() };
+        if values {
+            list.extend(self.nodes[i].inputs.iter().map(|x| self.value[*x]));
+        }
+        list
+    }
+
+    /// What a step writes or adds to.
+    fn written(&self, step: &Step) -> Vec<BufferId> {
+        let i = step.node;
         match step.action {
-            Action::Forward | Action::Normalize => {
-                list.push(self.value[i]);
-                list.extend(values());
-            }
-            Action::Moments => {
-                list.extend(values());
-                list.extend(self.stats[i]);
-            }
-            Action::LossGradient => list.extend(self.gradient_buffers(i)),
-            Action::Sums => {
-                list.extend(self.gradient_buffers(i));
-                list.extend(self.stats[i]);
-                list.extend(values());
-            }
-            Action::NormBackward { .. } => {
-                list.extend(self.gradient_buffers(i));
-                list.extend(receiving());
-                if self.statistics == Statistics::Batch {
-                    list.extend(values());
-                }
-            }
-            Action::Backward { reads, .. } => {
-                list.extend(self.gradient_buffers(i));
-                list.extend(receiving());
-                if reads {
-                    list.extend(values());
-                }
+            Action::Forward | Action::Normalize => vec![self.value[i]],
+            Action::Moments | Action::Sums => self.stats[i].into_iter().collect(),
+            Action::LossGradient => self.gradient_buffers(i),
+            Action::NormBackward { .. } | Action::Backward { .. } => {
+                let receiving = |x: &usize| match self.grad[*x] {
+                    Some(Held::Own(buffer)) => Some(buffer),
+                    _ => None,
+                };
+                self.nodes[i].inputs.iter().filter_map(receiving).collect()
             }
         }
+    }
+
+    fn touched(&self, step: &Step) -> Vec<BufferId> {
+        let mut list = self.read(step);
+        list.extend(self.written(step));
         list
     }
 
@@ -407,10 +414,43 @@ impl Scheduler {
         }
     }
 
+    /// Tells every step what to fetch for those after it.
+    fn look_ahead(&self, segment: &mut Segment, places: &[Place]) {
+        let sized = |list: Vec<BufferId>| -> Vec<(usize, usize)> {
+            list.into_iter()
+                .map(|b| (b.index(), places[b.index()].len * segment.together))
+                .filter(|(_, len)| *len > 0)
+                .collect()
+        };
+        let touches: Vec<Touch> = segment
+            .steps
+            .iter()
+            .map(|s| Touch {
+                reads: sized(self.read(s)),
+                writes: sized(self.written(s)),
+                time: self.fetches(s) * segment.together,
+            })
+            .collect();
+        for (step, errands) in segment.steps.iter_mut().zip(errands(&touches, CACHE)) {
+            step.ahead = errands.into_iter().map(|e| Fetch { place: places[e.buffer], next: e.next }).collect();
+        }
+    }
+
+    /// Scalars that a step has the time to fetch for others, an image.
+    fn fetches(&self, step: &Step) -> usize {
+        match (&step.action, &self.nodes[step.node].kind) {
+            (
+                Action::Forward | Action::Backward { .. },
+                Kind::Separable { .. } | Kind::MaxPool(_) | Kind::AvgPool { .. },
+            ) => 3 * self.nodes[step.node].shape.len(),
+            _ => 0,
+        }
+    }
+
     /// As many images as fit the cache in every step, and enough to make reading large weights worth it.
     fn together(&self, segment: &Segment, places: &[Place]) -> usize {
         let touched = |s: &Step| self.touched(s).iter().map(|b| places[b.index()].len).sum::<usize>().max(1);
-        let fits = segment.steps.iter().map(|s| CACHE / touched(s)).min().unwrap_or(1);
+        let fits = segment.steps.iter().map(|s| TOGETHER / touched(s)).min().unwrap_or(1);
         let weighs = segment.steps.iter().map(|s| weights(&self.nodes[s.node]) / touched(s)).max().unwrap_or(1);
         fits.max(weighs).max(1)
     }

@@ -34,6 +34,10 @@ const WAITING: usize = 1 << 18;
 /// Output pixels of one product of a scattered gradient.
 const SCATTERED: usize = 64;
 
+/// What it costs to prepare the weights of a place of Winograd tiles, in products of an image with them: some 250 of these,
+/// among the 128 images of a common batch.
+const PREPARED: usize = 2;
+
 /// Below this many channels a tile of mirrored products is mostly empty, and scattering columns is faster.
 const FEW: usize = 8;
 
@@ -96,7 +100,7 @@ impl Conv {
     /// The same convolution by the fastest method for its shape.
     ///
     /// A Winograd tile trades products for sums: the rule counts 16 lane products of all tiles, and 7 sums for every place and
-    /// channel, and picks the cheapest; below 16 channels vectors are not full. Measured on one Zen 5 core, direct against F(2x2)
+    /// channel, and the weights' way into tiles, and picks the cheapest; below 16 channels vectors are not full. Measured on one Zen 5 core, direct against F(2x2)
     /// and F(4x4), forward, in GFLOP/s of the direct convolution: 195, 160, 245 at 32x32x16; 256, 353, 518 at 32x32x32; 263, 436,
     /// 649 at 32x32x64; 265, 535, 709 at 4x4x512 with 32 images, where 8 images read the larger weights too often (268, 435,
     /// 334).
@@ -112,7 +116,8 @@ impl Conv {
             let conv = Conv { method, ..self };
             let winograd = Winograd::of(&conv)?;
             let sums = winograd.places() * 7 * (c + out);
-            Some((winograd.tiles() * (winograd.places() * c * out + sums), method))
+            let weights = PREPARED * winograd.places() * c * out;
+            Some((winograd.tiles() * (winograd.places() * c * out + sums) + weights, method))
         };
         let [two, four] = [Method::Winograd2, Method::Winograd4].map(tiled);
         let method = [Some((direct, Method::Direct)), two, four].into_iter().flatten().min_by_key(|(cost, _)| *cost);
@@ -669,8 +674,8 @@ mod tests {
             Conv { source, output, window, groups: 1, load, method: Method::Direct }.fastest().method
         };
         assert_eq!(
-            [of(32, 64, 1), of(4, 512, 1), of(2, 64, 1)],
-            [Method::Winograd4, Method::Winograd4, Method::Winograd2]
+            [of(32, 64, 1), of(8, 256, 1), of(4, 512, 1), of(2, 64, 1)],
+            [Method::Winograd4, Method::Winograd4, Method::Winograd2, Method::Direct]
         );
         assert_eq!([of(32, 8, 1), of(32, 64, 2), of(1, 64, 1)], [Method::Direct; 3]);
     }

@@ -6,16 +6,16 @@
 
 use std::ops::Range;
 
+use super::correlate::{Finish, Plane, correlate, correlate_weight};
 use super::load::{Load, Source};
-use super::plane;
-use super::pointwise::store_masked;
+use super::phases::Axis;
+use super::{plane, prefetch};
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
 use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
 
-/// Scalars of rows that are worked on together: 8 KB of f32, a sixth of a common first-level cache.
-const ROWS: usize = 1 << 11;
+/// Scalars of rows that are worked on together: 2 KB of f32, about as many lines as may be under way to a core at once.
+const ROWS: usize = 1 << 9;
 
 /// A depthwise convolution of one image, weights `[kh, kw, c]`.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +28,6 @@ pub struct Depthwise {
     pub window: Window,
     /// What happens on the way in.
     pub load: Load,
-}
-
-/// A plane with a border, rows `row` scalars apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Plane<'a, T> {
-    /// The values.
-    pub values: &'a [T],
-    /// Scalars from a row to the next.
-    pub row: usize,
 }
 
 /// The first scalar of a plane's inside, and the scalars from a row to the next.
@@ -77,48 +68,32 @@ impl Depthwise {
         self.copy().row()
     }
 
-    /// The convolution that leads a gradient back where the stride is 1: mirrored taps and complementary padding.
-    fn mirrored(&self) -> Option<Depthwise> {
-        let w = &self.window;
-        let pad = [0, 1].map(|a| (w.dilation[a] * (w.kernel[a] - 1)).checked_sub(w.pad[a]));
-        match (w.stride, self.load.crop, pad) {
-            ([1, 1], [0, 0], [Some(top), Some(left)]) => Some(Depthwise {
-                source: self.output,
-                output: self.source,
-                window: Window { pad: [top, left], ..*w },
-                load: Load::default(),
-            }),
-            _ => None,
-        }
+    /// The window along both axes.
+    fn axes(&self) -> [Axis; 2] {
+        let (w, crop) = (&self.window, self.load.crop);
+        let axis = |a: usize, source: usize, output: usize| Axis {
+            source: source - crop[a],
+            output,
+            kernel: w.kernel[a],
+            stride: w.stride[a],
+            pad: w.pad[a],
+            dilation: w.dilation[a],
+        };
+        [axis(0, self.source.h, self.output.h), axis(1, self.source.w, self.output.w)]
     }
 
-    /// Scalars of the plane in which the output's gradient is handed to [`Depthwise::lead_back`].
-    pub fn gradient_len(&self) -> usize {
-        self.mirrored().map_or(self.output.len(), |m| m.padded_len())
-    }
-
-    /// Where the output's gradient stands in that plane.
-    pub fn gradient_inside(&self) -> Inside {
-        match self.mirrored() {
-            Some(m) => {
-                let row = m.padded_row();
-                Inside { start: m.window.pad[0] * row + m.window.pad[1] * self.output.c, row }
-            }
-            None => Inside { start: 0, row: self.output.w * self.output.c },
-        }
-    }
-
-    /// Scratch of [`Depthwise::lead_back`].
-    pub fn lead_back_scratch(&self) -> usize {
-        match self.mirrored() {
-            Some(_) => self.window.taps() * self.source.c,
-            None => self.padded_len(),
-        }
+    /// The way back of a gradient.
+    pub fn back(&self) -> Back {
+        let [down, across] = self.axes();
+        let row = across.padded() * self.output.c;
+        let inside = Inside { start: down.before() * row + across.before() * self.output.c, row };
+        Back { conv: *self, down, across, inside, len: down.padded() * row }
     }
 
     /// Scalars of scratch memory that forward and backward need.
     pub fn scratch(&self) -> usize {
-        self.padded_len().max(self.gradient_len() + self.lead_back_scratch())
+        let back = self.back();
+        self.padded_len().max(back.len + back.scratch())
     }
 
     /// Copies the source into the padded plane.
@@ -161,31 +136,48 @@ impl Depthwise {
         (dx, accumulate): (&mut [T], bool),
         scratch: &mut [T],
     ) {
-        let (plane, scratch) = scratch.split_at_mut(self.gradient_len());
-        let inside = self.gradient_inside();
-        self.clear_border(plane);
+        let back = self.back();
+        let (plane, scratch) = scratch.split_at_mut(back.len);
+        back.clear_border(plane);
         for (y, row) in dy.chunks_exact(self.output.w * self.output.c).enumerate() {
-            plane[inside.start + y * inside.row..][..row.len()].copy_from_slice(row);
+            plane[back.inside.start + y * back.inside.row..][..row.len()].copy_from_slice(row);
         }
-        self.lead_back(isa, x, weight, plane, (dx, accumulate), scratch);
+        back.lead(isa, x, weight, plane, (dx, accumulate), scratch);
+    }
+}
+
+/// The way back through a [`Depthwise`]: how the output's gradient has to lie, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Back {
+    conv: Depthwise,
+    down: Axis,
+    across: Axis,
+    /// Scalars of the plane in which the output's gradient is handed over.
+    pub len: usize,
+    /// Where in it the gradient stands.
+    pub inside: Inside,
+}
+
+impl Back {
+    /// Scratch of [`Back::lead`].
+    pub fn scratch(&self) -> usize {
+        self.conv.window.taps() * self.conv.source.c
     }
 
     /// Zeros around the inside of a gradient's plane.
     pub fn clear_border<T: Real>(&self, plane: &mut [T]) {
-        if self.mirrored().is_some() {
-            let (inside, width) = (self.gradient_inside(), self.output.w * self.output.c);
-            let mut at = 0;
-            for y in 0..self.output.h {
-                let row = inside.start + y * inside.row;
-                plane[at..row].fill(T::zero());
-                at = row + width;
-            }
-            plane[at..self.gradient_len()].fill(T::zero());
+        let (inside, output) = (self.inside, self.conv.output);
+        let (mut at, width) = (0, output.w * output.c);
+        for y in 0..output.h {
+            let row = inside.start + y * inside.row;
+            plane[at..row].fill(T::zero());
+            at = row + width;
         }
+        plane[at..self.len].fill(T::zero());
     }
 
-    /// [`Depthwise::backward_input`] from the output's gradient in a plane of [`Depthwise::gradient_len`] scalars.
-    pub fn lead_back<T: Real>(
+    /// [`Depthwise::backward_input`] from the output's gradient in a plane of [`Back::len`] scalars.
+    pub fn lead<T: Real>(
         &self,
         isa: Isa,
         x: Option<Source<'_, T>>,
@@ -194,341 +186,50 @@ impl Depthwise {
         (dx, accumulate): (&mut [T], bool),
         scratch: &mut [T],
     ) {
-        let c = self.source.c;
-        let x = x.filter(|_| self.load.relu);
-        let Some(back) = self.mirrored() else {
-            return self.scatter_back(isa, x, weight, plane, (dx, accumulate), scratch);
-        };
-        let flipped = &mut scratch[..self.window.taps() * c];
-        for (tap, w) in weight.chunks_exact(c).rev().enumerate() {
-            flipped[tap * c..][..c].copy_from_slice(w);
-        }
-        let plane = Plane { values: plane, row: back.padded_row() };
-        let finish = Finish { accumulate, relu_of: x };
-        correlate(isa, plane, flipped, (&back.window, back.output), 0..back.output.h, dx, finish);
-    }
-
-    /// [`Depthwise::lead_back`] at other strides: every output's gradient is spread over the places it looked at.
-    fn scatter_back<T: Real>(
-        &self,
-        isa: Isa,
-        x: Option<Source<'_, T>>,
-        weight: &[T],
-        dy: &[T],
-        (dx, accumulate): (&mut [T], bool),
-        scratch: &mut [T],
-    ) {
-        let (c, crop, pad) = (self.source.c, self.load.crop, self.window.pad);
-        let padded = &mut scratch[..self.padded_len()];
-        let row = self.padded_row();
-        padded.fill(T::zero());
-        check_reach(Plane { values: padded, row }, &self.window, self.output, self.output.h);
-        assert!(dy.len() >= self.output.len() && weight.len() >= self.window.taps() * c);
-        let (win, out) = (&self.window, self.output);
-        vectorized!(isa, T, scatter(padded, row, weight, dy, win, out));
-        let width = self.source.w * c;
-        if !accumulate && crop != [0, 0] {
+        let Back { conv, down, across, .. } = self;
+        let (c, crop, row) = (conv.source.c, conv.load.crop, self.inside.row);
+        let x = x.filter(|_| conv.load.relu);
+        let reached = crop == [0, 0] && [down, across].iter().all(|a| (0..a.stride).all(|r| a.phase(r).taps > 0));
+        if !accumulate && !reached {
             dx.fill(T::zero());
         }
-        for y in crop[0]..self.source.h {
-            let from = (y - crop[0] + pad[0]) * row + pad[1] * c;
-            let to = y * width + crop[1] * c..(y + 1) * width;
-            let found = &padded[from..from + to.len()];
-            store_masked(isa, found, x.map(|x| x.from(to.start)), &mut dx[to], accumulate);
+        // Every pair of phases with its mirrored weights.
+        let (mut pairs, mut rest) = (Vec::with_capacity(down.stride * across.stride), scratch);
+        for (ry, rx) in (0..down.stride).flat_map(|ry| (0..across.stride).map(move |rx| (ry, rx))) {
+            let (vertical, horizontal) = (down.phase(ry), across.phase(rx));
+            let taps = vertical.taps * horizontal.taps;
+            if taps == 0 || vertical.count == 0 || horizontal.count == 0 {
+                continue;
+            }
+            let (mirrored, tail) = std::mem::take(&mut rest).split_at_mut(taps * c);
+            rest = tail;
+            for (k, to) in mirrored.chunks_exact_mut(c).rev().enumerate() {
+                let ky = vertical.tap + k / horizontal.taps * vertical.every;
+                let kx = horizontal.tap + k % horizontal.taps * horizontal.every;
+                to.copy_from_slice(&weight[(ky * conv.window.kernel[1] + kx) * c..][..c]);
+            }
+            pairs.push((vertical, horizontal, &*mirrored));
         }
-    }
-}
-
-/// What becomes of a result on its way to memory.
-#[derive(Clone, Copy, Debug)]
-struct Finish<'a, T> {
-    /// Whether it is added to what is there.
-    accumulate: bool,
-    /// It counts only where what is read of this is positive (the ReLU's derivative).
-    relu_of: Option<Source<'a, T>>,
-}
-
-impl<T> Default for Finish<'_, T> {
-    fn default() -> Self {
-        Finish { accumulate: false, relu_of: None }
-    }
-}
-
-/// `y[oy, ox] = sum over taps of plane[oy s + ky d, ox s + kx d] * weight[tap]`, channel by channel; `y` begins at the first of
-/// the rows, as does what `finish` reads.
-fn correlate<T: Real>(
-    isa: Isa,
-    plane: Plane<'_, T>,
-    weight: &[T],
-    (win, out): (&Window, Shape),
-    rows: Range<usize>,
-    y: &mut [T],
-    finish: Finish<'_, T>,
-) {
-    check_reach(plane, win, out, rows.end);
-    let len = rows.len() * out.w * out.c;
-    assert!(weight.len() >= win.taps() * out.c && y.len() >= len);
-    assert!(finish.relu_of.is_none_or(|x| x.values.len() >= len && x.affine.is_none_or(|(a, _)| a.len() == out.c)));
-    let taps = Taps { plane, weight, win, out };
-    vectorized!(isa, T, correlate_here(taps, &rows, y, finish));
-}
-
-/// What a correlation reads.
-#[derive(Clone, Copy)]
-struct Taps<'a, T> {
-    plane: Plane<'a, T>,
-    weight: &'a [T],
-    win: &'a Window,
-    out: Shape,
-}
-
-#[inline(always)]
-fn correlate_here<V: Vector>(
-    taps: Taps<'_, V::Scalar>,
-    rows: &Range<usize>,
-    y: &mut [V::Scalar],
-    finish: Finish<'_, V::Scalar>,
-) {
-    for_groups!(V, taps.out.c, correlate_group(taps, rows, y, finish));
-}
-
-#[inline(always)]
-fn correlate_group<V: Vector>(
-    c0: usize,
-    taps: Taps<'_, V::Scalar>,
-    rows: &Range<usize>,
-    y: &mut [V::Scalar],
-    finish: Finish<'_, V::Scalar>,
-) {
-    let width = taps.out.w;
-    for oy in rows.clone() {
-        let to = (oy - rows.start) * width;
-        let mut ox = 0;
-        while ox + 8 <= width {
-            correlate_block::<V, 8>(c0, taps, [oy, ox], to + ox, y, finish);
-            ox += 8;
-        }
-        while ox + 4 <= width {
-            correlate_block::<V, 4>(c0, taps, [oy, ox], to + ox, y, finish);
-            ox += 4;
-        }
-        while ox < width {
-            correlate_block::<V, 1>(c0, taps, [oy, ox], to + ox, y, finish);
-            ox += 1;
-        }
-    }
-}
-
-/// `B` neighbours of a row, the first at an output pixel, to a pixel of `y`.
-#[inline(always)]
-fn correlate_block<V: Vector, const B: usize>(
-    c0: usize,
-    Taps { plane, weight, win, out }: Taps<'_, V::Scalar>,
-    [oy, ox]: [usize; 2],
-    to: usize,
-    y: &mut [V::Scalar],
-    finish: Finish<'_, V::Scalar>,
-) {
-    let c = out.c;
-    let [kh, kw] = win.kernel;
-    let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
-    let mut acc = [V::zero(); B];
-    // SAFETY: `c0 + LANES <= c`, `ox + B <= ow`; the caller has compared the furthest tap of the last output with the plane's
-    // length, and the lengths of the weights, of the result and of what `finish` reads.
-    unsafe {
-        for ky in 0..kh {
-            let base = (oy * win.stride[0] + ky * win.dilation[0]) * plane.row + ox * sx + c0;
-            for kx in 0..kw {
-                let w = V::read(weight, (ky * kw + kx) * c + c0);
-                for (b, acc) in acc.iter_mut().enumerate() {
-                    *acc = V::read(plane.values, base + kx * dx + b * sx).mul_add(w, *acc);
+        for line in 0..down.source {
+            let to = (line + crop[0]) * conv.source.w;
+            prefetch::for_writing(&dx[to * c..(to + conv.source.w) * c]);
+            for (vertical, horizontal, mirrored) in &pairs {
+                if line % down.stride != vertical.first {
+                    continue;
                 }
-            }
-        }
-        let to = to * c + c0;
-        match finish.relu_of {
-            Some(Source { values, affine: Some((scale, shift)) }) => {
-                let (scale, shift) = (V::read(scale, c0), V::read(shift, c0));
-                for (b, acc) in acc.iter_mut().enumerate() {
-                    *acc = acc.where_positive(V::read(values, to + b * c).mul_add(scale, shift));
-                }
-            }
-            Some(Source { values, affine: None }) => {
-                for (b, acc) in acc.iter_mut().enumerate() {
-                    *acc = acc.where_positive(V::read(values, to + b * c));
-                }
-            }
-            None => {}
-        }
-        if finish.accumulate {
-            for (b, acc) in acc.iter_mut().enumerate() {
-                *acc = acc.add(V::read(y, to + b * c));
-            }
-        }
-        for (b, acc) in acc.iter().enumerate() {
-            acc.write(y, to + b * c);
-        }
-    }
-}
-
-/// # Panics
-/// When the furthest tap of the last row's last output lies outside the plane: the inner loops rely on it and do not look
-/// again.
-fn check_reach<T>(plane: Plane<'_, T>, win: &Window, out: Shape, rows: usize) {
-    let far = [rows, out.w].map(|n| n.saturating_sub(1));
-    let reach = |a: usize| far[a] * win.stride[a] + (win.kernel[a] - 1) * win.dilation[a];
-    let (down, right) = (reach(0) * plane.row, (reach(1) + 1) * out.c);
-    assert!(
-        right <= plane.row && down + right <= plane.values.len(),
-        "{win:?} leaves a plane of {}",
-        plane.values.len()
-    );
-}
-
-/// `dweight[tap] += sum over some rows' pixels of plane[..] * dy[..]`; `dy` begins at the first of the rows.
-fn correlate_weight<T: Real>(
-    isa: Isa,
-    plane: Plane<'_, T>,
-    dy: Plane<'_, T>,
-    win: &Window,
-    out: Shape,
-    rows: Range<usize>,
-    dweight: &mut [T],
-) {
-    check_reach(plane, win, out, rows.end);
-    let last = rows.len().saturating_sub(1) * dy.row + out.w * out.c;
-    assert!(dy.row >= out.w * out.c && dy.values.len() >= last && dweight.len() >= win.taps() * out.c);
-    match win.kernel[1] {
-        3 => vectorized!(isa, T, weight_rows_3(plane, dy, win, out, &rows, dweight)),
-        5 => vectorized!(isa, T, weight_rows_5(plane, dy, win, out, &rows, dweight)),
-        _ => {
-            for kx in 0..win.kernel[1] {
-                let shifted = Plane { values: &plane.values[kx * win.dilation[1] * out.c..], ..plane };
-                let dweight = &mut dweight[kx * out.c..];
-                vectorized!(isa, T, weight_rows_1(shifted, dy, win, out, &rows, dweight));
-            }
-        }
-    }
-}
-
-/// [`correlate_weight`] for some taps of every kernel row, as many as in the name.
-macro_rules! weight_rows {
-    ($name:ident, $taps:literal, $pixels:literal) => {
-        #[inline(always)]
-        fn $name<V: Vector>(
-            plane: Plane<'_, V::Scalar>,
-            dy: Plane<'_, V::Scalar>,
-            win: &Window,
-            out: Shape,
-            rows: &Range<usize>,
-            dweight: &mut [V::Scalar],
-        ) {
-            #[inline(always)]
-            fn group<V: Vector>(
-                c0: usize,
-                plane: Plane<'_, V::Scalar>,
-                dy: Plane<'_, V::Scalar>,
-                win: &Window,
-                out: Shape,
-                rows: &Range<usize>,
-                dweight: &mut [V::Scalar],
-            ) {
-                weight_group::<V, $taps, $pixels>(c0, plane, dy, win, out, rows, dweight);
-            }
-            for_groups!(V, out.c, group(plane, dy, win, out, rows, dweight));
-        }
-    };
-}
-weight_rows!(weight_rows_1, 1, 8);
-weight_rows!(weight_rows_3, 3, 4);
-weight_rows!(weight_rows_5, 5, 2);
-
-/// A row of `K` taps and `U` pixels at a time, for a group of channels.
-#[inline(always)]
-fn weight_group<V: Vector, const K: usize, const U: usize>(
-    c0: usize,
-    plane: Plane<'_, V::Scalar>,
-    dy: Plane<'_, V::Scalar>,
-    win: &Window,
-    out: Shape,
-    rows: &Range<usize>,
-    dweight: &mut [V::Scalar],
-) {
-    let c = out.c;
-    let [kh, kw] = win.kernel;
-    let (sx, dx) = (win.stride[1] * c, win.dilation[1] * c);
-    let whole = out.w / U * U;
-    for ky in 0..kh {
-        let mut acc = [[V::zero(); K]; U];
-        for oy in rows.clone() {
-            let base = (oy * win.stride[0] + ky * win.dilation[0]) * plane.row + c0;
-            let grad = (oy - rows.start) * dy.row + c0;
-            // SAFETY: `c0 + LANES <= c`; the caller has compared the furthest tap with the plane's length, and `dy`'s.
-            unsafe {
-                let pixel = |ox: usize, acc: &mut [V; K]| {
-                    let g = V::read(dy.values, grad + ox * c);
-                    for (kx, acc) in acc.iter_mut().enumerate() {
-                        *acc = V::read(plane.values, base + ox * sx + kx * dx).mul_add(g, *acc);
-                    }
+                let window = Window {
+                    kernel: [vertical.taps, horizontal.taps],
+                    stride: [1, 1],
+                    pad: [0, 0],
+                    dilation: [vertical.dilation, horizontal.dilation],
                 };
-                for ox in (0..whole).step_by(U) {
-                    for (u, acc) in acc.iter_mut().enumerate() {
-                        pixel(ox + u, acc);
-                    }
-                }
-                for ox in whole..out.w {
-                    pixel(ox, &mut acc[0]);
-                }
-            }
-        }
-        for kx in 0..K {
-            let sum = acc[1..].iter().fold(acc[0][kx], |sum, acc| sum.add(acc[kx]));
-            let at = (ky * kw + kx) * c + c0;
-            // SAFETY: the caller has compared the taps with the length.
-            unsafe { V::read(dweight, at).add(sum).write(dweight, at) };
-        }
-    }
-}
-
-/// `plane[o s + k d] += dy[o] weight[k]` over all outputs `o` and taps `k`, a tap of a row at a time.
-#[inline(always)]
-fn scatter<V: Vector>(
-    plane: &mut [V::Scalar],
-    row: usize,
-    weight: &[V::Scalar],
-    dy: &[V::Scalar],
-    win: &Window,
-    out: Shape,
-) {
-    for_groups!(V, out.c, scatter_group(plane, row, weight, dy, win, out));
-}
-
-#[inline(always)]
-fn scatter_group<V: Vector>(
-    c0: usize,
-    plane: &mut [V::Scalar],
-    row: usize,
-    weight: &[V::Scalar],
-    dy: &[V::Scalar],
-    win: &Window,
-    out: Shape,
-) {
-    let c = out.c;
-    let [kh, kw] = win.kernel;
-    for oy in 0..out.h {
-        for ky in 0..kh {
-            for kx in 0..kw {
-                let to = (oy * win.stride[0] + ky * win.dilation[0]) * row + kx * win.dilation[1] * c + c0;
-                // SAFETY: `c0 + LANES <= c`; the caller has compared the furthest tap with the plane's length, and the
-                // lengths of `dy` and `weight`.
-                unsafe {
-                    let w = V::read(weight, (ky * kw + kx) * c + c0);
-                    for ox in 0..out.w {
-                        let at = to + ox * win.stride[1] * c;
-                        let g = V::read(dy, (oy * out.w + ox) * c + c0);
-                        g.mul_add(w, V::read(plane, at)).write(plane, at);
-                    }
-                }
+                let (y, output) = (line / down.stride, Shape::new(vertical.count, horizontal.count, c));
+                let start = down.start(*vertical) * row + across.start(*horizontal) * c;
+                let plane = Plane { values: &plane[start..], row };
+                let at = (to + crop[1] + horizontal.first) * c;
+                let dx = &mut dx[at..(to + conv.source.w) * c];
+                let finish = Finish { accumulate, relu_of: x.map(|x| x.from(at)), apart: across.stride };
+                correlate(isa, plane, mirrored, (&window, output), y..y + 1, dx, finish);
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Pools of any kernel, stride and padding, forward and backward.
 //!
 //! All four walks are one: output row by row, a block of pixels in registers where every window lies wholly inside the source,
-//! single pixels with clipped windows at the borders.
+//! single pixels with clipped windows at the borders. Where the windows of a block are three wide and overlap, each pixel under
+//! them is read once: columns are pooled first, then rows of columns.
 
 use std::ops::Range;
 
+use super::prefetch::{self, Ahead};
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
 use crate::engine::real::Real;
@@ -12,6 +14,9 @@ use crate::engine::vector::{Vector, for_groups, vectorized};
 
 /// Output pixels in registers together.
 const BLOCK: usize = 6;
+
+/// Source pixels under [`BLOCK`] windows that are three wide, one pixel apart.
+const UNDER: usize = BLOCK + 2;
 
 /// A pool of one image.
 #[derive(Clone, Copy, Debug)]
@@ -40,33 +45,6 @@ struct Windows {
     columns: Under,
     /// Whether there are [`BLOCK`] of them, or one.
     block: bool,
-}
-
-/// See [`Pool::walk`].
-struct Walk<'a> {
-    pool: &'a Pool,
-    inner: Range<usize>,
-    oy: usize,
-    ox: usize,
-}
-
-impl Iterator for Walk<'_> {
-    type Item = Windows;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Windows> {
-        let Shape { h, w, .. } = self.pool.output;
-        if self.ox == w {
-            (self.oy, self.ox) = (self.oy + 1, 0);
-        }
-        if self.oy == h {
-            return None;
-        }
-        let (oy, ox) = (self.oy, self.ox);
-        let block = self.inner.start <= ox && ox + BLOCK <= self.inner.end;
-        self.ox += if block { BLOCK } else { 1 };
-        Some(Windows { at: oy * w + ox, rows: self.pool.under(0, oy), columns: self.pool.under(1, ox), block })
-    }
 }
 
 /// What a pool keeps of the values under a window.
@@ -124,22 +102,61 @@ impl Pool {
         first..(first..self.output.w).find(|ox| !whole(ox)).unwrap_or(self.output.w)
     }
 
-    /// All output pixels in order, [`BLOCK`] neighbours at a time where their windows are whole.
+    /// The pixels of an output row in order, [`BLOCK`] neighbours at a time where they are among the `inner` ones.
     #[inline(always)]
-    fn walk(&self) -> Walk<'_> {
-        Walk { pool: self, inner: self.inner(), oy: 0, ox: 0 }
+    fn row(&self, oy: usize, inner: &Range<usize>) -> impl Iterator<Item = Windows> {
+        let (rows, width, mut ox) = (self.under(0, oy), self.output.w, 0);
+        std::iter::from_fn(
+            #[inline(always)]
+            move || {
+                let at = ox;
+                let block = inner.start <= at && at + BLOCK <= inner.end;
+                ox += if block { BLOCK } else { 1 };
+                (at < width).then(|| Windows { at: oy * width + at, rows, columns: self.under(1, at), block })
+            },
+        )
     }
 
-    /// Every scalar under the first pixel's window, by its place in the source.
+    /// Whether windows are three wide and begin one pixel apart.
+    fn overlaps(&self) -> bool {
+        let w = &self.window;
+        (w.kernel[1], w.stride[1], w.dilation[1]) == (3, 1, 1)
+    }
+
+    /// Every row under the windows, by the place of its first pixel in the source.
+    #[inline(always)]
+    fn rows(&self, windows: Windows, mut row: impl FnMut(usize)) {
+        for ky in 0..windows.rows.count {
+            let y = windows.rows.start + ky * self.window.dilation[0];
+            row((y * self.source.w + windows.columns.start) * self.source.c);
+        }
+    }
+
+    /// Every pixel under the first window, by its place in the source.
     #[inline(always)]
     fn taps(&self, windows: Windows, mut tap: impl FnMut(usize)) {
-        let (c, w) = (self.source.c, &self.window);
-        for ky in 0..windows.rows.count {
-            let row = ((windows.rows.start + ky * w.dilation[0]) * self.source.w + windows.columns.start) * c;
-            for kx in 0..windows.columns.count {
-                tap(row + kx * w.dilation[1] * c);
-            }
-        }
+        self.rows(
+            windows,
+            #[inline(always)]
+            |row| {
+                for kx in 0..windows.columns.count {
+                    tap(row + kx * self.window.dilation[1] * self.source.c);
+                }
+            },
+        );
+    }
+
+    /// The scalars of every output row.
+    fn output_rows(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let row = self.output.w * self.output.c;
+        (0..self.output.h).map(move |oy| (oy, oy * row..(oy + 1) * row))
+    }
+
+    /// The scalars of the last source row that an output row looks at.
+    fn last_row_under(&self, oy: usize) -> Range<usize> {
+        let (rows, len) = (self.under(0, oy), self.source.w * self.source.c);
+        let last = rows.start + rows.count.saturating_sub(1) * self.window.dilation[0];
+        last * len..(last + 1) * len
     }
 
     /// # Panics
@@ -150,19 +167,26 @@ impl Pool {
     }
 
     /// The largest value under the window.
-    pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T]) {
+    pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T], ahead: &Ahead) {
         self.check(x, y);
-        vectorized!(isa, T, max_here(self, x, y));
+        vectorized!(isa, T, max_here(self, x, y, ahead));
     }
 
     /// The whole gradient goes to the first largest value in raster order, as in PyTorch.
-    pub fn max_backward<T: Real>(&self, isa: Isa, x: &[T], dy: &[T], dx: &mut [T], accumulate: bool) {
+    pub fn max_backward<T: Real>(
+        &self,
+        isa: Isa,
+        x: &[T],
+        dy: &[T],
+        (dx, accumulate): (&mut [T], bool),
+        ahead: &Ahead,
+    ) {
         self.check(x, dy);
         self.check(dx, dy);
         if !accumulate {
             dx.fill(T::zero());
         }
-        vectorized!(isa, T, max_back_here(self, x, dy, dx));
+        vectorized!(isa, T, max_back_here(self, x, dy, dx, ahead));
     }
 
     /// One over the divisor of a window.
@@ -173,18 +197,25 @@ impl Pool {
     }
 
     /// The mean under the window.
-    pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T]) {
+    pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T], ahead: &Ahead) {
         self.check(x, y);
-        vectorized!(isa, T, avg_here(self, x, count_include_pad, y));
+        vectorized!(isa, T, avg_here(self, x, count_include_pad, y, ahead));
     }
 
     /// Every value under the window gets its share of the gradient.
-    pub fn avg_backward<T: Real>(&self, isa: Isa, dy: &[T], count_include_pad: bool, dx: &mut [T], accumulate: bool) {
+    pub fn avg_backward<T: Real>(
+        &self,
+        isa: Isa,
+        dy: &[T],
+        count_include_pad: bool,
+        (dx, accumulate): (&mut [T], bool),
+        ahead: &Ahead,
+    ) {
         self.check(dx, dy);
         if !accumulate {
             dx.fill(T::zero());
         }
-        vectorized!(isa, T, avg_back_here(self, dy, count_include_pad, dx));
+        vectorized!(isa, T, avg_back_here(self, dy, count_include_pad, dx, ahead));
     }
 
     /// The mean over all pixels.
@@ -227,6 +258,18 @@ unsafe fn kept<V: Vector, K: Keep, const B: usize>(
 ) -> [V; B] {
     let step = pool.window.stride[1] * pool.source.c;
     let mut kept = [K::first::<V>(); B];
+    if B == BLOCK && pool.overlaps() {
+        let mut columns = [K::first::<V>(); UNDER];
+        pool.rows(windows, |at| {
+            for (k, column) in columns.iter_mut().enumerate() {
+                *column = K::keep(*column, unsafe { V::read(x, at + c0 + k * step) });
+            }
+        });
+        for (b, kept) in kept.iter_mut().enumerate() {
+            *kept = K::keep(K::keep(columns[b], columns[b + 1]), columns[b + 2]);
+        }
+        return kept;
+    }
     pool.taps(
         windows,
         #[inline(always)]
@@ -254,13 +297,24 @@ unsafe fn store<V: Vector, const B: usize>(
 }
 
 #[inline(always)]
-fn max_here<V: Vector>(pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar]) {
-    for_groups!(V, pool.source.c, max_group(pool, x, y));
+fn max_here<V: Vector>(pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar], ahead: &Ahead) {
+    let (c, inner) = (pool.source.c, pool.inner());
+    for (oy, row) in pool.output_rows() {
+        prefetch::for_writing(&y[row]);
+        ahead.fetch(oy, pool.output.h);
+        for_groups!(V, c, max_row(pool, (oy, &inner), x, y));
+    }
 }
 
 #[inline(always)]
-fn max_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar]) {
-    for windows in pool.walk() {
+fn max_row<V: Vector>(
+    c0: usize,
+    pool: &Pool,
+    (oy, inner): (usize, &Range<usize>),
+    x: &[V::Scalar],
+    y: &mut [V::Scalar],
+) {
+    for windows in pool.row(oy, inner) {
         unsafe {
             if windows.block {
                 store::<V, BLOCK>(pool, c0, windows, kept::<V, Largest, BLOCK>(pool, c0, x, windows), y);
@@ -272,13 +326,25 @@ fn max_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], y: &mut [V::Sca
 }
 
 #[inline(always)]
-fn avg_here<V: Vector>(pool: &Pool, x: &[V::Scalar], count_include_pad: bool, y: &mut [V::Scalar]) {
-    for_groups!(V, pool.source.c, avg_group(pool, x, count_include_pad, y));
+fn avg_here<V: Vector>(pool: &Pool, x: &[V::Scalar], count_include_pad: bool, y: &mut [V::Scalar], ahead: &Ahead) {
+    let (c, inner) = (pool.source.c, pool.inner());
+    for (oy, row) in pool.output_rows() {
+        prefetch::for_writing(&y[row]);
+        ahead.fetch(oy, pool.output.h);
+        for_groups!(V, c, avg_row(pool, (oy, &inner), x, count_include_pad, y));
+    }
 }
 
 #[inline(always)]
-fn avg_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], count_include_pad: bool, y: &mut [V::Scalar]) {
-    for windows in pool.walk() {
+fn avg_row<V: Vector>(
+    c0: usize,
+    pool: &Pool,
+    (oy, inner): (usize, &Range<usize>),
+    x: &[V::Scalar],
+    count_include_pad: bool,
+    y: &mut [V::Scalar],
+) {
+    for windows in pool.row(oy, inner) {
         let share = V::splat(pool.share(windows, count_include_pad));
         unsafe {
             if windows.block {
@@ -310,14 +376,40 @@ unsafe fn gradient<V: Vector, const B: usize>(pool: &Pool, c0: usize, windows: W
     g
 }
 
+/// Adds to as many neighbouring pixels as there are values.
 #[inline(always)]
-fn avg_back_here<V: Vector>(pool: &Pool, dy: &[V::Scalar], count_include_pad: bool, dx: &mut [V::Scalar]) {
-    for_groups!(V, pool.source.c, avg_back_group(pool, dy, count_include_pad, dx));
+unsafe fn add_row<V: Vector>(values: &[V], at: usize, step: usize, dx: &mut [V::Scalar]) {
+    for (k, v) in values.iter().enumerate() {
+        unsafe { V::read(dx, at + k * step).add(*v).write(dx, at + k * step) };
+    }
 }
 
 #[inline(always)]
-fn avg_back_group<V: Vector>(c0: usize, pool: &Pool, dy: &[V::Scalar], count_include_pad: bool, dx: &mut [V::Scalar]) {
-    for windows in pool.walk() {
+fn avg_back_here<V: Vector>(
+    pool: &Pool,
+    dy: &[V::Scalar],
+    count_include_pad: bool,
+    dx: &mut [V::Scalar],
+    ahead: &Ahead,
+) {
+    let (c, inner) = (pool.source.c, pool.inner());
+    for oy in 0..pool.output.h {
+        prefetch::for_writing(&dx[pool.last_row_under(oy)]);
+        ahead.fetch(oy, pool.output.h);
+        for_groups!(V, c, avg_back_row(pool, (oy, &inner), dy, count_include_pad, dx));
+    }
+}
+
+#[inline(always)]
+fn avg_back_row<V: Vector>(
+    c0: usize,
+    pool: &Pool,
+    (oy, inner): (usize, &Range<usize>),
+    dy: &[V::Scalar],
+    count_include_pad: bool,
+    dx: &mut [V::Scalar],
+) {
+    for windows in pool.row(oy, inner) {
         let share = V::splat(pool.share(windows, count_include_pad));
         unsafe {
             if windows.block {
@@ -340,26 +432,43 @@ unsafe fn avg_back<V: Vector, const B: usize>(
 ) {
     let step = pool.window.stride[1] * pool.source.c;
     let g = scaled(unsafe { gradient::<V, B>(pool, c0, windows, dy) }, share);
+    if B == BLOCK && pool.overlaps() {
+        // Every row under the windows gets the same.
+        let mut columns = [V::zero(); UNDER];
+        for (b, g) in g.iter().enumerate() {
+            for column in &mut columns[b..b + 3] {
+                *column = column.add(*g);
+            }
+        }
+        return pool.rows(windows, |at| unsafe { add_row(&columns, at + c0, step, dx) });
+    }
     pool.taps(
         windows,
         #[inline(always)]
-        |at| {
-            for (b, g) in g.iter().enumerate() {
-                let at = at + c0 + b * step;
-                unsafe { V::read(dx, at).add(*g).write(dx, at) };
-            }
-        },
+        |at| unsafe { add_row(&g, at + c0, step, dx) },
     );
 }
 
 #[inline(always)]
-fn max_back_here<V: Vector>(pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar]) {
-    for_groups!(V, pool.source.c, max_back_group(pool, x, dy, dx));
+fn max_back_here<V: Vector>(pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar], ahead: &Ahead) {
+    let (c, inner) = (pool.source.c, pool.inner());
+    for oy in 0..pool.output.h {
+        prefetch::for_writing(&dx[pool.last_row_under(oy)]);
+        ahead.fetch(oy, pool.output.h);
+        for_groups!(V, c, max_back_row(pool, (oy, &inner), x, dy, dx));
+    }
 }
 
 #[inline(always)]
-fn max_back_group<V: Vector>(c0: usize, pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar]) {
-    for windows in pool.walk() {
+fn max_back_row<V: Vector>(
+    c0: usize,
+    pool: &Pool,
+    (oy, inner): (usize, &Range<usize>),
+    x: &[V::Scalar],
+    dy: &[V::Scalar],
+    dx: &mut [V::Scalar],
+) {
+    for windows in pool.row(oy, inner) {
         unsafe {
             if windows.block {
                 max_back::<V, BLOCK>(pool, c0, windows, x, dy, dx);
@@ -383,6 +492,22 @@ unsafe fn max_back<V: Vector, const B: usize>(
     let step = pool.window.stride[1] * pool.source.c;
     let (best, mut left) =
         unsafe { (kept::<V, Largest, B>(pool, c0, x, windows), gradient::<V, B>(pool, c0, windows, dy)) };
+    if B == BLOCK && pool.overlaps() {
+        return pool.rows(windows, |at| {
+            let (mut pixels, mut given) = ([V::zero(); UNDER], [V::zero(); UNDER]);
+            for (k, pixel) in pixels.iter_mut().enumerate() {
+                *pixel = unsafe { V::read(x, at + c0 + k * step) };
+            }
+            for tap in 0..3 {
+                for b in 0..B {
+                    let now = left[b].where_equal(pixels[b + tap], best[b]);
+                    left[b] = left[b].sub(now);
+                    given[b + tap] = given[b + tap].add(now);
+                }
+            }
+            unsafe { add_row(&given, at + c0, step, dx) };
+        });
+    }
     pool.taps(
         windows,
         #[inline(always)]
@@ -390,9 +515,9 @@ unsafe fn max_back<V: Vector, const B: usize>(
             for b in 0..B {
                 let at = at + c0 + b * step;
                 unsafe {
-                    let given = left[b].where_equal(V::read(x, at), best[b]);
-                    left[b] = left[b].sub(given);
-                    V::read(dx, at).add(given).write(dx, at);
+                    let now = left[b].where_equal(V::read(x, at), best[b]);
+                    left[b] = left[b].sub(now);
+                    V::read(dx, at).add(now).write(dx, at);
                 }
             }
         },

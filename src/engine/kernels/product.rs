@@ -125,7 +125,7 @@ fn group<V: Vector>(
     accumulate: bool,
 ) {
     if V::ACCUMULATORS >= 24 {
-        strip::<V, 12, 1>(m, first + c0, f, y, accumulate);
+        strip::<V, 16, 1>(m, first + c0, f, y, accumulate);
     } else {
         strip::<V, 8, 1>(m, first + c0, f, y, accumulate);
     }

@@ -3,9 +3,11 @@
 //! What lies between the two is made a few rows at a time and used at once: it never leaves the first-level cache, and the
 //! backward pass makes it anew.
 
-use super::depthwise::{Depthwise, Plane, row_group_len, row_groups};
+use super::correlate::Plane;
+use super::depthwise::{Depthwise, row_group_len, row_groups};
 use super::incoming::Incoming;
 use super::load::Source;
+use super::prefetch::{self, Ahead};
 use super::product::{Product, Tap};
 use crate::engine::isa::Isa;
 use crate::engine::real::Real;
@@ -24,7 +26,7 @@ pub struct Separable {
 pub struct Weights<'a, T> {
     /// `[kh, kw, c]`.
     pub depthwise: &'a [T],
-    /// `[c, out]`.
+    /// `[c, out]`; on the way back `[out, c]`, as [`Separable::prepare`] has it.
     pub pointwise: &'a [T],
 }
 
@@ -46,15 +48,33 @@ pub struct Wanted<'a, T> {
     pub input: Option<(&'a mut [T], bool)>,
 }
 
+/// What a kernel has beside its operands.
+#[derive(Debug)]
+pub struct Room<'a, T> {
+    /// Memory to work in.
+    pub scratch: &'a mut [T],
+    /// What comes into the cache meanwhile.
+    pub ahead: &'a Ahead,
+}
+
 const ONCE: [Tap; 1] = [Tap { x: 0, w: 0 }];
 
 impl Separable {
     /// Scalars of scratch memory that forward and backward need.
     pub fn scratch(&self) -> usize {
         let d = &self.depthwise;
-        let rows = row_group_len(d.output);
+        let (rows, back) = (row_group_len(d.output), d.back());
         let incoming = rows / d.output.c * self.out;
-        d.padded_len() + rows + incoming + self.out * d.output.c + d.gradient_len() + d.lead_back_scratch()
+        d.padded_len() + rows + incoming + back.len + back.scratch()
+    }
+
+    /// The 1x1 weights `[c, out]` as the way back reads them, `[out, c]`.
+    pub fn prepare<T: Real>(&self, pointwise: &[T], turned: &mut [T]) {
+        for (j, row) in turned.chunks_exact_mut(self.depthwise.output.c).enumerate() {
+            for (k, t) in row.iter_mut().enumerate() {
+                *t = pointwise[k * self.out + j];
+            }
+        }
     }
 
     /// `y = pointwise(depthwise(load(x)))`.
@@ -64,16 +84,18 @@ impl Separable {
         x: Source<'_, T>,
         weights: Weights<'_, T>,
         y: &mut [T],
-        scratch: &mut [T],
+        Room { scratch, ahead }: Room<'_, T>,
     ) {
         let d = &self.depthwise;
         let (plane, scratch) = scratch.split_at_mut(d.padded_len());
         d.pad(isa, x, plane);
-        for rows in row_groups(d.output) {
+        for (k, rows) in row_groups(d.output).enumerate() {
             let pixels = rows.start * d.output.w..rows.end * d.output.w;
+            let y = &mut y[pixels.start * self.out..pixels.end * self.out];
+            prefetch::for_writing(y);
             let mid = &mut scratch[..pixels.len() * d.output.c];
             d.rows(isa, plane, weights.depthwise, rows, mid);
-            let y = &mut y[pixels.start * self.out..pixels.end * self.out];
+            ahead.fetch(k, row_groups(d.output).count());
             Product::dense(pixels.len(), d.output.c, self.out).run(isa, &ONCE, mid, weights.pointwise, y, false);
         }
     }
@@ -86,33 +108,29 @@ impl Separable {
         weights: Weights<'_, T>,
         dy: Incoming<'_, T>,
         wanted: Wanted<'_, T>,
-        scratch: &mut [T],
+        Room { scratch, ahead }: Room<'_, T>,
     ) {
         let d = &self.depthwise;
         let (c, ow) = (d.output.c, d.output.w);
         let (plane, scratch) = scratch.split_at_mut(d.padded_len());
         let (mid, scratch) = scratch.split_at_mut(row_group_len(d.output));
         let (incoming, scratch) = scratch.split_at_mut(mid.len() / c * self.out);
-        let (turned, scratch) = scratch.split_at_mut(self.out * c);
-        let (gradient, scratch) = scratch.split_at_mut(d.gradient_len());
-        for (j, row) in turned.chunks_exact_mut(c).enumerate() {
-            for (k, t) in row.iter_mut().enumerate() {
-                *t = weights.pointwise[k * self.out + j];
-            }
-        }
-        let inside = d.gradient_inside();
-        d.clear_border(gradient);
+        let back = d.back();
+        let (gradient, scratch) = scratch.split_at_mut(back.len);
+        let inside = back.inside;
+        back.clear_border(gradient);
         let Wanted { weights: mut grads, input } = wanted;
         if let (Some(_), Some(x)) = (&grads, x) {
             d.pad(isa, x, plane);
         }
-        for rows in row_groups(d.output) {
+        for (k, rows) in row_groups(d.output).enumerate() {
+            ahead.fetch(k, row_groups(d.output).count());
             let pixels = rows.start * ow..rows.end * ow;
             let dy = dy.part(isa, pixels.start * self.out..pixels.end * self.out, incoming);
             let start = inside.start + rows.start * inside.row;
             for (k, dy) in dy.chunks_exact(ow * self.out).enumerate() {
                 let to = &mut gradient[start + k * inside.row..][..ow * c];
-                Product::dense(ow, self.out, c).run(isa, &ONCE, dy, turned, to, false);
+                Product::dense(ow, self.out, c).run(isa, &ONCE, dy, weights.pointwise, to, false);
             }
             if let Some(grads) = &mut grads {
                 let mid = &mut mid[..pixels.len() * c];
@@ -123,7 +141,7 @@ impl Separable {
             }
         }
         if let Some(dx) = input {
-            d.lead_back(isa, x, weights.depthwise, gradient, dx, scratch);
+            back.lead(isa, x, weights.depthwise, gradient, dx, scratch);
         }
     }
 }
