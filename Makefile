@@ -31,9 +31,9 @@ bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 
 	cargo build --release
 	python3 benches/peer/compare.py --python "$(PYTHON)" --rounds $(ROUNDS) --cases "$(CASES)"
 
-peer-venv: ## Make .venv with PyTorch for bench-peer
+peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer
 	python3 -m venv .venv
-	.venv/bin/python -m pip install torch
+	.venv/bin/python -m pip install torch numpy git+https://github.com/fra31/auto-attack
 
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

@@ -28,6 +28,9 @@ LAYOUTS = {"channels first": [], "channels last": ["--channels-last"]}
 SEARCH = ["forward", "weight_step", "pgd", "first_order_step", "second_order_step"]
 ARNAS = "dsara:search_spaces/genotypes/ARNAS.txt,channels=36,layers=8"
 TRAIN = {"preact-resnet-18": "preact-resnet:18", "wrn-16-4": "wrn:depth=16,width=4", "arnas-36-8": ARNAS}
+ATTACK = "autoattack"
+NET_A = ["--net", "tests/fixtures/attack_net_a/model.onnx", "--data", "npy:tests/fixtures/attack_net_a"]
+CASES = [*SEARCH, *TRAIN, ATTACK]
 SCALING = "first_order_step"
 MIB = 1 << 20
 
@@ -54,7 +57,7 @@ def main():
     }
     text = markdown(document)
     print(text)
-    selection = [] if a.cases == [*SEARCH, *TRAIN] else a.cases
+    selection = [] if a.cases == CASES else a.cases
     name = "-".join([f"{started:%Y-%m-%d}", slug(machine["cpu"]), *selection])
     a.out.mkdir(parents=True, exist_ok=True)
     for ending, content in {"json": json.dumps(document, indent=1) + "\n", "md": text}.items():
@@ -68,7 +71,7 @@ def arguments():
     ap.add_argument("--python", default=".venv/bin/python",
                     help="the Python that has PyTorch; a relative path starts at the repository")
     ap.add_argument("--binary", type=Path, default=ROOT / "target/release/robustnas")
-    ap.add_argument("--cases", default="", help=f"of {', '.join([*SEARCH, *TRAIN])}; default: all")
+    ap.add_argument("--cases", default="", help=f"of {', '.join(CASES)}; default: all")
     ap.add_argument("--rounds", type=int, default=5, help="processes a case and contestant")
     ap.add_argument("--steps", type=int, default=3, help="timed repetitions a process")
     ap.add_argument("--threads", type=int, default=len(cores()))
@@ -77,14 +80,15 @@ def arguments():
     ap.add_argument("--search-batch", type=int, default=32)
     ap.add_argument("--pgd-steps", type=int, default=7)
     ap.add_argument("--batch", type=int, default=128, help="of the training steps")
+    ap.add_argument("--points", type=int, default=128, help="images that autoattack is given")
     ap.add_argument("--method", default="n-fgsm", help="of the training steps")
     ap.add_argument("--out", type=Path, default=ROOT / "results/bench")
     a = ap.parse_args()
     a.binary = a.binary.resolve()
-    a.cases = [case for case in a.cases.split(",") if case] or [*SEARCH, *TRAIN]
+    a.cases = [case for case in a.cases.split(",") if case] or CASES
     for case in a.cases:
-        if case not in SEARCH and case not in TRAIN:
-            ap.error(f"unknown case {case}; known: {', '.join([*SEARCH, *TRAIN])}")
+        if case not in CASES:
+            ap.error(f"unknown case {case}; known: {', '.join(CASES)}")
     if min(a.rounds, a.steps, a.threads) < 1:
         ap.error("--rounds, --steps and --threads are at least 1")
     return a
@@ -133,25 +137,41 @@ def measured_rounds(case, a):
             print(f"{case}, round {round_ + 1} of {a.rounds}, {name}: {found[name][-1]['ms']:.1f} ms", file=sys.stderr)
     if len(counts := {line["params"] for lines in found.values() for line in lines}) > 1:
         sys.exit(f"{case}: the networks differ: {sorted(counts)} parameters")
+    left = {name: lines[0]["robust"] for name, lines in found.items() if "robust" in lines[0]}
+    if left and max(left.values()) - min(left.values()) > 1:
+        sys.exit(f"{case}: the attacks leave different numbers of images: {left}")
     return found
 
 
 def ours(case, a, threads):
-    verb = ["step", "--cases", case] if case in SEARCH else ["train", "--net", TRAIN[case]]
+    if case in SEARCH:
+        verb = ["step", "--cases", case]
+    elif case == ATTACK:
+        verb = ["attack", *NET_A, "--plan", "autoattack"]
+    else:
+        verb = ["train", "--net", TRAIN[case]]
     return [str(a.binary), "bench", *verb, *sizes(case, a), "--threads", str(threads), "--json"]
 
 
 def theirs(case, a):
-    script = ["search_step.py", "--cases", case] if case in SEARCH else ["train_step.py", "--net", TRAIN[case]]
+    if case in SEARCH:
+        script = ["search_step.py", "--cases", case]
+    elif case == ATTACK:
+        script = ["attack.py"]
+    else:
+        script = ["train_step.py", "--net", TRAIN[case]]
     return [a.python, str(PEER / script[0]), *script[1:], *sizes(case, a), "--threads", str(a.threads)]
 
 
 def sizes(case, a):
     if case in SEARCH:
         options = {"channels": a.channels, "layers": a.layers, "batch": a.search_batch, "pgd-steps": a.pgd_steps}
+    elif case == ATTACK:
+        # Minutes each; nothing in it is cold for long.
+        options = {"n": a.points, "batch": a.batch, "steps": 1}
     else:
         options = {"method": a.method, "batch": a.batch}
-    return [word for name, value in (options | {"steps": a.steps}).items() for word in (f"--{name}", str(value))]
+    return [word for name, value in ({"steps": a.steps} | options).items() for word in (f"--{name}", str(value))]
 
 
 def measured(command):

@@ -44,6 +44,8 @@ pub struct Verdicts {
 pub struct Finished<'a> {
     /// What it gave.
     pub verdicts: &'a Verdicts,
+    /// The true classes.
+    pub labels: &'a [u32],
     /// The clean images, `[n, h, w, c]`.
     pub clean: &'a Tensor,
     /// The attacked images; the clean ones where nothing was attacked.
@@ -77,6 +79,11 @@ impl Found {
     /// The share of all samples that an attack of the plan left right, of those it was given.
     pub fn under(&self, attack: usize) -> Tally {
         tally(self.attacks[attack].iter().map(|s| *s == Some(true)))
+    }
+
+    /// The first attack that a sample, by its place, fell to.
+    pub fn fell_to(&self, place: usize) -> Option<usize> {
+        self.attacks.iter().position(|a| a[place] == Some(false))
     }
 
     /// Accuracy in the worst case over the attacks up to this one.
@@ -125,7 +132,12 @@ impl Suite<'_> {
             for batch in rest.plain() {
                 let batch = batch?;
                 let (verdicts, attacked) = self.judge(classifier, attack, &batch)?;
-                report(Finished { verdicts: &verdicts, clean: &batch.images, attacked: &attacked })?;
+                report(Finished {
+                    verdicts: &verdicts,
+                    labels: &batch.labels,
+                    clean: &batch.images,
+                    attacked: &attacked,
+                })?;
                 stands.extend(&verdicts.stands);
                 strayed += verdicts.strayed;
             }
@@ -148,6 +160,19 @@ impl Suite<'_> {
         Ok(Found { clean, attacks, standing, strayed })
     }
 
+    /// What the attack of a number in the plan makes of a batch: of each sample the same image, whatever else is in it.
+    ///
+    /// # Errors
+    /// Those of the attack.
+    pub fn attacked(&self, classifier: &mut dyn Classifier, attack: usize, batch: &Batch) -> Result<Tensor> {
+        let Batch { images, labels, ids, .. } = batch;
+        let (samples, attack) = (Samples { images, labels, ids, seed: self.seed }, &self.plan.attacks[attack]);
+        match self.plan.gradient_samples {
+            0 | 1 => run(classifier, samples, attack),
+            times => run(&mut Averaged { classifier, times }, samples, attack),
+        }
+    }
+
     /// Attacks a batch and asks the classifier for its answers to what came out.
     fn judge(
         &self,
@@ -156,15 +181,9 @@ impl Suite<'_> {
         batch: &Batch,
     ) -> Result<(Verdicts, Tensor)> {
         let Batch { images, labels, ids, .. } = batch;
-        let attacked = match attack.map(|i| &self.plan.attacks[i]) {
+        let attacked = match attack {
             None => images.clone(),
-            Some(attack) => {
-                let samples = Samples { images, labels, ids, seed: self.seed };
-                match self.plan.gradient_samples {
-                    0 | 1 => run(classifier, samples, attack)?,
-                    times => run(&mut Averaged { classifier, times }, samples, attack)?,
-                }
-            }
+            Some(attack) => self.attacked(classifier, attack, batch)?,
         };
         let strayed = match attack.map(|i| &self.plan.attacks[i]) {
             None => 0,

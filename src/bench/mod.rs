@@ -1,9 +1,11 @@
-//! How long the program's own procedures take and how much memory they need: a search's steps, a training step.
+//! How long the program's own procedures take and how much memory they need: a search's steps, a training step,
+//! a plan of attacks.
 //!
 //! What is timed is what `search` runs, on images drawn from a seed; no procedure is copied here. A measurement is a
 //! [`Line`], one JSON object. Beside the memory that was used stands what the engine foretells from the graph
 //! ([`Memory`]). The peak belongs to the process: for that of one case alone, measure one case a process.
 
+pub mod attack;
 pub mod step;
 pub mod train;
 

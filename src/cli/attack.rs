@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -13,15 +13,16 @@ use crate::arch::cost::cost;
 use crate::arch::file::{ArchFile, id_of};
 use crate::arch::spec::NetSpec;
 use crate::attack::checks::{ENOUGH, judge, look, probe};
-use crate::attack::suite::{Found, Suite, Verdicts};
+use crate::attack::suite::{Finished, Found, Suite, Verdicts};
 use crate::attack::{Samples, Target};
 use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::pipeline::{Interrupt, Progress, duration_words, weights};
+use crate::pipeline::{Interrupt, Progress, adversarial, duration_words, weights};
 use crate::record::Sample;
 use crate::report::attacked::{AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, model_info, table};
+use crate::report::examples::{Example, picture};
 use crate::seed::Seed;
 use crate::store::attack::{AttackDir, Timed};
 use crate::threat::{AttackPlan, Check, Norm, Threat};
@@ -31,12 +32,12 @@ use crate::units::Fraction;
 /// Time between lines about an attack at work.
 const LINE_EVERY: Duration = Duration::from_secs(20);
 
-/// What `attack` takes.
+/// Which network is attacked with what.
 #[derive(clap::Args)]
-pub struct AttackArguments {
+pub struct Subject {
     /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, or any other that `cost` takes.
     #[arg(long)]
-    net: String,
+    pub net: String,
     /// Its numbers, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json.
     #[arg(long)]
     weights: Option<PathBuf>,
@@ -46,7 +47,7 @@ pub struct AttackArguments {
     /// autoattack, autoattack-plus, rand, apgd-only, one attack such as fgsm, pgd-20, apgd-t or square, or a .toml or
     /// .json file.
     #[arg(long, default_value = "autoattack")]
-    plan: String,
+    pub plan: String,
     /// Radius of the ball, as a fraction. Default: 8/255; for a file, what it says.
     #[arg(long)]
     eps: Option<Fraction>,
@@ -58,46 +59,54 @@ pub struct AttackArguments {
     n: usize,
     /// Seed of the attacks' random numbers.
     #[arg(long, default_value_t = 0)]
-    seed: u64,
+    pub seed: u64,
     /// Images a pass; no influence on the result.
     #[arg(long, default_value_t = 128)]
-    batch: usize,
+    pub batch: usize,
+}
+
+/// What `attack` takes.
+#[derive(clap::Args)]
+pub struct AttackArguments {
+    #[command(flatten)]
+    subject: Subject,
     /// A folder for verdicts and result; the same command continues an attack that was stopped.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Keep the attacked images in which the network errs: OUT/adversarial, safetensors, a file a batch.
+    #[arg(long, requires = "out")]
+    save_adversarial: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
+/// Images in the picture of examples.
+const EXAMPLES: usize = 8;
+
 /// Attacks a network.
 pub fn attack(arguments: &AttackArguments) -> Result<()> {
-    let data = Source::parse(&arguments.data)?.load()?;
-    let (mut network, about) = subject(arguments, &data)?;
-    let plan = plan(arguments)?.for_classes(network.net().classes())?;
-    let count = if arguments.n == 0 { data.test.len() } else { arguments.n.min(data.test.len()) };
-    if count == 0 {
-        return Err(Error::Usage(format!("--data {}: there are no test images to attack", arguments.data)));
-    }
-    if arguments.batch == 0 {
-        return Err(Error::Usage("--batch 0: expected at least 1".into()));
-    }
-    let ids: Vec<u32> = (0..count as u32).collect();
+    let Prepared { data, mut network, about, plan, ids } = arguments.subject.prepare()?;
+    let Subject { seed, batch, .. } = arguments.subject;
     let sample = Sample {
-        data: arguments.data.split(':').next().unwrap_or_default().to_owned(),
+        data: arguments.subject.data.split(':').next().unwrap_or_default().to_owned(),
         data_id: data.content_id(),
         split: "test".into(),
-        n: count as u64,
+        n: ids.len() as u64,
         index_id: index_id(&ids),
     };
-    let stated = json!({
+    let mut stated = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
         "network": about,
         "sample": sample,
         "plan": plan,
-        "seed": arguments.seed,
+        "seed": seed,
     });
+    if arguments.save_adversarial {
+        // Batches that were finished without it have no file.
+        stated["adversarial"] = json!(true);
+    }
     let interrupt = Interrupt::install()?;
     let mut terminal = Terminal::new();
     let (mut folder, known) = match &arguments.out {
@@ -111,16 +120,20 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
             (Some(folder), known)
         }
     };
-    let seed = Seed::root(arguments.seed);
-    let (shape, batch, device) = (data.image, arguments.batch, &Device::Cpu);
-    let loader = Loader { images: &data.test, shape, ids: &ids, batch, augment: None, seed, device };
+    let root = Seed::root(seed);
+    let (shape, device) = (data.image, &Device::Cpu);
+    let loader = Loader { images: &data.test, shape, ids: &ids, batch, augment: None, seed: root, device };
     let mut told = Told::new(&plan, known);
     let before: Vec<Verdicts> = told.batches.iter().map(|b| b.verdicts.clone()).collect();
-    let suite = Suite { plan: &plan, loader: &loader, seed };
+    let suite = Suite { plan: &plan, loader: &loader, seed: root };
     let target = &mut Target::deployed(&mut network);
     let found = suite.run(target, &before, &mut |finished| {
         let timed = told.take(finished.verdicts, &mut terminal);
         if let Some(folder) = &mut folder {
+            // Before the verdicts: what they speak of is there.
+            if arguments.save_adversarial {
+                save_adversarial(folder, &finished)?;
+            }
             folder.append(&timed)?;
         }
         match interrupt.signal() {
@@ -132,6 +145,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     checks.extend(judge(&plan, &found));
     checks.sort_unstable();
     checks.dedup();
+    let examples = if folder.is_some() { examples(&suite, target, &found)? } else { Vec::new() };
     let attacks = (0..plan.attacks.len()).map(|i| told.report(&plan, &found, i)).collect();
     let robust = found.robust();
     let (low, high) = robust.wilson95();
@@ -140,8 +154,8 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network: about,
         sample,
-        seed: arguments.seed,
-        n: count as u64,
+        seed,
+        n: ids.len() as u64,
         clean_correct: found.clean().hit,
         robust: robust.hit,
         robust_accuracy: robust.rate(),
@@ -158,6 +172,9 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         if result.plan.name.starts_with("autoattack") {
             folder.write("model_info.json", &model_info(&result))?;
         }
+        if !examples.is_empty() {
+            folder.write_bytes("examples.png", &picture(&examples, data.image)?)?;
+        }
     }
     if arguments.json { files::print_json(&result) } else { files::print(&table(&result)) }
 }
@@ -166,57 +183,116 @@ fn digits(flags: impl Iterator<Item = Option<bool>>) -> String {
     flags.map(|f| f.map_or('-', |f| if f { '1' } else { '0' })).collect()
 }
 
-/// The network with its numbers, and what is said about it.
-fn subject(arguments: &AttackArguments, data: &Dataset) -> Result<(Network, Attacked)> {
-    let net = match NetSpec::parse(&arguments.net)? {
-        // It knows its classes; of arrays of labels the largest is no sure sign of their number.
-        NetSpec::Arch(path) => ArchFile::from_json(&files::read(&path)?, &path)?.1,
-        spec => spec.load(data.image, data.classes.len(), &|path| files::read(path))?.0,
-    };
-    if net.input_shape() != data.image {
-        let words = format!("the network takes {} images, the data has {}", net.input_shape(), data.image);
-        return Err(Error::Usage(words));
-    }
-    if let Some(label) = data.test.labels.iter().find(|l| **l as usize >= net.classes()) {
-        let words = format!("the network has {} classes, the data has a label {label}", net.classes());
-        return Err(Error::Usage(words));
-    }
-    let beside = || {
-        let path = PathBuf::from(&arguments.net);
-        (path.extension()? == "json").then(|| path.with_file_name("weights.safetensors"))
-    };
-    let file = arguments.weights.clone().or_else(beside).ok_or_else(|| {
-        Error::Usage(format!("--weights is missing: `{}` names a network without numbers", arguments.net))
-    })?;
-    let (arch, cost) = (id_of(&net)?, cost(&net));
-    let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
-    weights::load(&mut network, &file)?;
-    let numbers: Vec<f32> = network.state().to_vec1()?;
-    let mut hash = Sha256::new();
-    numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
-    let weights = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-    Ok((network, Attacked { net: arguments.net.clone(), arch, weights, params: cost.params, macs: cost.macs }))
+/// A [`Subject`] read, and checked against itself.
+pub struct Prepared {
+    /// The images.
+    pub data: Dataset,
+    /// The network with its numbers.
+    pub network: Network,
+    /// What is said about it.
+    about: Attacked,
+    /// The attacks.
+    pub plan: AttackPlan,
+    /// The images that are attacked.
+    pub ids: Vec<u32>,
 }
 
-/// The plan that is named, or that stands in a file.
-fn plan(arguments: &AttackArguments) -> Result<AttackPlan> {
-    let norm = arguments.norm.unwrap_or_default();
-    let path = PathBuf::from(&arguments.plan);
-    if path.extension().is_some_and(|e| e == "toml" || e == "json") {
-        let own = arguments.eps.map(|eps| Threat { norm, eps });
-        if own.is_none() && arguments.norm.is_some() {
-            return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
+impl Subject {
+    /// Reads what is named.
+    pub fn prepare(&self) -> Result<Prepared> {
+        let data = Source::parse(&self.data)?.load()?;
+        let (network, about) = self.network(&data)?;
+        let plan = self.plan()?.for_classes(network.net().classes())?;
+        let count = if self.n == 0 { data.test.len() } else { self.n.min(data.test.len()) };
+        if count == 0 {
+            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
         }
-        return AttackPlan::from_text(&files::read(&path)?, &path, own);
+        if self.batch == 0 {
+            return Err(Error::Usage("--batch 0: expected at least 1".into()));
+        }
+        Ok(Prepared { data, network, about, plan, ids: (0..count as u32).collect() })
     }
-    let eps = match (arguments.eps, norm) {
-        (Some(eps), _) => eps,
-        (None, Norm::Linf) => Fraction::of_255(8),
-        (None, Norm::L2 | Norm::L1) => {
-            return Err(Error::Usage(format!("--eps is missing: {norm} has no usual radius")));
+
+    /// The network with its numbers, and what is said about it.
+    fn network(&self, data: &Dataset) -> Result<(Network, Attacked)> {
+        let net = match NetSpec::parse(&self.net)? {
+            // It knows its classes; of arrays of labels the largest is no sure sign of their number.
+            NetSpec::Arch(path) => ArchFile::from_json(&files::read(&path)?, &path)?.1,
+            spec => spec.load(data.image, data.classes.len(), &|path| files::read(path))?.0,
+        };
+        if net.input_shape() != data.image {
+            let words = format!("the network takes {} images, the data has {}", net.input_shape(), data.image);
+            return Err(Error::Usage(words));
         }
-    };
-    AttackPlan::named(&arguments.plan, Threat { norm, eps }).map_err(|why| Error::Usage(format!("--plan: {why}")))
+        if let Some(label) = data.test.labels.iter().find(|l| **l as usize >= net.classes()) {
+            let words = format!("the network has {} classes, the data has a label {label}", net.classes());
+            return Err(Error::Usage(words));
+        }
+        let beside = || {
+            let path = PathBuf::from(&self.net);
+            (path.extension()? == "json").then(|| path.with_file_name("weights.safetensors"))
+        };
+        let file = self.weights.clone().or_else(beside).ok_or_else(|| {
+            Error::Usage(format!("--weights is missing: `{}` names a network without numbers", self.net))
+        })?;
+        let (arch, cost) = (id_of(&net)?, cost(&net));
+        let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
+        weights::load(&mut network, &file)?;
+        let numbers: Vec<f32> = network.state().to_vec1()?;
+        let mut hash = Sha256::new();
+        numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
+        let weights = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        Ok((network, Attacked { net: self.net.clone(), arch, weights, params: cost.params, macs: cost.macs }))
+    }
+
+    /// The plan that is named, or that stands in a file.
+    fn plan(&self) -> Result<AttackPlan> {
+        let norm = self.norm.unwrap_or_default();
+        let path = PathBuf::from(&self.plan);
+        if path.extension().is_some_and(|e| e == "toml" || e == "json") {
+            let own = self.eps.map(|eps| Threat { norm, eps });
+            if own.is_none() && self.norm.is_some() {
+                return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
+            }
+            return AttackPlan::from_text(&files::read(&path)?, &path, own);
+        }
+        let eps = match (self.eps, norm) {
+            (Some(eps), _) => eps,
+            (None, Norm::Linf) => Fraction::of_255(8),
+            (None, Norm::L2 | Norm::L1) => {
+                return Err(Error::Usage(format!("--eps is missing: {norm} has no usual radius")));
+            }
+        };
+        AttackPlan::named(&self.plan, Threat { norm, eps }).map_err(|why| Error::Usage(format!("--plan: {why}")))
+    }
+}
+
+/// Keeps the images of a batch in which the network errs under an attack.
+fn save_adversarial(folder: &AttackDir<Verdicts>, finished: &Finished<'_>) -> Result<()> {
+    let Verdicts { attack: Some(attack), ids, stands, .. } = finished.verdicts else { return Ok(()) };
+    let fallen: Vec<u32> = (0..ids.len() as u32).filter(|i| !stands[*i as usize]).collect();
+    let (Some(first), Some(_)) = (ids.first(), fallen.first()) else { return Ok(()) };
+    let of = |all: &[u32]| fallen.iter().map(|i| all[*i as usize]).collect::<Vec<_>>();
+    let places = Tensor::new(fallen.as_slice(), finished.attacked.device())?;
+    let images = finished.attacked.index_select(&places, 0)?;
+    let bytes = adversarial::encode(&images, &of(ids), &of(finished.labels))?;
+    folder.write_bytes(&format!("adversarial/{attack}-{first}.safetensors"), &bytes)
+}
+
+/// The first images that fell, attacked once more: what comes out depends on the image alone.
+fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result<Vec<Example>> {
+    let ids = suite.loader.ids;
+    let fallen = (0..ids.len()).filter_map(|i| found.fell_to(i).map(|attack| (ids[i], attack)));
+    let mut examples = Vec::new();
+    for (id, attack) in fallen.take(EXAMPLES) {
+        for batch in (Loader { ids: &[id], augment: None, ..*suite.loader }).plain() {
+            let batch = batch?;
+            let attacked = suite.attacked(target, attack, &batch)?;
+            let pixels = |t: &Tensor| t.flatten_all()?.to_vec1();
+            examples.push(Example { clean: pixels(&batch.images)?, attacked: pixels(&attacked)? });
+        }
+    }
+    Ok(examples)
 }
 
 /// Looks at, and probes, the first images that are right clean.

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::attack::{Prepared, Subject};
 use super::files;
 use super::network::Sight;
 use crate::bench::step::{Case, Size};
 use crate::bench::train::Recipe;
-use crate::bench::{Line, step, train};
+use crate::bench::{Line, attack, step, train};
 use crate::error::Result;
 
 /// What is timed.
@@ -24,6 +25,11 @@ pub enum BenchVerb {
         after_help = "Example:\n  robustnas bench train --net preact-resnet:18 --method n-fgsm --batch 128 --json"
     )]
     Train(TrainArguments),
+    /// Time a plan of attacks on a trained network, from the clean images to the last attack.
+    #[command(
+        after_help = "Example:\n  robustnas bench attack --net archs/ID/arch.json --data cifar10:DIR --n 128 --steps 1 --json"
+    )]
+    Attack(BenchAttackArguments),
 }
 
 /// Reads a number that is at least 1.
@@ -83,6 +89,15 @@ pub struct TrainArguments {
     measuring: Measuring,
 }
 
+/// What `bench attack` takes.
+#[derive(clap::Args)]
+pub struct BenchAttackArguments {
+    #[command(flatten)]
+    subject: Subject,
+    #[command(flatten)]
+    measuring: Measuring,
+}
+
 /// Times what was asked for; tells each case as soon as it is measured.
 pub fn bench(verb: &BenchVerb) -> Result<()> {
     match verb {
@@ -98,6 +113,12 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
             let (built, ..) = sight.load(net)?;
             let line = train::measure(built, net, method, batch.get(), measuring.steps.get())?;
             tell(&line, measuring.json, true)
+        }
+        BenchVerb::Attack(BenchAttackArguments { subject, measuring }) => {
+            let Prepared { data, network, plan, ids, .. } = subject.prepare()?;
+            let (net, seed, batch) = (&subject.net, subject.seed, subject.batch);
+            let attack = attack::Attack { net, network, data: &data, ids: &ids, plan: &plan, seed, batch };
+            tell(&attack::measure(attack, measuring.steps.get())?, measuring.json, true)
         }
     }
 }

@@ -12,6 +12,7 @@
 //! Everything random is a child of the run's seed by a fixed name, and every stage begins with what the journal and the
 //! last checkpoint say, so the outcome does not depend on when and how often the process was killed.
 
+pub mod adversarial;
 mod candidates;
 mod interrupt;
 mod memory;

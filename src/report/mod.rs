@@ -6,6 +6,7 @@ pub mod axis;
 pub mod blocks;
 pub mod cells;
 pub mod document;
+pub mod examples;
 pub mod frontier;
 pub mod plot;
 pub mod png;

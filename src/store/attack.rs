@@ -4,6 +4,8 @@
 //! OUT/attack.json      what is attacked, with what, on which images
 //! OUT/journal.jsonl    the verdicts, batch after batch: the only source of truth
 //! OUT/result.json      the answer
+//! OUT/examples.png     a few images before and after
+//! OUT/adversarial/     on request, the images in which the network errs, a file a batch
 //! OUT/lock             held while a process works here
 //! ```
 
@@ -84,8 +86,16 @@ impl<T: Serialize + DeserializeOwned> AttackDir<T> {
 
     /// Writes a derived file, replacing an earlier one.
     pub fn write(&self, name: &str, value: &Value) -> Result<()> {
+        self.write_bytes(name, &bytes(&self.path.join(name), value)?)
+    }
+
+    /// Writes a derived file that is no JSON; its name may have a folder.
+    pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path.join(name);
-        atomic::write(&path, &bytes(&path, value)?)
+        if let Some(folder) = path.parent() {
+            atomic::create_folder(folder)?;
+        }
+        atomic::write(&path, bytes)
     }
 }
 

@@ -1,0 +1,71 @@
+//! A plan of attacks on a trained network.
+
+use candle_core::Device;
+use serde::Serialize;
+
+use super::{Line, Needs};
+use crate::attack::Target;
+use crate::attack::suite::Suite;
+use crate::data::Dataset;
+use crate::engine::{Network, NormMode, Work, Wrt};
+use crate::error::Result;
+use crate::pipeline::resident;
+use crate::seed::Seed;
+use crate::threat::AttackPlan;
+use crate::train::fit::Loader;
+
+/// The network, the plan, and what it left.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attacking {
+    /// The network, as it was named.
+    pub net: String,
+    /// The plan's name.
+    pub plan: String,
+    /// Images attacked.
+    pub n: usize,
+    /// Those right at first.
+    pub clean_correct: u64,
+    /// Those right to the end.
+    pub robust: u64,
+}
+
+/// What is attacked, and how.
+pub struct Attack<'a> {
+    /// The network's name.
+    pub net: &'a str,
+    /// The network with its numbers.
+    pub network: Network,
+    /// Its images.
+    pub data: &'a Dataset,
+    /// Which of them.
+    pub ids: &'a [u32],
+    /// The attacks.
+    pub plan: &'a AttackPlan,
+    /// The seed of their random numbers.
+    pub seed: u64,
+    /// Images a pass.
+    pub batch: usize,
+}
+
+/// Times a plan from the clean images to the last attack, `steps` times after a first time.
+///
+/// # Errors
+/// Those of the attacks.
+pub fn measure(attack: Attack<'_>, steps: usize) -> Result<Line<Attacking>> {
+    let Attack { net, mut network, data, ids, plan, seed, batch } = attack;
+    let before = resident();
+    let passes = vec![(Wrt::INPUT, NormMode::Eval)];
+    let needs = Needs::of(&network, &Work { batch: batch.min(ids.len()), passes, vectors: 0, images: 3 }, before);
+    let (seed, device) = (Seed::root(seed), &Device::Cpu);
+    let loader = Loader { images: &data.test, shape: data.image, ids, batch, augment: None, seed, device };
+    let suite = Suite { plan, loader: &loader, seed };
+    let mut left = (0, 0);
+    let nothing = Attacking { net: net.to_owned(), plan: plan.name.clone(), n: ids.len(), clean_correct: 0, robust: 0 };
+    let mut line = Line::measure("attack", nothing, needs, steps, &mut || {
+        let found = suite.run(&mut Target::deployed(&mut network), &[], &mut |_| Ok(()))?;
+        left = (found.clean().hit, found.robust().hit);
+        Ok(())
+    })?;
+    (line.subject.clean_correct, line.subject.robust) = left;
+    Ok(line)
+}
