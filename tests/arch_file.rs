@@ -20,8 +20,8 @@ fn resnet() -> Net {
     PreActResNet { image: Shape::new(8, 8, 3), classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] }.lower().unwrap()
 }
 
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).at(path)
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).at(path)
 }
 
 fn genotype_file(name: &str) -> String {
@@ -208,7 +208,7 @@ fn specs_load_networks() {
 fn an_arch_file_loads_for_its_own_data_only() {
     let text = ArchFile::new(&resnet(), "residual", None, None).unwrap().to_json().unwrap();
     let spec = NetSpec::parse(LABEL).unwrap();
-    let read = |_: &Path| Ok(text.clone());
+    let read = |_: &Path| Ok(text.clone().into_bytes());
     let (net, genotype, skeleton) = spec.load(Shape::new(8, 8, 3), 4, &read).unwrap();
     assert_eq!(net.layers(), resnet().layers());
     assert!(genotype.is_none() && skeleton.is_none());
