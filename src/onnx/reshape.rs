@@ -100,8 +100,10 @@ pub fn reshape(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         }
     });
     let view = view.ok_or_else(|| {
-        let word = |list: &[i64]| list.iter().map(|v| if *v == BATCH { "n".into() } else { v.to_string() });
-        let text = |list: &[i64]| word(list).collect::<Vec<String>>().join(", ");
+        let text = |list: &[i64]| {
+            let words = list.iter().map(|v| if *v == BATCH { "n".into() } else { v.to_string() });
+            words.collect::<Vec<String>>().join(", ")
+        };
         format!(
             "makes [{}] of [{}]; only [n, c, h, w] and [n, c * h * w] of the same numbers are supported",
             text(&target),
