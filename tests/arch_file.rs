@@ -102,7 +102,8 @@ fn changed_files_are_refused() {
 #[test]
 fn the_schema_accepts_what_is_written() {
     let schema = serde_json::to_value(schemars::schema_for!(ArchFile)).unwrap();
-    let genotype = Genotype::parse(&read(genotype_file("ARNAS").as_ref()).unwrap(), Path::new("ARNAS")).unwrap();
+    let text = std::fs::read_to_string(genotype_file("ARNAS")).unwrap();
+    let genotype = Genotype::parse(&text, Path::new("ARNAS")).unwrap();
     let (net, skeleton) = dsara(&genotype);
     let file = ArchFile::new(&net, "ARNAS", Some(genotype), Some(skeleton)).unwrap();
     let value = serde_json::to_value(&file).unwrap();

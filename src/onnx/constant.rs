@@ -1,6 +1,7 @@
 //! Constants of an ONNX graph: initializers and `Constant` nodes, from the file itself or from the file of data beside it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
@@ -114,12 +115,8 @@ impl<'a> Constants<'a> {
             Ok(chunks.iter().map(|chunk| from(*chunk)).collect())
         };
         if tensor.data_location == EXTERNAL {
-            let (file, start, length) = self.external(tensor)?;
-            let end = start.checked_add(length.unwrap_or(count * N)).filter(|end| *end <= file.len());
-            let end = end.ok_or_else(|| {
-                format!("lies outside of its data file of {} bytes: the file was cut short or is another's", file.len())
-            })?;
-            return decode(&file[start..end]);
+            let (file, place) = self.external(tensor, count * N)?;
+            return decode(&file[place]);
         }
         if !tensor.raw_data.is_empty() {
             return decode(&tensor.raw_data);
@@ -130,8 +127,8 @@ impl<'a> Constants<'a> {
         Ok(typed.to_vec())
     }
 
-    /// The file of external data, where the tensor begins in it, and its length where that is said.
-    fn external(&mut self, tensor: &TensorProto) -> Result<(Rc<Vec<u8>>, usize, Option<usize>), String> {
+    /// The file of external data, and where in it the tensor's `len` bytes are.
+    fn external(&mut self, tensor: &TensorProto, len: usize) -> Result<(Rc<Vec<u8>>, Range<usize>), String> {
         let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
         let number = |key: &str| {
             entry(key).map(|v| v.parse().map_err(|_| format!("has the {key} `{v}`, expected a number"))).transpose()
@@ -154,7 +151,12 @@ impl<'a> Constants<'a> {
                 file
             }
         };
-        Ok((file, number("offset")?.unwrap_or(0), number("length")?))
+        let start: usize = number("offset")?.unwrap_or(0);
+        let end = start.checked_add(number("length")?.unwrap_or(len)).filter(|end| *end <= file.len());
+        let end = end.ok_or_else(|| {
+            format!("lies outside of its data file of {} bytes: the file was cut short or is another's", file.len())
+        })?;
+        Ok((file, start..end))
     }
 }
 
