@@ -15,7 +15,7 @@
 //! | layer | modules | must not know |
 //! |---|---|---|
 //! | words | [`units`], [`seed`], [`error`] | anything else |
-//! | architectures as values | [`arch`] | candle, files, clock, threads |
+//! | architectures as values | [`arch`], [`onnx`] | candle, files, clock, threads |
 //! | facts about runs | [`threat`], [`record`], [`rank`], [`config`] | candle, files |
 //! | tensors | [`data`], [`engine`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
@@ -24,7 +24,7 @@
 //!
 //! ## Invariants (each is a test)
 //!
-//! 1. `arch`, `config`, `threat`, `record`, `rank`, `report` import no candle.
+//! 1. `arch`, `onnx`, `config`, `threat`, `record`, `rank`, `report` import no candle.
 //! 2. Only `store` writes under `results/`.
 //! 3. Randomness comes through `seed` alone.
 //! 4. Normalisation is the network's layer 0: every caller passes pixels in `[0, 1]`.
@@ -46,6 +46,7 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod onnx;
 pub mod pipeline;
 pub mod rank;
 pub mod record;

@@ -12,6 +12,7 @@ use robustnas::attack::checks::{judge, look, probe};
 use robustnas::attack::loss::{Aim, total};
 use robustnas::attack::suite::{Found, Suite};
 use robustnas::attack::{Classifier, Samples, Target};
+use robustnas::engine::Network;
 use robustnas::seed::Seed;
 use robustnas::threat::{Apgd, Attack, AttackPlan, Loss, Norm, Threat};
 use robustnas::train::fit::Loader;
@@ -44,7 +45,16 @@ fn long() -> bool {
 
 #[test]
 fn clean_logits_losses_and_input_gradients() {
-    let (mut network, (images, labels), clean) = (net_a::network(), images(), clean());
+    clean_answers(net_a::network());
+}
+
+#[test]
+fn clean_answers_of_the_onnx_file() {
+    clean_answers(net_a::network_of_onnx());
+}
+
+fn clean_answers(mut network: Network) {
+    let ((images, labels), clean) = (images(), clean());
     let mut target = Target::deployed(&mut network);
     let logits = target.logits(&images).unwrap();
     let worst = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

@@ -57,6 +57,7 @@ const ONLY: &[Only] = &[
         places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
         why: "threads belong to the work on tensors",
     },
+    Only { names: &["prost"], places: &["onnx"], why: "protocol buffers have one home" },
     Only { names: &["petgraph"], places: &["arch"], why: "the graph has one home" },
     Only {
         names: &["rand_chacha", "rand_core", "rand", "randn", "getrandom"],
@@ -74,6 +75,10 @@ const ONLY: &[Only] = &[
 /// What the table of `src/lib.rs` forbids besides the layers above: values below that a module must not know either,
 /// and neighbours in its own layer.
 const BLIND: &[(&str, &[&str])] = &[
+    (
+        "onnx",
+        &["arch::cell", "arch::families", "arch::file", "arch::genotype", "arch::nb201", "arch::scaling", "arch::spec"],
+    ),
     ("data", &["record", "rank"]),
     ("engine", &["data", "record", "rank"]),
     ("attack", SPACES_AND_RESULTS),

@@ -220,6 +220,23 @@ fn two_processes_do_not_share_a_run() {
     first.wait().unwrap();
 }
 
+/// A file that PyTorch exported is counted and attacked as it is.
+#[test]
+fn an_onnx_file_is_a_network_with_numbers() {
+    let model = net_a::folder().join("model.onnx");
+    let (model, data) = (model.to_str().unwrap(), format!("npy:{}", net_a::folder().display()));
+    assert_eq!(json(&["cost", model, "--json"])["macs"], 19_760_384);
+    refuses(&["cost", model, "--classes", "100"], 2, &["has 10 classes"]);
+    let attack = ["attack", "--net", model, "--data", &data, "--plan", "fgsm", "--json"];
+    let found = json(&attack);
+    // The official code's counts.
+    assert_eq!(found["clean_correct"], 61);
+    assert!(found["robust"].as_u64().unwrap().abs_diff(25) <= 1, "{}", found["robust"]);
+    let weights = net_a::folder().join("weights.safetensors");
+    refuses(&[&attack[..], &["--weights", weights.to_str().unwrap()]].concat(), 2, &["has its own numbers"]);
+    refuses(&["cost", "README.onnx"], 6, &["README.onnx"]);
+}
+
 /// Flags, counts and what is needed to repeat an attack; stopped anywhere, it goes on to the same result.
 #[test]
 fn an_attack_is_told_and_goes_on_where_it_was_stopped() {

@@ -12,10 +12,11 @@ use super::nb201::Nb201Cell;
 use super::net::Net;
 use super::op::Shape;
 use crate::error::{Error, Result, nearest};
+use crate::onnx;
 
 /// The forms, for messages and help.
 pub const FORMS: &str = "darts:FILE,channels=36,layers=20  dsara:FILE,channels=64,layers=20  nb201:CELL  \
-    preact-resnet:18  wrn:depth=28,width=10  or the path of an arch.json";
+    preact-resnet:18  wrn:depth=28,width=10  or the path of an arch.json or a model.onnx";
 
 /// The words in front of the colon.
 const WORDS: [&str; 5] = ["darts", "dsara", "nb201", "preact-resnet", "wrn"];
@@ -82,6 +83,8 @@ pub enum NetSpec {
     },
     /// An `arch.json`.
     Arch(PathBuf),
+    /// An ONNX model; it has its numbers, too.
+    Onnx(PathBuf),
 }
 
 /// Channels of a pre-activation network's first stage where nothing is said.
@@ -103,6 +106,7 @@ impl NetSpec {
             return match text {
                 "" => Err(Error::Usage(format!("expected a network: {FORMS}"))),
                 path if path.ends_with(".json") => Ok(NetSpec::Arch(path.into())),
+                path if path.ends_with(".onnx") => Ok(NetSpec::Onnx(path.into())),
                 _ => Err(usage(format!("expected {FORMS}"))),
             };
         };
@@ -121,15 +125,30 @@ impl NetSpec {
         named.map_err(usage)
     }
 
-    /// Builds the network for an image and a number of classes; `read` gives a file's text.
+    /// Builds the network for an image and a number of classes; `read` gives a file's bytes.
     ///
     /// # Errors
     /// What `read` says; [`Error::Data`] for a file that does not parse or a genotype of another family;
-    /// [`Error::Usage`] for an `arch.json` made for another image or number of classes.
-    pub fn load(&self, image: Shape, classes: usize, read: &dyn Fn(&Path) -> Result<String>) -> Result<Loaded> {
+    /// [`Error::Usage`] for an `arch.json` or ONNX model made for another image or number of classes.
+    pub fn load(&self, image: Shape, classes: usize, read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<Loaded> {
+        let text = |path: &Path| {
+            String::from_utf8(read(path)?).map_err(|why| {
+                Error::data_at(path, why.utf8_error().valid_up_to() as u64, "not a text in UTF-8; expected one")
+            })
+        };
+        let for_own_data = |path: &Path, (own_image, own_classes): (Shape, usize)| {
+            if (own_image, own_classes) == (image, classes) {
+                return Ok(());
+            }
+            Err(Error::Usage(format!(
+                "{}: the network takes {own_image} images and has {own_classes} classes; the data has {image} and \
+                 {classes}",
+                path.display()
+            )))
+        };
         match self {
             NetSpec::Cells { family, file, channels, layers } => {
-                let genotype = Genotype::parse(&read(file)?, file)?;
+                let genotype = Genotype::parse(&text(file)?, file)?;
                 let placement = family.placement();
                 let cells = placement.row(*channels, *layers)?;
                 let skeleton =
@@ -146,16 +165,14 @@ impl NetSpec {
                 Ok((PreActResNet::wide(image, classes, *depth, *width)?.lower()?, None, None))
             }
             NetSpec::Arch(path) => {
-                let (file, net) = ArchFile::from_json(&read(path)?, path)?;
-                if (file.image, file.classes) != (image, classes) {
-                    return Err(Error::Usage(format!(
-                        "{}: the network takes {} images and has {} classes; the data has {image} and {classes}",
-                        path.display(),
-                        file.image,
-                        file.classes
-                    )));
-                }
+                let (file, net) = ArchFile::from_json(&text(path)?, path)?;
+                for_own_data(path, (file.image, file.classes))?;
                 Ok((net, file.genotype, file.skeleton))
+            }
+            NetSpec::Onnx(path) => {
+                let net = onnx::read(path, image, read)?.net;
+                for_own_data(path, (net.input_shape(), net.classes()))?;
+                Ok((net, None, None))
             }
         }
     }
@@ -229,7 +246,7 @@ impl fmt::Display for NetSpec {
             NetSpec::PreActResNet { depth, width: PREACT_WIDTH } => write!(f, "preact-resnet:{depth}"),
             NetSpec::PreActResNet { depth, width } => write!(f, "preact-resnet:{depth},width={width}"),
             NetSpec::Wrn { depth, width } => write!(f, "wrn:depth={depth},width={width}"),
-            NetSpec::Arch(path) => write!(f, "{}", path.display()),
+            NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),
         }
     }
 }

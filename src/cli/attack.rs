@@ -19,6 +19,7 @@ use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
+use crate::onnx;
 use crate::pipeline::{Interrupt, Progress, adversarial, duration_words, weights};
 use crate::record::Sample;
 use crate::report::attacked::{AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, model_info, table};
@@ -35,10 +36,12 @@ const LINE_EVERY: Duration = Duration::from_secs(20);
 /// Which network is attacked with what.
 #[derive(clap::Args)]
 pub struct Subject {
-    /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, or any other that `cost` takes.
+    /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, or any other that
+    /// `cost` takes.
     #[arg(long)]
     pub net: String,
-    /// Its numbers, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json.
+    /// Its numbers, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json; a
+    /// model.onnx has its own.
     #[arg(long)]
     weights: Option<PathBuf>,
     /// Images: npy:DIR, synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. The test half is attacked.
@@ -215,10 +218,14 @@ impl Subject {
 
     /// The network with its numbers, and what is said about it.
     fn network(&self, data: &Dataset) -> Result<(Network, Attacked)> {
-        let net = match NetSpec::parse(&self.net)? {
-            // It knows its classes; of arrays of labels the largest is no sure sign of their number.
-            NetSpec::Arch(path) => ArchFile::from_json(&files::read(&path)?, &path)?.1,
-            spec => spec.load(data.image, data.classes.len(), &|path| files::read(path))?.0,
+        let (net, own) = match NetSpec::parse(&self.net)? {
+            // Files know their classes; of arrays of labels the largest is no sure sign of their number.
+            NetSpec::Arch(path) => (ArchFile::from_json(&files::read(&path)?, &path)?.1, None),
+            NetSpec::Onnx(path) => {
+                let model = onnx::read(&path, data.image, &files::bytes)?;
+                (model.net, Some(model.tensors))
+            }
+            spec => (spec.load(data.image, data.classes.len(), &files::bytes)?.0, None),
         };
         if net.input_shape() != data.image {
             let words = format!("the network takes {} images, the data has {}", net.input_shape(), data.image);
@@ -232,12 +239,21 @@ impl Subject {
             let path = PathBuf::from(&self.net);
             (path.extension()? == "json").then(|| path.with_file_name("weights.safetensors"))
         };
-        let file = self.weights.clone().or_else(beside).ok_or_else(|| {
-            Error::Usage(format!("--weights is missing: `{}` names a network without numbers", self.net))
-        })?;
         let (arch, cost) = (id_of(&net)?, cost(&net));
         let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
-        weights::load(&mut network, &file)?;
+        match (own, self.weights.clone().or_else(beside)) {
+            (None, Some(file)) => weights::load(&mut network, &file)?,
+            (Some(own), None) => weights::set(&mut network, &own)?,
+            (Some(_), Some(_)) => {
+                return Err(Error::Usage(format!("--weights: `{}` has its own numbers; leave it out", self.net)));
+            }
+            (None, None) => {
+                return Err(Error::Usage(format!(
+                    "--weights is missing: `{}` names a network without numbers",
+                    self.net
+                )));
+            }
+        }
         let numbers: Vec<f32> = network.state().to_vec1()?;
         let mut hash = Sha256::new();
         numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));

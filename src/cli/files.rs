@@ -12,6 +12,11 @@ pub fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).at(path)
 }
 
+/// Any file.
+pub fn bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).at(path)
+}
+
 /// Writes a file that the user asked for, whole or not at all.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     crate::store::atomic::write(path, bytes)

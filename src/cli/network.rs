@@ -30,7 +30,7 @@ pub struct Sight {
 impl Sight {
     /// Builds a network that is named.
     pub fn load(&self, net: &str) -> Result<Loaded> {
-        NetSpec::parse(net)?.load(self.image, self.classes, &|path| files::read(path))
+        NetSpec::parse(net)?.load(self.image, self.classes, &files::bytes)
     }
 }
 
@@ -38,7 +38,7 @@ impl Sight {
 #[derive(clap::Args)]
 struct NetArguments {
     /// darts:FILE,channels=36,layers=20, dsara:FILE,channels=64,layers=20, nb201:CELL, preact-resnet:18,
-    /// wrn:depth=28,width=10, or an arch.json.
+    /// wrn:depth=28,width=10, an arch.json, or a model.onnx.
     net: String,
     #[command(flatten)]
     sight: Sight,

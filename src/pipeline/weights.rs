@@ -1,5 +1,6 @@
 //! A network's numbers as a safetensors file, under the names of its layout.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::Tensor;
@@ -55,6 +56,19 @@ impl Order {
     }
 }
 
+/// Sets a network's numbers from tensors in the layout and under the names that [`encode`] writes.
+///
+/// # Errors
+/// [`Error::Net`] naming the tensor that is missing or unfit.
+pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result<()> {
+    let mut values = Vec::with_capacity(network.layout().len());
+    for ParamTensor { name, shape, range } in network.layout().tensors() {
+        let found = tensors.get(name).filter(|found| found.len() == range.len());
+        values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs numbers of shape {shape:?}")))?);
+    }
+    replace(network, values)
+}
+
 /// Reads a network's numbers; every tensor must be there with its shape. A file of PyTorch's is known by its shapes.
 ///
 /// # Errors
@@ -85,6 +99,10 @@ pub fn load(network: &mut Network, path: &Path) -> Result<()> {
         };
         values[tensor.range.clone()].copy_from_slice(&numbers);
     }
+    replace(network, values)
+}
+
+fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
     let len = values.len();
     let device = network.state().device().clone();
     network.set_state(&Tensor::from_vec(values, len, &device)?)

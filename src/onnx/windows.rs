@@ -1,0 +1,250 @@
+//! Operations with a sliding window: convolutions and pools, and the zeros around what they look at.
+
+use super::draft::Weights;
+use super::lowering::Lowering;
+use super::node::{LARGEST_SIDE, Node};
+use super::value::{Activation, Value, View};
+use crate::arch::op::{Op, Shape, Window};
+
+/// A window as ONNX describes it: zeros at the beginning and the end of an axis may differ.
+struct Sliding {
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    begin: [usize; 2],
+    end: [usize; 2],
+}
+
+impl Sliding {
+    fn read(node: &Node<'_>, kernel: [usize; 2], shape: Shape) -> Result<Self, String> {
+        let stride = node.sides("strides", 1)?.unwrap_or([1; 2]);
+        let dilation = node.sides("dilations", 1)?.unwrap_or([1; 2]);
+        let [top, left, bottom, right] = node.sides("pads", 0)?.unwrap_or([0; 4]);
+        let mut sliding = Sliding { kernel, stride, dilation, begin: [top, left], end: [bottom, right] };
+        if kernel.iter().any(|k| !(1..=LARGEST_SIDE).contains(k)) {
+            return Err(format!("has the kernel {kernel:?}"));
+        }
+        let auto = node.text("auto_pad", "NOTSET")?;
+        match auto.as_str() {
+            "NOTSET" => {}
+            "VALID" => (sliding.begin, sliding.end) = ([0; 2], [0; 2]),
+            "SAME_UPPER" | "SAME_LOWER" => {
+                for (axis, n) in [shape.h, shape.w].into_iter().enumerate() {
+                    let reach = (n.div_ceil(stride[axis]) - 1) * stride[axis] + sliding.span(axis);
+                    let total = reach.saturating_sub(n);
+                    let (less, more) = (total / 2, total - total / 2);
+                    let upper = auto == "SAME_UPPER";
+                    (sliding.begin[axis], sliding.end[axis]) = if upper { (less, more) } else { (more, less) };
+                }
+            }
+            other => return Err(format!("auto_pad={other} is not known")),
+        }
+        Ok(sliding)
+    }
+
+    /// Takes over zeros that stand around its input.
+    fn widen(&mut self, [top, left, bottom, right]: [usize; 4]) {
+        for (axis, (begin, end)) in [(top, bottom), (left, right)].into_iter().enumerate() {
+            self.begin[axis] += begin;
+            self.end[axis] += end;
+        }
+    }
+
+    fn span(&self, axis: usize) -> usize {
+        self.dilation[axis] * (self.kernel[axis] - 1) + 1
+    }
+
+    /// Outputs along an axis of `n` pixels with so many zeros in all.
+    fn outputs(&self, axis: usize, n: usize, zeros: usize) -> Option<usize> {
+        (n + zeros).checked_sub(self.span(axis)).map(|free| free / self.stride[axis] + 1)
+    }
+
+    /// Whether as many zeros at the end as at the beginning give the same windows.
+    fn even(&self, axis: usize, n: usize) -> bool {
+        let (begin, end) = (self.begin[axis], self.end[axis]);
+        self.outputs(axis, n, 2 * begin) == self.outputs(axis, n, begin + end)
+    }
+
+    /// The window of a pool, whose zeros must be even.
+    fn pool(&self, node: &Node<'_>, shape: Shape) -> Result<Window, String> {
+        let ceil = node.int("ceil_mode", 0)? != 0;
+        for (axis, n) in [shape.h, shape.w].into_iter().enumerate() {
+            let zeros = self.begin[axis] + self.end[axis];
+            if !self.even(axis, n) {
+                let (begin, end) = (self.begin, self.end);
+                return Err(format!(
+                    "pads {begin:?} at the beginning and {end:?} at the end; expected the same at both"
+                ));
+            }
+            let rest = (n + zeros).checked_sub(self.span(axis)).map_or(0, |free| free % self.stride[axis]);
+            if ceil && rest != 0 {
+                return Err(format!("ceil_mode=1 adds a window at the end of {shape}, which is not supported"));
+            }
+        }
+        Ok(Window { kernel: self.kernel, stride: self.stride, pad: self.begin, dilation: self.dilation })
+    }
+}
+
+/// `Conv`. Zeros that differ at both ends become taps of weight zero.
+pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let x = low.drawn(node, 0)?;
+    low.must_be_planes(&x)?;
+    let shape = low.shape(&x);
+    let weight = low.constant(node, 1)?;
+    let name = node.input(1).unwrap_or_default();
+    let &[out, fan, kh, kw] = &weight.dims[..] else {
+        return Err(format!("`{name}` has the shape {:?}, expected [out, in, rows, columns]", weight.dims));
+    };
+    let values = weight.floats().map_err(|why| format!("`{name}` {why}"))?;
+    let groups = usize::try_from(node.int("group", 1)?).ok().filter(|g| *g > 0).ok_or("group is not positive")?;
+    if fan.checked_mul(groups) != Some(shape.c) || values.is_empty() {
+        let dims = &weight.dims;
+        return Err(format!(
+            "`{name}` has the shape {dims:?} and {groups} groups, which {} channels do not fit",
+            shape.c
+        ));
+    }
+    if node.sides("kernel_shape", 1)?.is_some_and(|k| k != [kh, kw]) {
+        return Err(format!("kernel_shape is not that of `{name}`, {:?}", weight.dims));
+    }
+    let mut sliding = Sliding::read(node, [kh, kw], shape)?;
+    sliding.widen(x.pad.unwrap_or_default());
+    let (mut kernel, mut lead, mut pad) = ([kh, kw], [0; 2], sliding.begin);
+    for (axis, n) in [shape.h, shape.w].into_iter().enumerate() {
+        let (begin, end, dilation) = (sliding.begin[axis], sliding.end[axis], sliding.dilation[axis]);
+        if !sliding.even(axis, n) {
+            let uneven = begin.abs_diff(end);
+            if uneven % dilation != 0 {
+                return Err(format!("pads {begin} and {end} at the ends of an axis of dilation {dilation}"));
+            }
+            let taps = uneven / dilation;
+            // Before the first tap where the end has more zeros: the window then begins as much earlier.
+            lead[axis] = if end > begin { taps } else { 0 };
+            kernel[axis] += taps;
+            pad[axis] = begin.max(end);
+        }
+    }
+    let size = kernel[0].checked_mul(kernel[1]).and_then(|taps| taps.checked_mul(fan * out));
+    let size = size.filter(|n| *n <= values.len().saturating_mul(MOST_PADDED)).ok_or_else(|| {
+        format!("pads {:?} at the beginning and {:?} at the end, too much for its kernel", sliding.begin, sliding.end)
+    })?;
+    // `[out, in, rows, columns]` to `[rows, columns, in, out]`.
+    let mut own = vec![0f32; size];
+    for (at, v) in values.iter().enumerate() {
+        let (column, row, i, o) = (at % kw, at / kw % kh, at / (kw * kh) % fan, at / (kw * kh * fan));
+        own[(((row + lead[0]) * kernel[1] + column + lead[1]) * fan + i) * out + o] = *v;
+    }
+    let mut trainable = vec![own];
+    if node.input(2).is_some() {
+        trainable.push(low.vector(node, 2, out)?);
+    }
+    let window = Window { kernel, stride: sliding.stride, pad, dilation: sliding.dilation };
+    let op = Op::Conv2d { out, window, groups, bias: trainable.len() == 2 };
+    low.push(node, op, &[x.layer], Weights { trainable, running: None }, View::Planes)
+}
+
+/// How many times as many taps a kernel may get for zeros that differ at both ends.
+const MOST_PADDED: usize = 64;
+
+/// `MaxPool`.
+pub fn max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    if node.outputs().count() > 1 {
+        return Err("gives indices, which are not supported".into());
+    }
+    let x = low.planes(node, 0)?;
+    let shape = low.shape(&x);
+    let window = Sliding::read(node, kernel(node)?, shape)?.pool(node, shape)?;
+    low.push(node, Op::MaxPool { window }, &[x.layer], Weights::default(), View::Planes)
+}
+
+/// `AveragePool`.
+pub fn average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let x = low.drawn(node, 0)?;
+    low.must_be_planes(&x)?;
+    let shape = low.shape(&x);
+    let mut sliding = Sliding::read(node, kernel(node)?, shape)?;
+    let mut count_include_pad = node.int("count_include_pad", 0)? != 0;
+    if let Some(pad) = x.pad {
+        // Zeros of a Pad are pixels like others, the pool's own only where it says so.
+        let own = sliding.begin.iter().chain(&sliding.end).any(|p| *p > 0);
+        if own && !count_include_pad {
+            return Err("a Pad before an AveragePool with pads of its own needs count_include_pad=1".into());
+        }
+        sliding.widen(pad);
+        count_include_pad = true;
+    }
+    let op = Op::AvgPool { window: sliding.pool(node, shape)?, count_include_pad };
+    low.push(node, op, &[x.layer], Weights::default(), View::Planes)
+}
+
+fn kernel(node: &Node<'_>) -> Result<[usize; 2], String> {
+    node.sides("kernel_shape", 1)?.ok_or_else(|| "kernel_shape is missing".into())
+}
+
+/// `GlobalAveragePool`.
+pub fn global_average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let x = low.planes(node, 0)?;
+    low.push(node, Op::GlobalAvgPool, &[x.layer], Weights::default(), View::Planes)
+}
+
+/// `GlobalMaxPool`: a window as large as the image.
+pub fn global_max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let x = low.planes(node, 0)?;
+    let Shape { h, w, .. } = low.shape(&x);
+    let window = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
+    low.push(node, Op::MaxPool { window }, &[x.layer], Weights::default(), View::Planes)
+}
+
+/// `ReduceMean` over rows and columns.
+pub fn reduce_mean(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let axes = match node.ints("axes")? {
+        Some(axes) => Some(axes.to_vec()),
+        None => low.ints(node, 1)?,
+    };
+    let x = low.planes(node, 0)?;
+    let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + 4 } else { a }).collect();
+    axes.sort_unstable();
+    if axes != [2, 3] {
+        return Err(format!("takes the mean over the axes {axes:?}; only [2, 3], rows and columns, is supported"));
+    }
+    let view = if node.int("keepdims", 1)? == 0 { View::Flat } else { View::Planes };
+    low.push(node, Op::GlobalAvgPool, &[x.layer], Weights::default(), view)
+}
+
+/// `Pad` with zeros: kept until a window takes it over.
+pub fn pad(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let mode = node.text("mode", "constant")?;
+    if mode != "constant" {
+        return Err(format!("mode={mode} is not supported, only zeros"));
+    }
+    if let Some(fill) = low.optional(node, 2)?
+        && fill.floats().is_ok_and(|v| v.iter().any(|v| *v != 0.0))
+    {
+        return Err("pads with another number than zero, which is not supported".into());
+    }
+    let pads = low.ints(node, 1)?.ok_or("pads are missing")?;
+    let axes = low.ints(node, 3)?.unwrap_or_else(|| (0..4).collect());
+    let x = low.drawn(node, 0)?;
+    low.must_be_planes(&x)?;
+    if pads.len() != 2 * axes.len() {
+        return Err(format!("has {} pads for {} axes", pads.len(), axes.len()));
+    }
+    let mut around = x.pad.unwrap_or_default();
+    for (i, axis) in axes.iter().enumerate() {
+        let place = match if *axis < 0 { axis + 4 } else { *axis } {
+            2 => 0,
+            3 => 1,
+            _ if pads[i] == 0 && pads[axes.len() + i] == 0 => continue,
+            _ => return Err("pads images or channels; only rows and columns can be padded".into()),
+        };
+        for (end, value) in [pads[i], pads[axes.len() + i]].into_iter().enumerate() {
+            let value = usize::try_from(value).ok().filter(|v| *v <= LARGEST_SIDE);
+            around[place + 2 * end] += value.ok_or_else(|| format!("has the pads {pads:?}"))?;
+        }
+    }
+    if around.iter().any(|p| *p > LARGEST_SIDE) {
+        return Err(format!("pads by {around:?} in all"));
+    }
+    let pad = (around != [0; 4]).then_some(around);
+    Ok(Value::Activation(Activation { pad, ..x }))
+}
