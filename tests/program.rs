@@ -237,6 +237,50 @@ fn an_onnx_file_is_a_network_with_numbers() {
     refuses(&["cost", "README.onnx"], 6, &["README.onnx"]);
 }
 
+/// What is kept are the images in which the network errs, inside the ball, whoever wrote them; some are shown.
+#[test]
+fn adversarial_images_are_kept_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let (model, data) = (net_a::folder().join("model.onnx"), format!("npy:{}", net_a::folder().display()));
+    let attack = ["attack", "--net", model.to_str().unwrap(), "--data", &data, "--plan", "fgsm", "--n", "40", "--json"];
+    refuses(&[&attack[..], &["--save-adversarial"]].concat(), 2, &["--out"]);
+    let kept = [&attack[..], &["--batch", "16", "--out", out.to_str().unwrap(), "--save-adversarial"]].concat();
+    let found = json(&kept);
+    let files = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let names = std::fs::read_dir(out.join("adversarial")).unwrap().map(|e| e.unwrap().path());
+        let mut files: Vec<_> = names.map(|p| (p.clone(), std::fs::read(&p).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let (written, mut network, clean) = (files(), net_a::network(), net_a::data().test);
+    let mut count = 0;
+    for (path, _) in &written {
+        let tensors = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
+        let (ids, labels): (Vec<u32>, Vec<u32>) =
+            (tensors["ids"].to_vec1().unwrap(), tensors["labels"].to_vec1().unwrap());
+        let logits = network.logits(&tensors["images"], &[], robustnas::engine::NormMode::Eval).unwrap();
+        assert!(robustnas::train::loss::correct(&logits, &labels).all(|right| !right), "{}", path.display());
+        let images: Vec<f32> = tensors["images"].flatten_all().unwrap().to_vec1().unwrap();
+        for (i, id) in ids.iter().enumerate() {
+            assert_eq!(labels[i], clean.labels[*id as usize]);
+            let pixels = &clean.pixels[*id as usize * 3072..][..3072];
+            let far = images[i * 3072..][..3072].iter().zip(pixels).map(|(a, c)| (a - f32::from(*c) / 255.0).abs());
+            assert!(far.fold(0.0, f32::max) < 8.0 / 255.0 + 1e-6);
+        }
+        count += ids.len() as u64;
+    }
+    assert_eq!(count, found["clean_correct"].as_u64().unwrap() - found["robust"].as_u64().unwrap());
+    let picture = image::open(out.join("examples.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (8 * 134 + 6, 3 * 134 + 6), "eight examples of three images");
+    // Killed after a file, before its verdicts: the file is written again as it was.
+    std::fs::write(out.join("journal.jsonl"), "").unwrap();
+    json(&kept);
+    assert!(files() == written);
+    let without: Vec<&str> = kept.iter().copied().filter(|a| *a != "--save-adversarial").collect();
+    refuses(&without, 4, &["another attack", "adversarial"]);
+}
+
 /// Flags, counts and what is needed to repeat an attack; stopped anywhere, it goes on to the same result.
 #[test]
 fn an_attack_is_told_and_goes_on_where_it_was_stopped() {

@@ -135,7 +135,7 @@ def measured_rounds(case, a):
         for name, command in contestants.items():
             found[name].append(measured(command))
             print(f"{case}, round {round_ + 1} of {a.rounds}, {name}: {found[name][-1]['ms']:.1f} ms", file=sys.stderr)
-    if len(counts := {line["params"] for lines in found.values() for line in lines}) > 1:
+    if len(counts := {line["params"] for lines in found.values() for line in lines if "params" in line}) > 1:
         sys.exit(f"{case}: the networks differ: {sorted(counts)} parameters")
     left = {name: lines[0]["robust"] for name, lines in found.items() if "robust" in lines[0]}
     if left and max(left.values()) - min(left.values()) > 1:
