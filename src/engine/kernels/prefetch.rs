@@ -24,7 +24,7 @@ impl Ahead {
     /// Nothing to fetch.
     pub const NOTHING: Ahead = Ahead { planes: [(0, 0); MOST], count: 0 };
 
-    /// Adds a range of a slice; beyond [`MOST`] of them it is left out.
+    /// Adds a range of a slice; beyond eight of them it is left out.
     pub fn add<T>(&mut self, slice: &[T], range: Range<usize>) {
         if let Some(plane) = self.planes.get_mut(self.count) {
             let part = &slice[range];
