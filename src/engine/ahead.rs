@@ -48,8 +48,8 @@ pub fn errands(steps: &[Touch], cache: usize) -> Vec<Vec<Errand>> {
             if circle == 0 || !cold {
                 continue;
             }
-            let near = (0..turn).rev().take_while(|t| volume - begins[*t] < cache);
-            if let Some(giver) = near.into_iter().find(|t| time[t % count] >= len) {
+            let mut near = (0..turn).rev().take_while(|t| volume - begins[*t] < cache);
+            if let Some(giver) = near.find(|t| time[t % count] >= len) {
                 time[giver % count] -= len;
                 errands[giver % count].push(Errand { buffer, next: giver < count });
             }

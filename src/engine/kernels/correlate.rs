@@ -98,15 +98,14 @@ impl Near {
     }
 }
 
-/// Adds a kernel row's `K` taps, `D` pixels apart, to `B` outputs, `S` pixels apart; a pixel is `step` scalars, a tap's weights
-/// `c`.
+/// Adds a kernel row's `K` taps, `D` pixels apart, to `B` outputs, `S` pixels apart; a pixel, and a tap's weights, are `c`
+/// scalars.
 ///
 /// # Safety
 /// `x` and `w` reach as far as the taps do.
 #[inline(always)]
 unsafe fn kernel_row<V: Vector, const B: usize, const K: usize, const S: usize, const D: usize>(
     x: &[V::Scalar],
-    step: usize,
     w: &[V::Scalar],
     c: usize,
     acc: &mut [V; B],
@@ -115,9 +114,9 @@ unsafe fn kernel_row<V: Vector, const B: usize, const K: usize, const S: usize, 
     let mut pixels = [V::zero(); (BLOCK - 1) * 2 + 5];
     let mut at = x.as_ptr();
     for pixel in &mut pixels[..(B - 1) * S + (K - 1) * D + 1] {
-        // SAFETY: the caller's promise; one step beyond the last pixel is not read.
+        // SAFETY: the caller's promise; one pixel beyond the last is not read.
         unsafe { *pixel = V::load(at) };
-        at = at.wrapping_add(step);
+        at = at.wrapping_add(c);
     }
     for k in 0..K {
         // SAFETY: the caller's promise.
@@ -188,12 +187,12 @@ fn correlate_block<V: Vector, const B: usize>(
             let base = (oy * win.stride[0] + ky * win.dilation[0]) * plane.row + ox * sx + c0;
             let (x, w) = (&plane.values[base..], &weight[ky * kw * c + c0..]);
             match near {
-                Near::Three => kernel_row::<V, B, 3, 1, 1>(x, c, w, c, &mut acc),
-                Near::Five => kernel_row::<V, B, 5, 1, 1>(x, c, w, c, &mut acc),
-                Near::ThreeDilated => kernel_row::<V, B, 3, 1, 2>(x, c, w, c, &mut acc),
-                Near::FiveDilated => kernel_row::<V, B, 5, 1, 2>(x, c, w, c, &mut acc),
-                Near::ThreeStrided => kernel_row::<V, B, 3, 2, 1>(x, c, w, c, &mut acc),
-                Near::FiveStrided => kernel_row::<V, B, 5, 2, 1>(x, c, w, c, &mut acc),
+                Near::Three => kernel_row::<V, B, 3, 1, 1>(x, w, c, &mut acc),
+                Near::Five => kernel_row::<V, B, 5, 1, 1>(x, w, c, &mut acc),
+                Near::ThreeDilated => kernel_row::<V, B, 3, 1, 2>(x, w, c, &mut acc),
+                Near::FiveDilated => kernel_row::<V, B, 5, 1, 2>(x, w, c, &mut acc),
+                Near::ThreeStrided => kernel_row::<V, B, 3, 2, 1>(x, w, c, &mut acc),
+                Near::FiveStrided => kernel_row::<V, B, 5, 2, 1>(x, w, c, &mut acc),
                 Near::Apart => {
                     for kx in 0..kw {
                         let w = V::read(w, kx * c);

@@ -89,13 +89,14 @@ impl Separable {
         let d = &self.depthwise;
         let (plane, scratch) = scratch.split_at_mut(d.padded_len());
         d.pad(isa, x, plane);
+        let groups = row_groups(d.output).count();
         for (k, rows) in row_groups(d.output).enumerate() {
             let pixels = rows.start * d.output.w..rows.end * d.output.w;
             let y = &mut y[pixels.start * self.out..pixels.end * self.out];
             prefetch::for_writing(y);
             let mid = &mut scratch[..pixels.len() * d.output.c];
             d.rows(isa, plane, weights.depthwise, rows, mid);
-            ahead.fetch(k, row_groups(d.output).count());
+            ahead.fetch(k, groups);
             Product::dense(pixels.len(), d.output.c, self.out).run(isa, &ONCE, mid, weights.pointwise, y, false);
         }
     }
@@ -123,8 +124,9 @@ impl Separable {
         if let (Some(_), Some(x)) = (&grads, x) {
             d.pad(isa, x, plane);
         }
+        let groups = row_groups(d.output).count();
         for (k, rows) in row_groups(d.output).enumerate() {
-            ahead.fetch(k, row_groups(d.output).count());
+            ahead.fetch(k, groups);
             let pixels = rows.start * ow..rows.end * ow;
             let dy = dy.part(isa, pixels.start * self.out..pixels.end * self.out, incoming);
             let start = inside.start + rows.start * inside.row;
