@@ -9,4 +9,5 @@ pub mod nb201;
 pub mod net;
 pub mod op;
 pub mod scaling;
+pub mod shape;
 pub mod spec;

@@ -1,120 +1,13 @@
-//! The primitive operations every network is made of: a closed list, each with its output shape and its cost.
+//! The primitive operations every network is made of: a closed list. What each gives and costs is in the files below.
 
-use std::fmt;
+mod count;
+mod each;
+mod output;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::shape::{Shape, Window};
 use crate::error::{Error, Result};
-
-/// The shape of one image's activation, `[h, w, c]`; a vector is `[1, 1, c]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(from = "[usize; 3]", into = "[usize; 3]")]
-#[schemars(with = "[usize; 3]")]
-pub struct Shape {
-    /// Rows.
-    pub h: usize,
-    /// Columns.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-}
-
-impl Shape {
-    /// `[h, w, c]`.
-    pub const fn new(h: usize, w: usize, c: usize) -> Self {
-        Shape { h, w, c }
-    }
-
-    /// Scalars in one image's activation.
-    pub const fn len(self) -> usize {
-        self.h * self.w * self.c
-    }
-
-    /// Pixels.
-    pub const fn area(self) -> usize {
-        self.h * self.w
-    }
-
-    /// Whether the shape holds nothing.
-    pub const fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl From<[usize; 3]> for Shape {
-    fn from([h, w, c]: [usize; 3]) -> Self {
-        Shape { h, w, c }
-    }
-}
-
-impl From<Shape> for [usize; 3] {
-    fn from(s: Shape) -> Self {
-        [s.h, s.w, s.c]
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}x{}x{}", self.h, self.w, self.c))
-    }
-}
-
-impl std::str::FromStr for Shape {
-    type Err = String;
-
-    /// Reads `32x32x3`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let sides: Vec<usize> = text.split('x').map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
-        match sides[..] {
-            [h, w, c] if h * w * c > 0 => Ok(Shape { h, w, c }),
-            _ => Err(format!("`{text}` is not an image size; write HEIGHTxWIDTHxCHANNELS, for example 32x32x3")),
-        }
-    }
-}
-
-/// A sliding window: `[rows, columns]` of kernel, stride, zero padding on both sides, and dilation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Window {
-    /// Taps.
-    pub kernel: [usize; 2],
-    /// Step between outputs.
-    pub stride: [usize; 2],
-    /// Padding on each side.
-    pub pad: [usize; 2],
-    /// Distance between taps.
-    pub dilation: [usize; 2],
-}
-
-impl Window {
-    /// A square window without dilation.
-    pub const fn square(kernel: usize, stride: usize, pad: usize) -> Self {
-        Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], dilation: [1; 2] }
-    }
-
-    /// A square window of odd size whose padding keeps the size at stride 1.
-    pub const fn same(kernel: usize, stride: usize, dilation: usize) -> Self {
-        let pad = dilation * (kernel - 1) / 2;
-        Window { kernel: [kernel; 2], stride: [stride; 2], pad: [pad; 2], dilation: [dilation; 2] }
-    }
-
-    /// Output `[rows, columns]`, or `None` where the window does not fit or is degenerate.
-    pub fn output(&self, h: usize, w: usize) -> Option<[usize; 2]> {
-        let side = |n: usize, axis: usize| {
-            let (k, s, p, d) = (self.kernel[axis], self.stride[axis], self.pad[axis], self.dilation[axis]);
-            if k == 0 || s == 0 || d == 0 {
-                return None;
-            }
-            let span = d * (k - 1) + 1;
-            (n + 2 * p).checked_sub(span).map(|free| free / s + 1)
-        };
-        Some([side(h, 0)?, side(w, 1)?])
-    }
-
-    /// Taps in the window.
-    pub const fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-}
 
 /// Point-wise activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -122,6 +15,40 @@ impl Window {
 pub enum Act {
     /// `max(x, 0)`, gradient 0 at 0 as in PyTorch.
     Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x sigmoid(x)`, also called Swish.
+    Silu,
+    /// `x Phi(x)` with the normal distribution function: the exact form, PyTorch's default.
+    Gelu,
+    /// GELU by the hyperbolic tangent: `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
+    GeluTanh,
+    /// `ln(1 + exp(x))`.
+    Softplus,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// The error function.
+    Erf,
+}
+
+impl Act {
+    /// All of them.
+    pub const ALL: [Act; 8] =
+        [Act::Relu, Act::Sigmoid, Act::Silu, Act::Gelu, Act::GeluTanh, Act::Softplus, Act::Tanh, Act::Erf];
+
+    /// The name used in files, messages and drawings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Act::Relu => "relu",
+            Act::Sigmoid => "sigmoid",
+            Act::Silu => "silu",
+            Act::Gelu => "gelu",
+            Act::GeluTanh => "gelu_tanh",
+            Act::Softplus => "softplus",
+            Act::Tanh => "tanh",
+            Act::Erf => "erf",
+        }
+    }
 }
 
 /// A primitive operation. Weights are stored `[kernel rows, kernel columns, in / groups, out]` (convolution) and
@@ -152,15 +79,50 @@ pub enum Op {
         /// Whether a bias is added.
         bias: bool,
     },
+    /// A convolution without bias behind which the spectrum of every output channel is made flat (ConvNorm, Liu et al.
+    /// 2021): full convolution at stride 1, division of channel `o` by `sqrt(sum_i |F(weight[.., i, o])|^2)`, crop to
+    /// the padding, every stride-th pixel. No gradient passes through the divisor; evaluation uses its running average.
+    ConvNorm {
+        /// Output channels.
+        out: usize,
+        /// Where it looks; no dilation.
+        window: Window,
+    },
     /// Batch normalisation, epsilon 1e-5, momentum 0.1, unbiased running variance.
     BatchNorm {
         /// Whether a scale and a shift are learned.
         affine: bool,
     },
+    /// Several batch normalisations side by side with a learned scale and shift each, of which every call of the network
+    /// names one (separate statistics for clean and adversarial images: Xie et al. 2020).
+    MultiBatchNorm {
+        /// How many.
+        branches: usize,
+    },
+    /// Normalisation of every pixel over its channels (ConvNeXt, ViT), variance biased, with a learned scale and shift.
+    LayerNorm {
+        /// Added to the variance.
+        epsilon: f32,
+    },
+    /// Normalisation of every image over the pixels and channels of a group, variance biased, with a learned scale
+    /// and shift per channel (Wu and He 2018); instance normalisation where every channel is a group.
+    GroupNorm {
+        /// Channel groups.
+        groups: usize,
+        /// Added to the variance.
+        epsilon: f32,
+    },
     /// A point-wise activation.
     Act {
         /// Which.
         act: Act,
+    },
+    /// `min(max(x, min), max)`; the gradient passes where `min <= x <= max`, as in PyTorch.
+    Clip {
+        /// The smallest value that comes out.
+        min: f32,
+        /// The largest.
+        max: f32,
     },
     /// Maximum over the window; padding never wins; of ties the first in raster order takes the gradient.
     MaxPool {
@@ -176,6 +138,12 @@ pub enum Op {
     },
     /// Mean over all pixels.
     GlobalAvgPool,
+    /// Downsampling by two in the frequency domain: the low half of the spectrum is kept (FLC pooling, Grabinski et al.
+    /// 2022), cropped around the zero frequency for every size.
+    FlcPool {
+        /// Whether the spectrum is weighted with the square root of a Hamming window before it is cut (ASAP).
+        hamming: bool,
+    },
     /// A matrix on a vector `[1, 1, c]`.
     Linear {
         /// Output features.
@@ -185,14 +153,89 @@ pub enum Op {
     },
     /// Sum of inputs of one shape.
     Add,
+    /// Product of two inputs, entry by entry; a second input of `[1, 1, c]` is a factor of every channel.
+    Mul,
+    /// A learned factor of every channel (layer scale).
+    Scale {
+        /// What it starts at.
+        init: f32,
+    },
     /// Channels of the inputs side by side.
     Concat,
-    /// Drops the first rows and columns: `x[top.., left..]`.
+    /// Some channels: `x[.., .., from..from + len]`.
+    Slice {
+        /// The first one.
+        from: usize,
+        /// How many.
+        len: usize,
+    },
+    /// The same scalars in the same order, row by row and pixel by pixel, in another shape.
+    Reshape {
+        /// The other shape.
+        shape: Shape,
+    },
+    /// Drops rows and columns: `x[top..h - bottom, left..w - right]`.
     Crop {
-        /// Rows dropped.
+        /// Rows dropped in front.
         top: usize,
-        /// Columns dropped.
+        /// Columns dropped in front.
         left: usize,
+        /// Rows dropped at the end.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        bottom: usize,
+        /// Columns dropped at the end.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        right: usize,
+    },
+    /// Zeros around.
+    Pad {
+        /// Rows in front.
+        top: usize,
+        /// Columns in front.
+        left: usize,
+        /// Rows at the end.
+        bottom: usize,
+        /// Columns at the end.
+        right: usize,
+    },
+    /// The exponential's share among `over` alternatives, the channels seen as `[over, c / over]`: branches of a selective
+    /// kernel, or classes where `over` is the channel count.
+    Softmax {
+        /// How many share 1.
+        over: usize,
+    },
+    /// Scaled dot-product attention of every pixel to every pixel, head by head. One input holds queries, keys and
+    /// values side by side, `[h, w, 3 d]`; of two, the first holds the queries `[h', w', d]` and the second keys and
+    /// values `[h, w, 2 d]` (class attention).
+    Attention {
+        /// Heads, each of `d / heads` channels.
+        heads: usize,
+    },
+    /// Attention of channels to channels within a head (XCiT): `[h, w, 3 d]` of queries, keys and values to `[h, w, d]`;
+    /// queries and keys have unit length over the pixels, and every head learns the inverse temperature.
+    CrossCovariance {
+        /// Heads, each of `d / heads` channels.
+        heads: usize,
+    },
+    /// Puts a learned token in front of the pixels: `[h, w, c]` to `[1, 1 + h w, c]`.
+    ClassToken,
+    /// Adds learned numbers, one for every entry (position embedding).
+    Position,
+    /// The sines and cosines of every pixel's position that XCiT projects into its tokens, `[h, w, channels]`: those of
+    /// the row, then those of the column. The input gives the size alone; no gradient passes.
+    SinePosition {
+        /// Channels, a multiple of four.
+        channels: usize,
+    },
+    /// Zeroes entries at random while training, and makes up for it; nothing otherwise.
+    Dropout {
+        /// The share of entries zeroed.
+        rate: f32,
+    },
+    /// Zeroes whole images at random while training, and makes up for it (stochastic depth); nothing otherwise.
+    StochasticDepth {
+        /// The share of images zeroed.
+        rate: f32,
     },
     /// Zeros of the input's shape, spatially strided (DARTS' `none`).
     Zero {
@@ -206,6 +249,11 @@ pub enum Op {
     },
 }
 
+/// Sizes that most networks do without are not written.
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 impl Op {
     /// The name used in files, messages and drawings.
     pub fn name(&self) -> &'static str {
@@ -214,7 +262,7 @@ impl Op {
             Op::Normalize { .. } => "normalize",
             Op::Conv2d { .. } => "conv2d",
             Op::BatchNorm { .. } => "batch_norm",
-            Op::Act { act: Act::Relu } => "relu",
+            Op::Act { act } => act.name(),
             Op::MaxPool { .. } => "max_pool",
             Op::AvgPool { .. } => "avg_pool",
             Op::GlobalAvgPool => "global_avg_pool",
@@ -222,197 +270,28 @@ impl Op {
             Op::Add => "add",
             Op::Concat => "concat",
             Op::Crop { .. } => "crop",
+            Op::MultiBatchNorm { .. } => "multi_batch_norm",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::GroupNorm { .. } => "group_norm",
+            Op::Clip { .. } => "clip",
+            Op::FlcPool { .. } => "flc_pool",
+            Op::Mul => "mul",
+            Op::Scale { .. } => "scale",
+            Op::Slice { .. } => "slice",
+            Op::Reshape { .. } => "reshape",
+            Op::Pad { .. } => "pad",
+            Op::Softmax { .. } => "softmax",
+            Op::Attention { .. } => "attention",
+            Op::CrossCovariance { .. } => "cross_covariance",
+            Op::ClassToken => "class_token",
+            Op::Position => "position",
+            Op::SinePosition { .. } => "sine_position",
+            Op::Dropout { .. } => "dropout",
+            Op::StochasticDepth { .. } => "stochastic_depth",
+            Op::ConvNorm { .. } => "conv_norm",
             Op::Zero { .. } => "zero",
             Op::MixedSum { .. } => "mixed_sum",
         }
-    }
-
-    /// The output shape for the given input shapes, or what does not fit.
-    pub fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let one = || match inputs {
-            [x] => Ok(*x),
-            _ => Err(format!("takes one input, got {}", inputs.len())),
-        };
-        let windowed = |x: Shape, window: &Window| {
-            let [h, w] = window.output(x.h, x.w).ok_or_else(|| {
-                format!("window {:?} with padding {:?} does not fit into {x}", window.kernel, window.pad)
-            })?;
-            Ok::<_, String>((h, w))
-        };
-        let positive = |what: &str, n: usize| if n == 0 { Err(format!("{what} is zero")) } else { Ok(()) };
-        let shape = match self {
-            Op::Input { shape } => match inputs {
-                [] => *shape,
-                _ => return Err("takes no input".into()),
-            },
-            Op::Normalize { mean, std } => {
-                let x = one()?;
-                if mean.len() != x.c || std.len() != x.c || std.iter().any(|s| s.is_nan() || *s <= 0.0) {
-                    return Err(format!(
-                        "has {} means and {} deviations for {x}; one of each per channel, deviations positive",
-                        mean.len(),
-                        std.len()
-                    ));
-                }
-                x
-            }
-            Op::Conv2d { out, window, groups, .. } => {
-                let x = one()?;
-                positive("the number of output channels", *out)?;
-                positive("the number of groups", *groups)?;
-                if x.c % groups != 0 || out % groups != 0 {
-                    return Err(format!("{groups} groups divide neither both of {} inputs and {out} outputs", x.c));
-                }
-                let (h, w) = windowed(x, window)?;
-                Shape::new(h, w, *out)
-            }
-            Op::BatchNorm { .. } | Op::Act { .. } => one()?,
-            Op::MaxPool { window } | Op::AvgPool { window, .. } => {
-                let x = one()?;
-                if (0..2).any(|a| 2 * window.pad[a] > window.kernel[a]) {
-                    return Err(format!("padding {:?} is over half of the kernel {:?}", window.pad, window.kernel));
-                }
-                let (h, w) = windowed(x, window)?;
-                Shape::new(h, w, x.c)
-            }
-            Op::GlobalAvgPool => Shape::new(1, 1, one()?.c),
-            Op::Linear { out, .. } => {
-                let x = one()?;
-                positive("the number of output features", *out)?;
-                if x.area() != 1 {
-                    return Err(format!("takes a vector, got {x}"));
-                }
-                Shape::new(1, 1, *out)
-            }
-            Op::Add => {
-                let first = *inputs.first().ok_or("takes at least one input")?;
-                if let Some(other) = inputs.iter().find(|s| **s != first) {
-                    return Err(format!("cannot add {first} and {other}"));
-                }
-                first
-            }
-            Op::Concat => {
-                let first = *inputs.first().ok_or("takes at least one input")?;
-                if let Some(other) = inputs.iter().find(|s| (s.h, s.w) != (first.h, first.w)) {
-                    return Err(format!("cannot put {first} and {other} side by side"));
-                }
-                Shape { c: inputs.iter().map(|s| s.c).sum(), ..first }
-            }
-            Op::Crop { top, left } => {
-                let x = one()?;
-                if *top >= x.h || *left >= x.w {
-                    return Err(format!("cannot drop {top} rows and {left} columns of {x}"));
-                }
-                Shape::new(x.h - top, x.w - left, x.c)
-            }
-            Op::Zero { stride } => {
-                let x = one()?;
-                positive("the stride", *stride)?;
-                Shape::new(x.h.div_ceil(*stride), x.w.div_ceil(*stride), x.c)
-            }
-            Op::MixedSum { weights } => {
-                if weights.len() != inputs.len() {
-                    return Err(format!("has {} weights for {} inputs", weights.len(), inputs.len()));
-                }
-                Op::Add.output(inputs)?
-            }
-        };
-        if shape.is_empty() { Err(format!("would produce the empty shape {shape}")) } else { Ok(shape) }
-    }
-
-    /// The trainable tensors: suffix and shape, in storage order.
-    pub fn params(&self, inputs: &[Shape]) -> Vec<(&'static str, Vec<usize>)> {
-        let c = inputs.first().map_or(0, |s| s.c);
-        match self {
-            Op::Conv2d { out, window, groups, bias } => {
-                let [kh, kw] = window.kernel;
-                let mut list = vec![("weight", vec![kh, kw, c / groups, *out])];
-                if *bias {
-                    list.push(("bias", vec![*out]));
-                }
-                list
-            }
-            Op::Linear { out, bias } => {
-                let mut list = vec![("weight", vec![c, *out])];
-                if *bias {
-                    list.push(("bias", vec![*out]));
-                }
-                list
-            }
-            Op::BatchNorm { affine: true } => vec![("weight", vec![c]), ("bias", vec![c])],
-            Op::BatchNorm { affine: false }
-            | Op::Input { .. }
-            | Op::Normalize { .. }
-            | Op::Act { .. }
-            | Op::MaxPool { .. }
-            | Op::AvgPool { .. }
-            | Op::GlobalAvgPool
-            | Op::Add
-            | Op::Concat
-            | Op::Crop { .. }
-            | Op::Zero { .. }
-            | Op::MixedSum { .. } => vec![],
-        }
-    }
-
-    /// Multiply-accumulates of one image under `conv-linear-macs/1`: convolutions and linear layers, biases not counted.
-    pub fn macs(&self, inputs: &[Shape], output: Shape) -> u64 {
-        let c = inputs.first().map_or(0, |s| s.c);
-        let count = match self {
-            Op::Conv2d { window, groups, .. } => output.len() * window.taps() * (c / groups),
-            Op::Linear { out, .. } => c * out,
-            Op::Input { .. }
-            | Op::Normalize { .. }
-            | Op::BatchNorm { .. }
-            | Op::Act { .. }
-            | Op::MaxPool { .. }
-            | Op::AvgPool { .. }
-            | Op::GlobalAvgPool
-            | Op::Add
-            | Op::Concat
-            | Op::Crop { .. }
-            | Op::Zero { .. }
-            | Op::MixedSum { .. } => 0,
-        };
-        count as u64
-    }
-
-    /// One instance of every operation with shapes it accepts, for tests that walk the list.
-    pub fn each() -> Vec<(Op, Vec<Shape>)> {
-        let x = Shape::new(6, 5, 4);
-        let conv = |out, window, groups, bias| Op::Conv2d { out, window, groups, bias };
-        vec![
-            (Op::Input { shape: x }, vec![]),
-            (Op::Normalize { mean: vec![0.5, 0.4, 0.3, 0.2], std: vec![0.2, 0.3, 0.4, 0.5] }, vec![x]),
-            (conv(6, Window::square(3, 1, 1), 1, false), vec![x]),
-            (conv(6, Window::square(3, 2, 1), 1, true), vec![x]),
-            (conv(6, Window::square(1, 1, 0), 1, false), vec![x]),
-            (conv(6, Window::square(1, 2, 0), 1, false), vec![x]),
-            (conv(6, Window::same(3, 1, 2), 2, false), vec![x]),
-            (conv(4, Window::same(3, 1, 1), 4, false), vec![x]),
-            (conv(4, Window::same(5, 2, 1), 4, false), vec![x]),
-            (conv(4, Window::same(3, 1, 2), 4, false), vec![x]),
-            (conv(4, Window::same(5, 2, 2), 4, false), vec![x]),
-            (conv(8, Window::same(3, 2, 1), 4, true), vec![x]),
-            (conv(6, Window { kernel: [1, 3], stride: [1, 2], pad: [0, 1], dilation: [1, 1] }, 1, false), vec![x]),
-            (Op::BatchNorm { affine: true }, vec![x]),
-            (Op::BatchNorm { affine: false }, vec![x]),
-            (Op::Act { act: Act::Relu }, vec![x]),
-            (Op::MaxPool { window: Window::square(3, 1, 1) }, vec![x]),
-            (Op::MaxPool { window: Window::square(3, 2, 1) }, vec![x]),
-            (Op::MaxPool { window: Window::square(2, 2, 0) }, vec![x]),
-            (Op::AvgPool { window: Window::square(3, 1, 1), count_include_pad: false }, vec![x]),
-            (Op::AvgPool { window: Window::square(3, 2, 1), count_include_pad: true }, vec![x]),
-            (Op::AvgPool { window: Window::square(5, 3, 0), count_include_pad: false }, vec![x]),
-            (Op::GlobalAvgPool, vec![x]),
-            (Op::Linear { out: 3, bias: true }, vec![Shape::new(1, 1, 7)]),
-            (Op::Linear { out: 3, bias: false }, vec![Shape::new(1, 1, 7)]),
-            (Op::Add, vec![x, x, x]),
-            (Op::Concat, vec![x, Shape { c: 3, ..x }]),
-            (Op::Crop { top: 1, left: 1 }, vec![x]),
-            (Op::Zero { stride: 2 }, vec![x]),
-            (Op::MixedSum { weights: vec![2, 0, 1] }, vec![x, x, x]),
-        ]
     }
 }
 

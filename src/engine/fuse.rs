@@ -153,7 +153,7 @@ fn source(net: &Net, id: NodeId, fusion: Fusion) -> (NodeId, Load) {
     loop {
         match &net.node(at).op {
             Op::Act { act: Act::Relu } => load.relu = true,
-            Op::Crop { top, left } => {
+            Op::Crop { top, left, bottom: 0, right: 0 } => {
                 load.crop[0] += top;
                 load.crop[1] += left;
             }
@@ -234,7 +234,8 @@ fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]
             Kind::Sum { weights: terms(net, id, fusion).into_iter().map(|(_, w)| w).collect() }
         }
         Op::Concat => Kind::Concat,
-        Op::Crop { top, left } => Kind::Crop { top: *top, left: *left },
+        Op::Crop { top, left, .. } => Kind::Crop { top: *top, left: *left },
         Op::Zero { .. } => Kind::Zero,
+        _ => unimplemented!("kernels follow"),
     }
 }

@@ -1,0 +1,104 @@
+//! What an operation costs: its trainable tensors, and its multiply-accumulates.
+
+use super::{Op, Shape, Window};
+
+impl Op {
+    /// The trainable tensors: suffix and shape, in storage order.
+    pub fn params(&self, inputs: &[Shape]) -> Vec<(&'static str, Vec<usize>)> {
+        let c = inputs.first().map_or(0, |s| s.c);
+        match self {
+            Op::Conv2d { out, window, groups, bias } => {
+                let [kh, kw] = window.kernel;
+                let mut list = vec![("weight", vec![kh, kw, c / groups, *out])];
+                if *bias {
+                    list.push(("bias", vec![*out]));
+                }
+                list
+            }
+            Op::Linear { out, bias } => {
+                let mut list = vec![("weight", vec![c, *out])];
+                if *bias {
+                    list.push(("bias", vec![*out]));
+                }
+                list
+            }
+            Op::ConvNorm { out, window: Window { kernel: [kh, kw], .. } } => vec![("weight", vec![*kh, *kw, c, *out])],
+            Op::BatchNorm { affine: true } | Op::LayerNorm { .. } | Op::GroupNorm { .. } => {
+                vec![("weight", vec![c]), ("bias", vec![c])]
+            }
+            Op::MultiBatchNorm { branches } => vec![("weight", vec![*branches, c]), ("bias", vec![*branches, c])],
+            Op::Scale { .. } | Op::ClassToken => vec![("weight", vec![c])],
+            Op::Position => inputs.first().map(|x| ("weight", vec![x.h, x.w, x.c])).into_iter().collect(),
+            Op::CrossCovariance { heads } => vec![("temperature", vec![*heads])],
+            Op::BatchNorm { affine: false }
+            | Op::Input { .. }
+            | Op::Normalize { .. }
+            | Op::Act { .. }
+            | Op::Clip { .. }
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAvgPool
+            | Op::FlcPool { .. }
+            | Op::Add
+            | Op::Mul
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Reshape { .. }
+            | Op::Crop { .. }
+            | Op::Pad { .. }
+            | Op::Softmax { .. }
+            | Op::Attention { .. }
+            | Op::SinePosition { .. }
+            | Op::Dropout { .. }
+            | Op::StochasticDepth { .. }
+            | Op::Zero { .. }
+            | Op::MixedSum { .. } => vec![],
+        }
+    }
+
+    /// Multiply-accumulates of one image under `conv-linear-macs/1`: convolutions and linear layers, the two matrix
+    /// products of attention among them, biases not counted.
+    pub fn macs(&self, inputs: &[Shape], output: Shape) -> u64 {
+        let c = inputs.first().map_or(0, |s| s.c);
+        let count = match self {
+            Op::Conv2d { window, groups, .. } => output.len() * window.taps() * (c / groups),
+            Op::Linear { out, .. } => c * out,
+            // The full convolution at stride 1 is what is computed.
+            Op::ConvNorm { out, window: Window { kernel: [kh, kw], .. } } => {
+                inputs.first().map_or(0, |x| (x.h + kh - 1) * (x.w + kw - 1)) * out * kh * kw * c
+            }
+            // Scores and their sums of values, every query with every key.
+            Op::Attention { .. } => 2 * output.len() * inputs.last().map_or(0, |x| x.area()),
+            Op::CrossCovariance { heads } => 2 * output.len() * (output.c / heads),
+            Op::Input { .. }
+            | Op::Normalize { .. }
+            | Op::BatchNorm { .. }
+            | Op::MultiBatchNorm { .. }
+            | Op::LayerNorm { .. }
+            | Op::GroupNorm { .. }
+            | Op::Scale { .. }
+            | Op::ClassToken
+            | Op::Position
+            | Op::Act { .. }
+            | Op::Clip { .. }
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAvgPool
+            | Op::FlcPool { .. }
+            | Op::Add
+            | Op::Mul
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Reshape { .. }
+            | Op::Crop { .. }
+            | Op::Pad { .. }
+            | Op::Softmax { .. }
+            | Op::SinePosition { .. }
+            | Op::Dropout { .. }
+            | Op::StochasticDepth { .. }
+            | Op::Zero { .. }
+            | Op::MixedSum { .. } => 0,
+        };
+        count as u64
+    }
+}
