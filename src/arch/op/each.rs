@@ -14,6 +14,7 @@ impl Op {
             (conv(6, Window::square(3, 2, 1), 1, true), vec![x]),
             (conv(6, Window::square(1, 1, 0), 1, false), vec![x]),
             (conv(6, Window::square(1, 2, 0), 1, false), vec![x]),
+            (conv(6, Window::square(3, 1, 2), 1, false), vec![x]),
             (conv(6, Window::same(3, 1, 2), 2, false), vec![x]),
             (conv(4, Window::same(3, 1, 1), 4, false), vec![x]),
             (conv(4, Window::same(5, 2, 1), 4, false), vec![x]),

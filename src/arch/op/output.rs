@@ -19,7 +19,11 @@ impl Op {
         let positive_number =
             |what: &str, n: f32| if n > 0.0 && n.is_finite() { Ok(()) } else { Err(format!("{what} is {n}")) };
         let divides = |what: &str, n: usize, x: Shape| {
-            if n > 0 && x.c.is_multiple_of(n) { Ok(x) } else { Err(format!("{n} {what} do not divide {} channels", x.c)) }
+            if n > 0 && x.c.is_multiple_of(n) {
+                Ok(x)
+            } else {
+                Err(format!("{n} {what} do not divide {} channels", x.c))
+            }
         };
         let shape = match self {
             Op::Input { shape } => match inputs {
@@ -200,4 +204,13 @@ impl Op {
 /// Frequencies that [`Op::FlcPool`] keeps of `n`: those from `n / 4` to `3 n / 4` of the centred spectrum.
 pub fn flc_side(n: usize) -> usize {
     3 * n / 4 - n / 4
+}
+
+/// The running inverse amplitudes of an [`Op::ConvNorm`] of `x` with `out` channels: one a channel and frequency of the one-sided
+/// spectrum of the full output, `[h + kh - 1, (w + kw - 1) / 2 + 1, out]`; of a single tap one a channel.
+pub fn amplitudes(x: Shape, window: &Window, out: usize) -> Shape {
+    match window.kernel {
+        [1, 1] => Shape::new(1, 1, out),
+        [kh, kw] => Shape::new(x.h + kh - 1, (x.w + kw - 1) / 2 + 1, out),
+    }
 }
