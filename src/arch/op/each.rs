@@ -42,7 +42,7 @@ impl Op {
             (Op::LayerNorm { epsilon: 1e-6 }, vec![x]),
             (Op::GroupNorm { groups: 2, epsilon: 1e-5 }, vec![x]),
             (Op::GroupNorm { groups: 4, epsilon: 1e-5 }, vec![x]),
-            (Op::Clip { min: -0.3, max: 0.4 }, vec![x]),
+            (Op::Clip { min: -0.25, max: 0.5 }, vec![x]),
             (Op::FlcPool { hamming: false }, vec![x]),
             (Op::FlcPool { hamming: true }, vec![Shape::new(7, 8, 4)]),
             (Op::Mul, vec![x, x]),
