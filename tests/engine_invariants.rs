@@ -5,47 +5,17 @@ use candle_core::{DType, Device, Tensor};
 use robustnas::arch::cell::{CellOp, lower};
 use robustnas::arch::families::preact_resnet::PreActResNet;
 use robustnas::arch::net::Net;
-use robustnas::arch::op::{Act, Op, Shape, Window};
+use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::{Fusion, Gradients, Logits, LossGradient, Network, NormMode, Wrt};
 use robustnas::error::Error;
 use robustnas::seed::Seed;
 
+#[path = "fixtures/elements.rs"]
+mod elements;
+
 const ALL: Wrt = Wrt { input: true, params: true, mix: true };
 const IMAGE: Shape = Shape::new(8, 8, 3);
 const MODES: [NormMode; 3] = [NormMode::Train, NormMode::TrainNoRecord, NormMode::Eval];
-
-/// A network of the operations that are found in neither residual nor cell networks.
-fn elements() -> Net {
-    let mut net = Net::new();
-    let conv = |out, window, bias| Op::Conv2d { out, window, groups: 1, bias };
-    let pixel = Window::square(1, 1, 0);
-    let image = net.add("image", Op::Input { shape: IMAGE }, &[]).unwrap();
-    let chain = [
-        ("conv_norm", Op::ConvNorm { out: 8, window: Window::square(3, 1, 1) }),
-        ("depthwise", Op::Conv2d { out: 8, window: Window::square(3, 1, 1), groups: 8, bias: true }),
-        ("batch_norm", Op::BatchNorm { affine: true }),
-        ("silu", Op::Act { act: Act::Silu }),
-        ("flc_pool", Op::FlcPool { hamming: false }),
-        ("layer_norm", Op::LayerNorm { epsilon: 1e-6 }),
-        ("position", Op::Position),
-        ("qkv", conv(24, pixel, true)),
-        ("attention", Op::Attention { heads: 2 }),
-        ("group_norm", Op::GroupNorm { groups: 2, epsilon: 1e-5 }),
-        ("gelu", Op::Act { act: Act::Gelu }),
-        ("qkv2", conv(24, pixel, true)),
-        ("cross_covariance", Op::CrossCovariance { heads: 2 }),
-        ("scale", Op::Scale { init: 0.5 }),
-        ("class_token", Op::ClassToken),
-        ("softmax", Op::Softmax { over: 2 }),
-        ("pool", Op::GlobalAvgPool),
-        ("fc", Op::Linear { out: 4, bias: true }),
-    ];
-    let mut at = image;
-    for (name, op) in chain {
-        at = net.add(name, op, &[at]).unwrap();
-    }
-    net
-}
 
 /// A residual network, one whose body mixes every cell operation at both strides, and one of everything else.
 fn nets() -> [(&'static str, Net); 3] {
@@ -77,7 +47,7 @@ fn nets() -> [(&'static str, Net); 3] {
     }
     at = net.add("pool", Op::GlobalAvgPool, &[at]).unwrap();
     net.add("fc", Op::Linear { out: 4, bias: true }, &[at]).unwrap();
-    [("residual", residual.lower().unwrap()), ("mixed", net), ("elements", elements())]
+    [("residual", residual.lower().unwrap()), ("mixed", net), ("elements", elements::net(IMAGE, 4))]
 }
 
 fn mix(net: &Net) -> Vec<f64> {
