@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use robustnas::arch::cell::CellOp;
 use robustnas::arch::families::cells::{Placement, Skeleton, derived};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::file::{ArchFile, id_of};
 use robustnas::arch::genotype::{CellGenotype, Edge, Genotype};
 use robustnas::arch::net::Net;
@@ -17,7 +17,7 @@ use robustnas::units::Params;
 const LABEL: &str = "arch.json";
 
 fn resnet() -> Net {
-    PreActResNet { image: Shape::new(8, 8, 3), classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] }.lower().unwrap()
+    PreAct::basic(4, [(1, 4), (1, 8)]).lower(Shape::new(8, 8, 3), 4).unwrap()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -60,8 +60,8 @@ const PINNED: &str = "e4389dc831c99da6";
 
 #[test]
 fn ids_tell_networks_apart() {
-    let other = PreActResNet { image: Shape::new(8, 8, 3), classes: 5, stem: 4, stages: vec![(1, 4), (1, 8)] };
-    assert_ne!(id_of(&resnet()).unwrap(), id_of(&other.lower().unwrap()).unwrap());
+    let other = PreAct::basic(4, [(1, 4), (1, 8)]).lower(Shape::new(8, 8, 3), 5);
+    assert_ne!(id_of(&resnet()).unwrap(), id_of(&other.unwrap()).unwrap());
 }
 
 #[test]

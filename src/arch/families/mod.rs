@@ -1,5 +1,93 @@
-//! Families of networks, one file each; every one lowers to a [`Net`](super::net::Net).
+//! Families of networks, one file each; every one lowers to a [`Net`].
 
 pub mod cells;
 pub mod nb201;
+pub mod preact;
 pub mod preact_resnet;
+pub mod wrn;
+
+use std::fmt;
+use std::path::Path;
+
+use nb201::Nb201Net;
+use preact_resnet::PreActResNet;
+use wrn::Wrn;
+
+use super::keys::{Fault, Keys, MODEL};
+use super::nb201::Nb201Cell;
+use super::net::Net;
+use super::op::Shape;
+use crate::error::Result;
+
+/// A network of a family that needs no file besides: the family's word, a colon, and what the family reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// A NAS-Bench-201 cell in the benchmark's network.
+    Nb201(Nb201Cell),
+    /// The pre-activation residual network of a known depth.
+    PreActResNet(PreActResNet),
+    /// A wide residual network.
+    Wrn(Wrn),
+}
+
+impl Model {
+    /// The words in front of the colon, with an example of what comes behind.
+    pub const WORDS: [(&str, &str); 3] = [("nb201", "CELL"), ("preact-resnet", "18"), ("wrn", "depth=28,width=10")];
+
+    /// Reads what stands behind the word; nothing where no family has this word.
+    pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Fault>> {
+        Self::WORDS.iter().find(|(known, _)| *known == word)?;
+        Some(Keys::parse(rest).and_then(|keys| Self::read(word, keys)))
+    }
+
+    /// Reads a family's keys.
+    ///
+    /// # Errors
+    /// What the family says, or a word that no family has.
+    pub fn read(word: &str, mut keys: Keys) -> Result<Self, Fault> {
+        let model = match word {
+            "nb201" => {
+                let cell = keys.text(MODEL).unwrap_or_default();
+                let cell = Nb201Cell::parse(&cell, Path::new("nb201"));
+                Model::Nb201(cell.map_err(|why| Fault::of(MODEL, why.to_string()))?)
+            }
+            "preact-resnet" => Model::PreActResNet(PreActResNet::parse(&mut keys)?),
+            "wrn" => Model::Wrn(Wrn::parse(&mut keys)?),
+            _ => return Err(format!("no family is called `{word}`").into()),
+        };
+        keys.finish()?;
+        Ok(model)
+    }
+
+    /// The word in front of the colon.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Model::Nb201(_) => "nb201",
+            Model::PreActResNet(_) => "preact-resnet",
+            Model::Wrn(_) => "wrn",
+        }
+    }
+
+    /// Builds the network for an image and a number of classes.
+    ///
+    /// # Errors
+    /// [`Error::Net`](crate::error::Error::Net) where the image is too small or elements and widths do not fit together.
+    pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
+        match self {
+            Model::Nb201(cell) => Nb201Net::benchmark(image, classes, *cell).lower(),
+            Model::PreActResNet(net) => net.lower(image, classes),
+            Model::Wrn(net) => net.lower(image, classes),
+        }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.word())?;
+        match self {
+            Model::Nb201(cell) => cell.fmt(f),
+            Model::PreActResNet(net) => net.fmt(f),
+            Model::Wrn(net) => net.fmt(f),
+        }
+    }
+}
