@@ -1,17 +1,26 @@
 //! Families of networks, one file each; every one lowers to a [`Net`].
 
 pub mod cells;
+pub mod convnext;
 pub mod nb201;
 pub mod preact;
 pub mod preact_resnet;
+pub mod sknet;
+mod token;
+pub mod vit;
 pub mod wrn;
+pub mod xcit;
 
 use std::fmt;
 use std::path::Path;
 
+use convnext::ConvNeXt;
 use nb201::Nb201Net;
 use preact_resnet::PreActResNet;
+use sknet::SkNet;
+use vit::Vit;
 use wrn::Wrn;
+use xcit::Xcit;
 
 use super::keys::{Fault, Keys, MODEL};
 use super::nb201::Nb201Cell;
@@ -28,11 +37,27 @@ pub enum Model {
     PreActResNet(PreActResNet),
     /// A wide residual network.
     Wrn(Wrn),
+    /// A selective kernel network.
+    SkNet(SkNet),
+    /// A ConvNeXt.
+    ConvNeXt(ConvNeXt),
+    /// A vision transformer.
+    Vit(Vit),
+    /// An XCiT.
+    Xcit(Xcit),
 }
 
 impl Model {
     /// The words in front of the colon, with an example of what comes behind.
-    pub const WORDS: [(&str, &str); 3] = [("nb201", "CELL"), ("preact-resnet", "18"), ("wrn", "depth=28,width=10")];
+    pub const WORDS: [(&str, &str); 7] = [
+        ("nb201", "CELL"),
+        ("preact-resnet", "18"),
+        ("wrn", "depth=28,width=10"),
+        ("sknet", "50"),
+        ("convnext", "tiny"),
+        ("vit", "b-16"),
+        ("xcit", "small-12"),
+    ];
 
     /// Reads what stands behind the word; nothing where no family has this word.
     pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Fault>> {
@@ -53,6 +78,10 @@ impl Model {
             }
             "preact-resnet" => Model::PreActResNet(PreActResNet::parse(&mut keys)?),
             "wrn" => Model::Wrn(Wrn::parse(&mut keys)?),
+            "sknet" => Model::SkNet(SkNet::parse(&mut keys)?),
+            "convnext" => Model::ConvNeXt(ConvNeXt::parse(&mut keys)?),
+            "vit" => Model::Vit(Vit::parse(&mut keys)?),
+            "xcit" => Model::Xcit(Xcit::parse(&mut keys)?),
             _ => return Err(format!("no family is called `{word}`").into()),
         };
         keys.finish()?;
@@ -65,6 +94,10 @@ impl Model {
             Model::Nb201(_) => "nb201",
             Model::PreActResNet(_) => "preact-resnet",
             Model::Wrn(_) => "wrn",
+            Model::SkNet(_) => "sknet",
+            Model::ConvNeXt(_) => "convnext",
+            Model::Vit(_) => "vit",
+            Model::Xcit(_) => "xcit",
         }
     }
 
@@ -77,6 +110,10 @@ impl Model {
             Model::Nb201(cell) => Nb201Net::benchmark(image, classes, *cell).lower(),
             Model::PreActResNet(net) => net.lower(image, classes),
             Model::Wrn(net) => net.lower(image, classes),
+            Model::SkNet(net) => net.lower(image, classes),
+            Model::ConvNeXt(net) => net.lower(image, classes),
+            Model::Vit(net) => net.lower(image, classes),
+            Model::Xcit(net) => net.lower(image, classes),
         }
     }
 }
@@ -88,6 +125,10 @@ impl fmt::Display for Model {
             Model::Nb201(cell) => cell.fmt(f),
             Model::PreActResNet(net) => net.fmt(f),
             Model::Wrn(net) => net.fmt(f),
+            Model::SkNet(net) => net.fmt(f),
+            Model::ConvNeXt(net) => net.fmt(f),
+            Model::Vit(net) => net.fmt(f),
+            Model::Xcit(net) => net.fmt(f),
         }
     }
 }
