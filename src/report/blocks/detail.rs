@@ -100,7 +100,7 @@ fn units(net: &Net, block: &Block) -> Vec<Unit> {
         let strip = match cell {
             Some((prefix, op)) => {
                 cells.insert(prefix, units.len());
-                Strip { label: op.to_string(), sort: Sort::Cell }
+                op.into()
             }
             None => strip,
         };

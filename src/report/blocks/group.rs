@@ -181,18 +181,22 @@ fn keys_by_cut(net: &Net) -> Vec<String> {
     keys
 }
 
-/// A block's nodes in words, each with what it reads: places within the block, or `x` for what comes from outside.
+/// A block's nodes in words, each with what it reads: places within the block, or `x` for what comes from outside. What
+/// does nothing but while training is passed over: its rate, which differs from block to block, makes no other block.
 fn wiring(net: &Net, block: &Block, words: impl Fn(&Net, NodeId) -> String) -> String {
-    let place = |id: NodeId| block.nodes.iter().position(|n| *n == id);
-    block
-        .nodes
-        .iter()
-        .map(|id| {
-            let inputs: Vec<String> =
-                net.inputs(*id).into_iter().map(|i| place(i).map_or("x".into(), |p| p.to_string())).collect();
-            format!("{}({});", words(net, *id), inputs.join(","))
-        })
-        .collect()
+    let mut places: HashMap<NodeId, String> = HashMap::new();
+    let mut text = String::new();
+    for id in &block.nodes {
+        let inputs: Vec<String> =
+            net.inputs(*id).into_iter().map(|i| places.get(&i).cloned().unwrap_or_else(|| "x".into())).collect();
+        if let (Op::StochasticDepth { .. } | Op::Dropout { .. }, [input]) = (&net.node(*id).op, &inputs[..]) {
+            places.insert(*id, input.clone());
+            continue;
+        }
+        text += &format!("{}({});", words(net, *id), inputs.join(","));
+        places.insert(*id, places.len().to_string());
+    }
+    text
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use self::group::{Block, Groups};
 use self::strip::{Sort, size};
-use super::svg::{Anchor, Stroke, Svg, text_width};
+use super::svg::{Anchor, Stroke, Svg, stack, text_width};
 use crate::arch::net::Net;
 use crate::units::{Macs, Params};
 
@@ -27,8 +27,10 @@ const TOP: f64 = 74.0;
 const WIDE: (f64, f64) = (44.0, 150.0);
 /// Length of the greatest share of the MACs.
 const SHARE: f64 = 90.0;
-/// Around the figure, and between its parts.
+/// Around the figure.
 const MARGIN: f64 = 20.0;
+/// Between panels.
+const BETWEEN: f64 = 14.0;
 /// Kinds drawn in detail: the most a page holds.
 const DETAILED: usize = 16;
 /// Blocks of more nodes than this are drawn in the overview alone.
@@ -49,24 +51,11 @@ const KINDS: [(&str, &str); 8] = [
 /// Draws a network.
 pub fn draw(net: &Net) -> Svg {
     let groups = Groups::of(net);
-    let left = overview(net, &groups);
     let (details, sorts) = details(net, &groups);
-    let (left_w, left_h) = left.size();
-    let area: f64 = details.iter().map(|d| (d.size().0 + MARGIN) * (d.size().1 + MARGIN)).sum();
-    let widest = details.iter().map(|d| d.size().0).fold(0.0, f64::max);
-    // Beside a long overview the details fill its height; else the page is half again as wide as it is high.
-    let width = widest.max((1.3 * area).sqrt().min(area / left_h.max(1.0) * 1.25));
-    let (right, width) = shelves(details, width);
-    let legend = legend(&sorts, width);
-    let right_h = right.size().1 + if sorts.is_empty() { 0.0 } else { legend.size().1 + MARGIN };
-    let total = if width > 0.0 { left_w + width + 3.0 * MARGIN } else { left_w + 2.0 * MARGIN };
-    let mut svg = Svg::new(total, left_h.max(right_h + TOP - 24.0) + MARGIN);
-    svg.inset(MARGIN, 0.0, &left);
-    if width > 0.0 {
-        svg.inset(left_w + 2.0 * MARGIN, TOP - 24.0, &right);
-        svg.inset(left_w + 2.0 * MARGIN, TOP - 24.0 + right.size().1 + MARGIN, &legend);
-    }
-    svg
+    let table = overview(net, &groups);
+    let legend = legend(&sorts, table.size().0);
+    let left = if sorts.is_empty() { table } else { stack(&[table, legend], MARGIN) };
+    pack(left, &details)
 }
 
 /// The letter of a kind, where it is drawn in detail.
@@ -127,7 +116,7 @@ fn overview(net: &Net, groups: &Groups) -> Svg {
             svg.rect(centre - w / 2.0 + 3.0, y - 3.0, w, HIGH, 4.0, fill, Stroke::solid(border, 1.0));
         }
         svg.rect(centre - w / 2.0, y, w, HIGH, 4.0, fill, Stroke::solid(border, 1.2));
-        let letter = letter(groups, block.kind).map_or(String::new(), |l| format!("{l}  "));
+        let letter = letter(groups, block.kind).map_or(String::new(), |l| format!("{l} · "));
         svg.text(centre, y + 15.5, 12.5, Anchor::Middle, INK, &format!("{letter}{}", block.shape.c));
         if row.len() > 1 {
             svg.text(box_x + WIDE.1 + 8.0, y + 15.5, 12.5, Anchor::Start, INK, &format!("× {}", row.len()));
@@ -175,7 +164,7 @@ fn bands(svg: &mut Svg, groups: &Groups) {
         }
         if dark {
             let (y, h) = (TOP + ROW * start as f64, ROW * (r - start) as f64);
-            svg.rect(-8.0, y, svg.size().0 + 16.0, h, 4.0, BAND, Stroke::NONE);
+            svg.rect(-8.0, y, svg.size().0 + 12.0, h, 4.0, BAND, Stroke::NONE);
         }
         (start, dark) = (r, !dark);
     }
@@ -218,7 +207,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     for kind in kinds {
         let longest = groups.rows_of(kind).reduce(|a, b| if b.len() > a.len() { b } else { a });
         let Some(row) = longest else { continue };
-        let (body, own) = detail::draw(net, &groups.blocks[row.start]);
+        let (body, own) = detail::draw(net, &groups.blocks[row.end - 1]);
         panels.push(panel(groups, row, &body));
         sorts.extend(own);
     }
@@ -267,37 +256,63 @@ fn panel(groups: &Groups, row: &Range<usize>, body: &Svg) -> Svg {
     svg
 }
 
-/// Panels beside each other in shelves no wider than `width`, and the width they take.
-fn shelves(panels: Vec<Svg>, width: f64) -> (Svg, f64) {
-    let gap = 14.0;
-    let (mut x, mut y, mut high, mut wide) = (0.0_f64, 0.0, 0.0_f64, 0.0_f64);
-    let mut spots = Vec::with_capacity(panels.len());
-    for (w, h) in panels.iter().map(Svg::size) {
-        if x > 0.0 && x + w > width {
-            (x, y, high) = (0.0, y + high + gap, 0.0);
+/// The overview in the upper left corner and every panel as high up as there is room, on the page whose format comes
+/// nearest to a sheet's with the least empty space.
+fn pack(left: Svg, panels: &[Svg]) -> Svg {
+    let (first, total): (f64, f64) = (left.size().0, panels.iter().map(|p| p.size().0 + BETWEEN).sum());
+    let widest = panels.iter().map(|p| p.size().0).fold(first, f64::max);
+    let page = |width: f64| {
+        let mut placed = vec![[0.0, 0.0, first, left.size().1]];
+        for (w, h) in panels.iter().map(Svg::size) {
+            let [x, y] = highest(&placed, w, width);
+            placed.push([x, y, x + w, y + h]);
         }
-        spots.push((x, y));
-        (x, high, wide) = (x + w + gap, high.max(h), wide.max(x + w));
+        placed
+    };
+    let side = |placed: &[[f64; 4]], axis: usize| placed.iter().map(|p| p[axis]).fold(0.0, f64::max);
+    let waste = |placed: &[[f64; 4]]| {
+        let (w, h) = (side(placed, 2), side(placed, 3));
+        w * h * (1.0 + 0.6 * (w / h / std::f64::consts::SQRT_2).ln().abs())
+    };
+    let widths = (0..=24).map(|i| widest + (first + total - widest).max(0.0) * f64::from(i) / 24.0);
+    let pages = widths.map(page);
+    let best = pages.min_by(|a, b| waste(a).total_cmp(&waste(b))).unwrap_or_default();
+    let mut svg = Svg::new(side(&best, 2) + 2.0 * MARGIN, side(&best, 3) + 2.0 * MARGIN);
+    for (part, [x, y, ..]) in std::iter::once(&left).chain(panels).zip(&best) {
+        svg.inset(MARGIN + x, MARGIN + y, part);
     }
-    let mut svg = Svg::new(wide, y + high);
-    for (panel, (x, y)) in panels.iter().zip(spots) {
-        svg.inset(x, y, panel);
-    }
-    (svg, wide)
+    svg
 }
 
-/// What the colours of the strips mean.
+/// Where a panel of width `w` goes on a page: as high up as it can, then as far left.
+fn highest(placed: &[[f64; 4]], w: f64, width: f64) -> [f64; 2] {
+    let starts = std::iter::once(0.0).chain(placed.iter().map(|p| p[2] + BETWEEN));
+    let spots = starts.filter(|x| *x == 0.0 || x + w <= width + 0.5).map(|x| {
+        let above = placed.iter().filter(|p| p[0] < x + w + BETWEEN && x < p[2] + BETWEEN);
+        [x, above.map(|p| p[3] + BETWEEN).fold(0.0, f64::max)]
+    });
+    spots
+        .min_by(|a, b| (a[1], a[0]).partial_cmp(&(b[1], b[0])).unwrap_or(std::cmp::Ordering::Equal))
+        .unwrap_or_default()
+}
+
+/// What the colours of the strips mean, in lines no wider than `width`.
 fn legend(sorts: &[Sort], width: f64) -> Svg {
-    let entries: Vec<Svg> = sorts
-        .iter()
-        .filter(|sort| **sort != Sort::Arithmetic)
-        .map(|sort| {
-            let (fill, border) = sort.colours();
-            let mut entry = Svg::new(24.0 + text_width(sort.name(), 11.5), 18.0);
-            entry.rect(0.5, 2.5, 18.0, 13.0, 3.0, fill, Stroke::solid(border, 1.0));
-            entry.text(24.0, 13.0, 11.5, Anchor::Start, INK, sort.name());
-            entry
-        })
-        .collect();
-    shelves(entries, width).0
+    let (mut x, mut y) = (0.0, 0.0);
+    let mut spots = Vec::new();
+    for sort in sorts.iter().filter(|sort| **sort != Sort::Arithmetic) {
+        let w = 38.0 + text_width(sort.name(), 11.5);
+        if x > 0.0 && x + w > width {
+            (x, y) = (0.0, y + 22.0);
+        }
+        spots.push((*sort, x, y));
+        x += w;
+    }
+    let mut svg = Svg::new(width, y + 18.0);
+    for (sort, x, y) in spots {
+        let (fill, border) = sort.colours();
+        svg.rect(x + 0.5, y + 2.5, 18.0, 13.0, 3.0, fill, Stroke::solid(border, 1.0));
+        svg.text(x + 24.0, y + 13.0, 11.5, Anchor::Start, INK, sort.name());
+    }
+    svg
 }

@@ -59,12 +59,12 @@ pub(super) struct Route {
     pub points: Vec<(i32, f64)>,
 }
 
-/// A part of a lane that is taken, by an item or by a line of the item `line_of`.
+/// A part of a lane that is taken, by an item or by the line between two items.
 struct Taken {
     lane: i32,
     from: f64,
     to: f64,
-    line_of: Option<usize>,
+    line: Option<(usize, usize)>,
 }
 
 /// The places of all items and the lines between them.
@@ -84,7 +84,7 @@ impl Layout {
             let top = item.reads.iter().map(|r| layout.spots[*r].bottom() + GAP).fold(0.0, f64::max);
             let spot = layout.spot(items, &tails, i, top);
             for lane in spot.span.0..=spot.span.1 {
-                layout.taken.push(Taken { lane, from: spot.top, to: spot.bottom(), line_of: None });
+                layout.taken.push(Taken { lane, from: spot.top, to: spot.bottom(), line: None });
             }
             layout.spots.push(spot);
             for from in &item.reads {
@@ -94,10 +94,10 @@ impl Layout {
         layout
     }
 
-    /// Whether a lane is free between two heights, but for lines of one item.
-    fn free(&self, lane: i32, from: f64, to: f64, line_of: Option<usize>) -> bool {
+    /// Whether a lane is free between two heights, but for lines from or to the ends of `line`, which may meet.
+    fn free(&self, lane: i32, from: f64, to: f64, line: Option<(usize, usize)>) -> bool {
         !self.taken.iter().any(|t| {
-            let own = t.line_of.is_some() && t.line_of == line_of;
+            let own = t.line.zip(line).is_some_and(|(a, b)| a.0 == b.0 || a.1 == b.1);
             t.lane == lane && !own && t.from < to && from < t.to
         })
     }
@@ -132,7 +132,7 @@ impl Layout {
             Form::Terminal | Form::Stack | Form::Circle => (lane, lane),
         };
         // A bar goes below everything in the lanes it covers.
-        let blocked = |t: &&Taken| t.line_of.is_none() && (span.0..=span.1).contains(&t.lane) && t.to > top - GAP;
+        let blocked = |t: &&Taken| t.line.is_none() && (span.0..=span.1).contains(&t.lane) && t.to > top - GAP;
         let top = match item.form {
             Form::Bar => self.taken.iter().filter(blocked).map(|t| t.to + GAP).fold(top, f64::max),
             Form::Terminal | Form::Stack | Form::Circle => top,
@@ -150,9 +150,9 @@ impl Layout {
             Form::Bar => (b.span.0..=b.span.1).contains(&lane),
             Form::Terminal | Form::Stack => false,
         };
-        let turn = a.bottom() + GAP / 2.0;
+        let (turn, line) = (a.bottom() + GAP / 2.0, Some((from, to)));
         let mut points = vec![(a.lane, a.bottom())];
-        let runs = |layout: &Self, lane: i32, until: f64| layout.free(lane, a.bottom() + 0.5, until - 0.5, Some(from));
+        let runs = |layout: &Self, lane: i32, until: f64| layout.free(lane, a.bottom() + 0.5, until - 0.5, line);
         let merges = matches!(form, Form::Circle | Form::Bar);
         if a.lane == b.lane && runs(self, a.lane, b.top) || merges && enters_above(a.lane) && runs(self, a.lane, b.top)
         {
@@ -163,28 +163,40 @@ impl Layout {
             points.extend([(a.lane, turn), (b.lane, turn), (b.lane, b.top)]);
         } else {
             let quiet = |lane: i32| self.quiet(turn, a.lane, lane) && self.quiet(end, lane, b.lane);
-            let open =
-                |lane: i32| lane != a.lane && lane != b.lane && self.free(lane, turn - 1.0, end + 1.0, Some(from));
+            let open = |lane: i32| lane != a.lane && lane != b.lane && self.free(lane, turn - 1.0, end + 1.0, line);
             let calm = (1..12).flat_map(|d| [a.lane + d, a.lane - d]).find(|lane| open(*lane) && quiet(*lane));
             let lane = calm.unwrap_or_else(|| nearest(a.lane, &[1, -1], open));
             points.extend([(a.lane, turn), (lane, turn)]);
             match form {
-                Form::Bar if enters_above(lane) => points.push((lane, b.top)),
+                Form::Bar if enters_above(lane) || self.widen(to, lane) => points.push((lane, b.top)),
                 Form::Bar => points.extend([(lane, b.top - GAP / 2.0), (b.lane, b.top - GAP / 2.0), (b.lane, b.top)]),
                 Form::Circle | Form::Terminal | Form::Stack => points.extend([(lane, end), (b.lane, end)]),
             }
         }
         for pair in points.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
             let (from_y, to_y) = (pair[0].1, pair[1].1);
-            self.taken.push(Taken { lane: pair[0].0, from: from_y, to: to_y, line_of: Some(from) });
+            self.taken.push(Taken { lane: pair[0].0, from: from_y, to: to_y, line });
         }
         self.routes.push(Route { from, to, points });
+    }
+
+    /// Makes a bar wide enough to cover a lane, where nothing stands in the way.
+    fn widen(&mut self, bar: usize, lane: i32) -> bool {
+        let Spot { span, top, .. } = self.spots[bar];
+        let bottom = self.spots[bar].bottom();
+        let new: Vec<i32> = (span.0.min(lane)..=span.1.max(lane)).filter(|l| !(span.0..=span.1).contains(l)).collect();
+        if !new.iter().all(|l| self.free(*l, top - 1.0, bottom + 1.0, None)) {
+            return false;
+        }
+        self.taken.extend(new.into_iter().map(|lane| Taken { lane, from: top, to: bottom, line: None }));
+        self.spots[bar].span = (span.0.min(lane), span.1.max(lane));
+        true
     }
 
     /// Whether a level line between two lanes meets no item.
     fn quiet(&self, y: f64, from: i32, to: i32) -> bool {
         let between = from.min(to) + 1..from.max(to);
-        !self.taken.iter().any(|t| t.line_of.is_none() && between.contains(&t.lane) && t.from < y && y < t.to)
+        !self.taken.iter().any(|t| t.line.is_none() && between.contains(&t.lane) && t.from < y && y < t.to)
     }
 
     /// All lanes, from left to right, with the width each needs.

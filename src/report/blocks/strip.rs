@@ -1,5 +1,6 @@
 //! An operation as a strip of colour: what it is called in a drawing, and which colour its sort has.
 
+use crate::arch::cell::CellOp;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Act, Op, Shape, Window};
 
@@ -17,7 +18,6 @@ pub(super) enum Sort {
     Regulariser,
     Selection,
     Arithmetic,
-    Cell,
 }
 
 impl Sort {
@@ -35,7 +35,6 @@ impl Sort {
             Sort::Regulariser => "layer scale, stochastic depth, dropout",
             Sort::Selection => "selection, concatenation",
             Sort::Arithmetic => "sum, product",
-            Sort::Cell => "operation of a cell",
         }
     }
 
@@ -53,7 +52,6 @@ impl Sort {
             Sort::Regulariser => ("#ecdffa", "#7d4fc0"),
             Sort::Selection => ("#f8f8f8", "#9a9fa8"),
             Sort::Arithmetic => ("#ffffff", "#2b2f36"),
-            Sort::Cell => ("#d6e5fa", "#2f6fc4"),
         }
     }
 }
@@ -71,6 +69,19 @@ impl Strip {
         let node = net.node(id);
         let channels = net.input_shapes(id).first().map_or(0, |x| x.c);
         Strip { label: label(&node.op, channels, node.shape), sort: sort(&node.op, channels) }
+    }
+}
+
+impl From<CellOp> for Strip {
+    /// A candidate operation of a cell, under the name the literature gives it.
+    fn from(op: CellOp) -> Self {
+        let sort = match op {
+            CellOp::None | CellOp::SkipConnect => Sort::Selection,
+            CellOp::MaxPool(_) | CellOp::AvgPool(_) => Sort::Pool,
+            CellOp::SepConv(_) | CellOp::DilConv(_) => Sort::Grouped,
+            CellOp::NorConv(_) | CellOp::Conv7x1_1x7 => Sort::Convolution,
+        };
+        Strip { label: op.to_string(), sort }
     }
 }
 
@@ -144,8 +155,8 @@ fn label(op: &Op, channels: usize, out: Shape) -> String {
         Op::Concat => format!("concat, {}", out.c),
         Op::Slice { from, len } => format!("channels {from} to {}", from + len - 1),
         Op::Reshape { shape } => format!("reshape, {}", size(*shape)),
-        Op::Crop { .. } => format!("crop, {}×{}", out.h, out.w),
-        Op::Pad { .. } => format!("pad, {}×{}", out.h, out.w),
+        Op::Crop { .. } => format!("crop to {}×{}", out.h, out.w),
+        Op::Pad { .. } => format!("pad to {}×{}", out.h, out.w),
         Op::Softmax { over } => format!("softmax over {over}"),
         Op::Attention { heads } => format!("attention, {heads} heads"),
         Op::CrossCovariance { heads } => format!("cross-covariance, {heads} heads"),
