@@ -13,9 +13,12 @@ use super::op::Shape;
 use crate::error::{Error, Result, nearest};
 use crate::onnx;
 
-/// The forms, for messages and help.
-pub const FORMS: &str = "darts:FILE,channels=36,layers=20  dsara:FILE,channels=64,layers=20  nb201:CELL  \
-    preact-resnet:18  wrn:depth=28,width=10  or the path of an arch.json or a model.onnx";
+/// The forms, for messages.
+pub fn forms() -> String {
+    let cells = ["darts:FILE,channels=36,layers=20", "dsara:FILE,channels=64,layers=20"].map(str::to_owned);
+    let models = Model::WORDS.map(|(word, example)| format!("{word}:{example}"));
+    format!("{}  {}  or the path of an arch.json or a model.onnx", cells.join("  "), models.join("  "))
+}
 
 /// Which placement a genotype file goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +76,7 @@ pub enum NetSpec {
 pub type Loaded = (Net, Option<Genotype>, Option<Skeleton>);
 
 impl NetSpec {
-    /// Reads one of [`FORMS`]. Looks at no file.
+    /// Reads one of [`forms`]. Looks at no file.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the part that does not parse.
@@ -83,10 +86,10 @@ impl NetSpec {
             |head: &str| head.len() > 1 && head.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         let Some((head, rest)) = text.split_once(':').filter(|(head, _)| is_word(head)) else {
             return match text {
-                "" => Err(Error::Usage(format!("expected a network: {FORMS}"))),
+                "" => Err(Error::Usage(format!("expected a network: {}", forms()))),
                 path if path.ends_with(".json") => Ok(NetSpec::Arch(path.into())),
                 path if path.ends_with(".onnx") => Ok(NetSpec::Onnx(path.into())),
-                _ => Err(usage(format!("expected {FORMS}"))),
+                _ => Err(usage(format!("expected {}", forms()))),
             };
         };
         let named = match Family::ALL.into_iter().find(|family| family.word() == head) {
@@ -97,7 +100,7 @@ impl NetSpec {
                     let families = Family::ALL.into_iter().map(Family::word);
                     let near = nearest(head, families.chain(Model::WORDS.map(|(word, _)| word)));
                     let hint = near.map(|word| format!("did you mean `{word}`? "));
-                    Err(format!("unknown form `{head}`; {}expected {FORMS}", hint.unwrap_or_default()).into())
+                    Err(format!("unknown form `{head}`; {}expected {}", hint.unwrap_or_default(), forms()).into())
                 }
             },
         };

@@ -4,6 +4,8 @@ pub mod cells;
 pub mod nb201;
 pub mod preact;
 pub mod preact_resnet;
+pub mod resnet;
+pub mod stem;
 pub mod wrn;
 
 use std::fmt;
@@ -11,6 +13,7 @@ use std::path::Path;
 
 use nb201::Nb201Net;
 use preact_resnet::PreActResNet;
+use resnet::ResNet;
 use wrn::Wrn;
 
 use super::keys::{Fault, Keys, MODEL};
@@ -26,13 +29,22 @@ pub enum Model {
     Nb201(Nb201Cell),
     /// The pre-activation residual network of a known depth.
     PreActResNet(PreActResNet),
+    /// A residual network with the activation behind the sum.
+    ResNet(ResNet),
     /// A wide residual network.
     Wrn(Wrn),
 }
 
 impl Model {
     /// The words in front of the colon, with an example of what comes behind.
-    pub const WORDS: [(&str, &str); 3] = [("nb201", "CELL"), ("preact-resnet", "18"), ("wrn", "depth=28,width=10")];
+    pub const WORDS: [(&str, &str); 6] = [
+        ("nb201", "CELL"),
+        ("preact-resnet", "18"),
+        ("resnet", "50"),
+        ("resnext", "50-32x4d"),
+        ("wide-resnet", "50-2"),
+        ("wrn", "depth=28,width=10"),
+    ];
 
     /// Reads what stands behind the word; nothing where no family has this word.
     pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Fault>> {
@@ -52,6 +64,7 @@ impl Model {
                 Model::Nb201(cell.map_err(|why| Fault::of(MODEL, why.to_string()))?)
             }
             "preact-resnet" => Model::PreActResNet(PreActResNet::parse(&mut keys)?),
+            "resnet" | "resnext" | "wide-resnet" => Model::ResNet(ResNet::parse(word, &mut keys)?),
             "wrn" => Model::Wrn(Wrn::parse(&mut keys)?),
             _ => return Err(format!("no family is called `{word}`").into()),
         };
@@ -64,6 +77,7 @@ impl Model {
         match self {
             Model::Nb201(_) => "nb201",
             Model::PreActResNet(_) => "preact-resnet",
+            Model::ResNet(net) => net.word(),
             Model::Wrn(_) => "wrn",
         }
     }
@@ -76,6 +90,7 @@ impl Model {
         match self {
             Model::Nb201(cell) => Nb201Net::benchmark(image, classes, *cell).lower(),
             Model::PreActResNet(net) => net.lower(image, classes),
+            Model::ResNet(net) => net.lower(image, classes),
             Model::Wrn(net) => net.lower(image, classes),
         }
     }
@@ -87,6 +102,7 @@ impl fmt::Display for Model {
         match self {
             Model::Nb201(cell) => cell.fmt(f),
             Model::PreActResNet(net) => net.fmt(f),
+            Model::ResNet(net) => net.fmt(f),
             Model::Wrn(net) => net.fmt(f),
         }
     }
