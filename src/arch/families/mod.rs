@@ -46,30 +46,16 @@ impl Model {
         ("wrn", "depth=28,width=10"),
     ];
 
-    /// Reads what stands behind the word; nothing where no family has this word.
-    pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Fault>> {
-        Self::WORDS.iter().find(|(known, _)| *known == word)?;
-        Some(Keys::parse(rest).and_then(|keys| Self::read(word, keys)))
-    }
-
-    /// Reads a family's keys.
-    ///
-    /// # Errors
-    /// What the family says, or a word that no family has.
-    pub fn read(word: &str, mut keys: Keys) -> Result<Self, Fault> {
+    /// Reads a family's keys; nothing where no family has this word.
+    pub fn read(word: &str, mut keys: Keys) -> Option<Result<Self, Fault>> {
         let model = match word {
-            "nb201" => {
-                let cell = keys.text(MODEL).unwrap_or_default();
-                let cell = Nb201Cell::parse(&cell, Path::new("nb201"));
-                Model::Nb201(cell.map_err(|why| Fault::of(MODEL, why.to_string()))?)
-            }
-            "preact-resnet" => Model::PreActResNet(PreActResNet::parse(&mut keys)?),
-            "resnet" | "resnext" | "wide-resnet" => Model::ResNet(ResNet::parse(word, &mut keys)?),
-            "wrn" => Model::Wrn(Wrn::parse(&mut keys)?),
-            _ => return Err(format!("no family is called `{word}`").into()),
+            "nb201" => nb201(&mut keys).map(Model::Nb201),
+            "preact-resnet" => PreActResNet::parse(&mut keys).map(Model::PreActResNet),
+            "resnet" | "resnext" | "wide-resnet" => ResNet::parse(word, &mut keys).map(Model::ResNet),
+            "wrn" => Wrn::parse(&mut keys).map(Model::Wrn),
+            _ => return None,
         };
-        keys.finish()?;
-        Ok(model)
+        Some(model.and_then(|model| keys.finish().map(|()| model)))
     }
 
     /// The word in front of the colon.
@@ -94,6 +80,12 @@ impl Model {
             Model::Wrn(net) => net.lower(image, classes),
         }
     }
+}
+
+fn nb201(keys: &mut Keys) -> Result<Nb201Cell, Fault> {
+    keys.among(&[&[MODEL]])?;
+    let cell = keys.text(MODEL).unwrap_or_default();
+    Nb201Cell::parse(&cell, Path::new("nb201")).map_err(|why| Fault::of(MODEL, why.to_string()))
 }
 
 impl fmt::Display for Model {
