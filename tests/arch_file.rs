@@ -169,7 +169,7 @@ fn bad_specs_say_what_was_expected() {
         ("darts:g.txt", "`channels=NUMBER` is missing"),
         ("darts:g.txt,channels=16", "`layers=NUMBER` is missing"),
         ("darts:g.txt,chanels=16,layers=8", "did you mean `channels`"),
-        ("darts:g.txt,zzzzzzzzzz=16", "known: channels, layers"),
+        ("darts:g.txt,zzzzzzzzzz=16", "known: genotype, channels, layers"),
         ("darts:g.txt,channels=0,layers=8", "positive whole number"),
         ("darts:g.txt,channels=1,channels=2,layers=8", "twice"),
         ("darts:g.txt,channels", "KEY=VALUE"),

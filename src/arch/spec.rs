@@ -9,7 +9,7 @@ use super::families::Model;
 use super::families::cells::{Placement, Skeleton, derived};
 use super::file::ArchFile;
 use super::genotype::Genotype;
-use super::keys::{Fault, Keys, MODEL};
+use super::keys::{Fault, Keys};
 use super::net::Net;
 use super::op::Shape;
 use crate::error::{Error, Result, nearest};
@@ -173,20 +173,23 @@ fn known_words() -> Vec<&'static str> {
     Family::ALL.into_iter().map(Family::word).chain(Model::WORDS.map(|(word, _)| word)).collect()
 }
 
+/// The key of a cell network's file.
+const GENOTYPE: &str = "genotype";
+
 /// The keys of `FILE,channels=36,layers=20`; a file's name may have an `=`.
 fn genotype_keys(text: &str) -> Result<Keys, Fault> {
     let (file, rest) = text.split_once(',').unwrap_or((text, ""));
     let mut keys = Keys::parse(rest)?;
     if !file.is_empty() {
-        keys.put(MODEL, file)?;
+        keys.put(GENOTYPE, file)?;
     }
     Ok(keys)
 }
 
 /// `FILE,channels=36,layers=20`.
 fn cells(family: Family, keys: &mut Keys) -> Result<NetSpec, Fault> {
-    keys.among(&[&[MODEL, "channels", "layers"]])?;
-    let file = keys.text(MODEL).ok_or("expected a genotype file after the colon")?.into();
+    keys.among(&[&[GENOTYPE, "channels", "layers"]])?;
+    let file = keys.text(GENOTYPE).ok_or("expected a genotype file after the colon, or as `genotype`")?.into();
     Ok(NetSpec::Cells { family, file, channels: keys.needed("channels")?, layers: keys.needed("layers")? })
 }
 
