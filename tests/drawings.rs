@@ -19,7 +19,14 @@ fn published(name: &str) -> Genotype {
 
 fn skeleton(placement: &Placement, channels: usize, layers: usize) -> Skeleton {
     let cells = placement.row(channels, layers).unwrap();
-    Skeleton { image: Shape::new(32, 32, 3), classes: 10, normalize: None, stem: 3 * channels, cells }
+    Skeleton {
+        image: Shape::new(32, 32, 3),
+        classes: 10,
+        normalize: None,
+        stem: 3 * channels,
+        stem_kind: Default::default(),
+        cells,
+    }
 }
 
 fn resnet() -> Net {

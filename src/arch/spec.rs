@@ -1,10 +1,12 @@
-//! A network as typed on a command line.
+//! A network as typed on a command line, or named by a file.
+
+mod file;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::families::Model;
-use super::families::cells::{Placement, Skeleton, derived};
+use super::families::cells::{Placement, Skeleton, StemKind, derived};
 use super::file::ArchFile;
 use super::genotype::Genotype;
 use super::keys::{Fault, Keys};
@@ -13,9 +15,12 @@ use super::op::Shape;
 use crate::error::{Error, Result, nearest};
 use crate::onnx;
 
-/// The forms, for messages and help.
-pub const FORMS: &str = "darts:FILE,channels=36,layers=20  dsara:FILE,channels=64,layers=20  nb201:CELL  \
-    preact-resnet:18  wrn:depth=28,width=10  or the path of an arch.json or a model.onnx";
+/// The forms, for messages.
+pub fn forms() -> String {
+    let cells = ["darts:FILE,channels=36,layers=20", "dsara:FILE,channels=64,layers=20"].map(str::to_owned);
+    let models = Model::WORDS.map(|(word, example)| format!("{word}:{example}"));
+    format!("{}  {}  or the path of a net.toml, an arch.json or a model.onnx", cells.join("  "), models.join("  "))
+}
 
 /// Which placement a genotype file goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +65,13 @@ pub enum NetSpec {
         channels: usize,
         /// Cells.
         layers: usize,
+        /// What stands in front of them.
+        stem: StemKind,
     },
     /// A network of a family that needs no file.
     Model(Model),
+    /// A network file: family, keys and elements as TOML.
+    Toml(PathBuf),
     /// An `arch.json`.
     Arch(PathBuf),
     /// An ONNX model; it has its numbers, too.
@@ -73,7 +82,7 @@ pub enum NetSpec {
 pub type Loaded = (Net, Option<Genotype>, Option<Skeleton>);
 
 impl NetSpec {
-    /// Reads one of [`FORMS`]. Looks at no file.
+    /// Reads one of [`forms`]. Looks at no file.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the part that does not parse.
@@ -83,31 +92,40 @@ impl NetSpec {
             |head: &str| head.len() > 1 && head.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         let Some((head, rest)) = text.split_once(':').filter(|(head, _)| is_word(head)) else {
             return match text {
-                "" => Err(Error::Usage(format!("expected a network: {FORMS}"))),
+                "" => Err(Error::Usage(format!("expected a network: {}", forms()))),
+                path if path.ends_with(".toml") => Ok(NetSpec::Toml(path.into())),
                 path if path.ends_with(".json") => Ok(NetSpec::Arch(path.into())),
                 path if path.ends_with(".onnx") => Ok(NetSpec::Onnx(path.into())),
-                _ => Err(usage(format!("expected {FORMS}"))),
+                _ => Err(usage(format!("expected {}", forms()))),
             };
         };
-        let named = match Family::ALL.into_iter().find(|family| family.word() == head) {
-            Some(family) => cells(family, rest),
-            None => match Model::parse(head, rest) {
-                Some(model) => model.map(NetSpec::Model),
-                None => {
-                    let families = Family::ALL.into_iter().map(Family::word);
-                    let near = nearest(head, families.chain(Model::WORDS.map(|(word, _)| word)));
-                    let hint = near.map(|word| format!("did you mean `{word}`? "));
-                    Err(format!("unknown form `{head}`; {}expected {FORMS}", hint.unwrap_or_default()).into())
-                }
-            },
+        if !known_words().contains(&head) {
+            let near = nearest(head, known_words()).map(|word| format!("did you mean `{word}`? "));
+            return Err(usage(format!("unknown form `{head}`; {}expected {}", near.unwrap_or_default(), forms())));
+        }
+        let keys = match Family::ALL.into_iter().any(|family| family.word() == head) {
+            true => genotype_keys(rest),
+            false => Keys::parse(rest),
         };
-        named.map_err(|fault: Fault| usage(fault.why))
+        keys.and_then(|keys| NetSpec::read(head, keys)).map_err(|fault| usage(fault.why))
+    }
+
+    /// Reads the keys of a family.
+    fn read(word: &str, mut keys: Keys) -> Result<Self, Fault> {
+        if let Some(family) = Family::ALL.into_iter().find(|family| family.word() == word) {
+            return cells(family, &mut keys);
+        }
+        let unknown = || match nearest(word, known_words()) {
+            Some(near) => format!("unknown family `{word}`; did you mean `{near}`?"),
+            None => format!("unknown family `{word}`; known: {}", known_words().join(", ")),
+        };
+        Model::read(word, keys).unwrap_or_else(|| Err(unknown().into())).map(NetSpec::Model)
     }
 
     /// Builds the network for an image and a number of classes; `read` gives a file's bytes.
     ///
     /// # Errors
-    /// What `read` says; [`Error::Data`] for a file that does not parse or a genotype of another family;
+    /// What `read` says; [`Error::Config`] for a network file that does not parse; [`Error::Data`] for a file that does not parse or a genotype of another family;
     /// [`Error::Usage`] for an `arch.json` or ONNX model made for another image or number of classes.
     pub fn load(&self, image: Shape, classes: usize, read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<Loaded> {
         let text = |path: &Path| {
@@ -126,17 +144,23 @@ impl NetSpec {
             )))
         };
         match self {
-            NetSpec::Cells { family, file, channels, layers } => {
+            NetSpec::Cells { family, file, channels, layers, stem } => {
                 let genotype = Genotype::parse(&text(file)?, file)?;
                 let placement = family.placement();
-                let cells = placement.row(*channels, *layers)?;
-                let skeleton =
-                    Skeleton { image, classes, normalize: None, stem: placement.stem_multiplier * channels, cells };
+                let skeleton = Skeleton {
+                    image,
+                    classes,
+                    normalize: None,
+                    stem: placement.stem_channels(*channels, *stem),
+                    stem_kind: *stem,
+                    cells: placement.row(*channels, *layers)?,
+                };
                 let net = derived(&skeleton, &genotype)
                     .map_err(|why| Error::data(file, format!("does not make a `{}` network: {why}", family.word())))?;
                 Ok((net, Some(genotype), Some(skeleton)))
             }
             NetSpec::Model(model) => Ok((model.lower(image, classes)?, None, None)),
+            NetSpec::Toml(path) => file::parse(&text(path)?, path)?.load(image, classes, read),
             NetSpec::Arch(path) => {
                 let (file, net) = ArchFile::from_json(&text(path)?, path)?;
                 for_own_data(path, (file.image, file.classes))?;
@@ -151,26 +175,42 @@ impl NetSpec {
     }
 }
 
-/// `FILE,channels=36,layers=20`.
-fn cells(family: Family, text: &str) -> Result<NetSpec, Fault> {
+/// The words in front of the colon.
+fn known_words() -> Vec<&'static str> {
+    Family::ALL.into_iter().map(Family::word).chain(Model::WORDS.map(|(word, _)| word)).collect()
+}
+
+/// The key of a cell network's file.
+const GENOTYPE: &str = "genotype";
+
+/// The keys of `FILE,channels=36,layers=20`; a file's name may have an `=`.
+fn genotype_keys(text: &str) -> Result<Keys, Fault> {
     let (file, rest) = text.split_once(',').unwrap_or((text, ""));
-    if file.is_empty() {
-        return Err("expected a genotype file after the colon".into());
-    }
     let mut keys = Keys::parse(rest)?;
-    keys.among(&[&["channels", "layers"]])?;
+    if !file.is_empty() {
+        keys.put(GENOTYPE, file)?;
+    }
+    Ok(keys)
+}
+
+/// `FILE,channels=36,layers=20`, `FILE,channels=48,layers=14,stem=imagenet`.
+fn cells(family: Family, keys: &mut Keys) -> Result<NetSpec, Fault> {
+    keys.among(&[&[GENOTYPE, "channels", "layers", "stem"]])?;
+    let file = keys.text(GENOTYPE).ok_or("expected a genotype file after the colon, or as `genotype`")?.into();
     let (channels, layers) = (keys.needed("channels")?, keys.needed("layers")?);
-    Ok(NetSpec::Cells { family, file: file.into(), channels, layers })
+    let stem = keys.value("stem")?.unwrap_or_default();
+    Ok(NetSpec::Cells { family, file, channels, layers, stem })
 }
 
 impl fmt::Display for NetSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NetSpec::Cells { family, file, channels, layers } => {
-                write!(f, "{}:{},channels={channels},layers={layers}", family.word(), file.display())
+            NetSpec::Cells { family, file, channels, layers, stem } => {
+                write!(f, "{}:{},channels={channels},layers={layers}", family.word(), file.display())?;
+                if stem.keeps_size() { Ok(()) } else { write!(f, ",stem={stem}") }
             }
             NetSpec::Model(model) => model.fmt(f),
-            NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),
+            NetSpec::Toml(path) | NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! PreActResNet: the four-stage pre-activation residual networks, CIFAR style, that single-step adversarial training is
 //! usually measured on.
 //!
-//! Source: He et al. 2016 (identity mappings). Form: `preact-resnet:18`, `preact-resnet:18,width=32,act=silu`.
+//! Source: He et al. 2016 (identity mappings). Depths 18 and 34 are of basic blocks, 50 to 152 of bottlenecks. The networks
+//! of FLC pooling (Grabinski et al. 2022) are `preact-resnet:18,down=flc,shortcut=raw`; their code leaves the strided
+//! convolution of a bottleneck out by mistake, we do not.
 
 use std::fmt;
 
-use super::preact::PreAct;
+use super::preact::{Block, Padding, PreAct, Shortcut};
+use super::stem::Stem;
 use crate::arch::elements::Elements;
 use crate::arch::keys::{Fault, Keys, MODEL};
 use crate::arch::net::Net;
@@ -17,45 +20,72 @@ use crate::error::Result;
 pub struct PreActResNet {
     /// Layers with weights on the longest path.
     pub depth: usize,
-    /// Channels of the stem and of the first stage; every further stage doubles them.
+    /// Channels of the stem and of the convolutions of the first stage; every further stage doubles them.
     pub width: usize,
+    /// How the image is taken in.
+    pub stem: Stem,
+    /// What a changing shortcut reads.
+    pub shortcut: Shortcut,
     /// What the blocks are made of.
     pub elements: Elements,
 }
 
-impl PreActResNet {
-    /// Known depths with the blocks of their four stages.
-    const DEPTHS: [(usize, [usize; 4]); 1] = [(18, [2, 2, 2, 2])];
+/// Known depths with the blocks of their four stages, and whether these are bottlenecks (He et al. 2016).
+pub(super) const DEPTHS: [(usize, [usize; 4], bool); 5] = [
+    (18, [2, 2, 2, 2], false),
+    (34, [3, 4, 6, 3], false),
+    (50, [3, 4, 6, 3], true),
+    (101, [3, 4, 23, 3], true),
+    (152, [3, 8, 36, 3], true),
+];
 
+impl PreActResNet {
     /// Channels of the first stage where nothing is said.
     const WIDTH: usize = 64;
 
-    /// Reads `18`, `18,width=64`, and elements.
+    /// Reads `18`, `18,width=64,stem=cifar,shortcut=activated`, and elements.
     ///
     /// # Errors
     /// What does not parse, or a depth that is not known.
     pub fn parse(keys: &mut Keys) -> Result<Self, Fault> {
-        keys.among(&[&[MODEL, "width"], Elements::KEYS])?;
+        keys.among(&[&[MODEL, "width", "stem", "shortcut"], Elements::KEYS])?;
         let depth = keys.text(MODEL).unwrap_or_default();
         let depth: usize = depth
             .parse()
             .map_err(|_| Fault::of(MODEL, format!("`{depth}` is not a depth; expected preact-resnet:18")))?;
-        if !Self::DEPTHS.iter().any(|(known, _)| *known == depth) {
-            let known = Self::DEPTHS.map(|(d, _)| d.to_string()).join(", ");
+        if !DEPTHS.iter().any(|(known, ..)| *known == depth) {
+            let known = DEPTHS.map(|(d, ..)| d.to_string()).join(", ");
             return Err(Fault::of(MODEL, format!("no pre-activation network has depth {depth}; known: {known}")));
         }
-        let width = keys.count("width")?.unwrap_or(Self::WIDTH);
-        Ok(PreActResNet { depth, width, elements: Elements::take(keys, Elements::default())? })
+        Ok(PreActResNet {
+            depth,
+            width: keys.count("width")?.unwrap_or(Self::WIDTH),
+            stem: keys.value("stem")?.unwrap_or(Stem::Cifar),
+            shortcut: keys.value("shortcut")?.unwrap_or(Shortcut::Activated),
+            elements: Elements::take(keys, Elements::default())?,
+        })
     }
 
     /// Lowers to a network.
     ///
     /// # Errors
-    /// That of [`PreAct::lower`].
+    /// [`Error::Net`](crate::error::Error::Net) for a depth that is not known, and where elements and widths do not fit.
     pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
-        let blocks = Self::DEPTHS.iter().find(|(depth, _)| *depth == self.depth).map_or([0; 4], |(_, blocks)| *blocks);
-        let stages = blocks.into_iter().enumerate().map(|(s, blocks)| (blocks, self.width << s)).collect();
-        PreAct { stem: self.width, stages, elements: self.elements }.lower(image, classes)
+        let known = DEPTHS.iter().find(|(depth, ..)| *depth == self.depth);
+        let (_, blocks, bottleneck) =
+            known.ok_or_else(|| crate::error::Error::Net(format!("no network has depth {}", self.depth)))?;
+        let (block, expansion) = if *bottleneck { (Block::Bottleneck, 4) } else { (Block::Plain(vec![3, 3]), 1) };
+        let stages = blocks.iter().enumerate().map(|(s, blocks)| (*blocks, expansion * self.width << s)).collect();
+        PreAct {
+            entry: self.stem,
+            stem: self.width,
+            stages,
+            block,
+            shortcut: self.shortcut,
+            padding: Padding::Even,
+            elements: self.elements,
+        }
+        .lower(image, classes)
     }
 }
 
@@ -64,6 +94,12 @@ impl fmt::Display for PreActResNet {
         write!(f, "{}", self.depth)?;
         if self.width != Self::WIDTH {
             write!(f, ",width={}", self.width)?;
+        }
+        if self.stem != Stem::Cifar {
+            write!(f, ",stem={}", self.stem)?;
+        }
+        if self.shortcut != Shortcut::Activated {
+            write!(f, ",shortcut={}", self.shortcut)?;
         }
         write!(f, "{}", self.elements.beside(&Elements::default()))
     }

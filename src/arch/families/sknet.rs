@@ -16,6 +16,7 @@
 
 use std::fmt;
 
+use super::stem::Stem;
 use crate::arch::chain::Chain;
 use crate::arch::elements::Elements;
 use crate::arch::keys::{Fault, Keys, MODEL};
@@ -67,14 +68,8 @@ struct Published {
     reduction: usize,
 }
 
-/// What the image meets first; 64 channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stem {
-    /// 3x3 convolution.
-    Cifar,
-    /// 7x7 convolution of stride 2 and a pool of stride 2.
-    ImageNet,
-}
+/// Channels behind the stem.
+const STEM: usize = 64;
 
 /// Channels the first stage puts out.
 const OUT: usize = 256;
@@ -145,16 +140,8 @@ impl SkNet {
         let known = published(self.depth).unwrap_or(&IMAGENET);
         let mut net = Net::new();
         let pixels = net.add("image", Op::Input { shape: image }, &[])?;
-        let window = match known.stem {
-            Stem::Cifar => Window::same(3, 1, 1),
-            Stem::ImageNet => Window::same(7, 2, 1),
-        };
-        let mut x = Chain::new(&mut net, "stem", pixels, &self.elements)
-            .conv("conv", 64, window)?
-            .norm("bn")?
-            .act("act")?
-            .when(known.stem == Stem::ImageNet, |stem| stem.pool("pool", Window::same(3, 2, 1)))?
-            .end();
+        let stem = Chain::new(&mut net, "stem", pixels, &self.elements);
+        let mut x = known.stem.activated(stem, STEM)?.end();
         let (mut behind, all) = (0, known.units.iter().sum());
         for (s, units) in known.units.iter().enumerate() {
             for u in 0..*units {
