@@ -197,6 +197,7 @@ fn bad_specs_say_what_was_expected() {
         ("wrm:depth=28,width=10", "did you mean `wrn`"),
         ("wrn:", "`depth=NUMBER` is missing"),
         ("wrn:28", "`28` is no wide network; expected one such as 28-10"),
+        ("wrn:depth=28,width=99999999", "at most 16384"),
         ("wrn:27-10", "6 n + 4, not 27"),
         ("wrn:28-10,width=4", "`width=4` does not go with the other keys"),
         ("wrn:depths=4-4,widths=1-1-1", "one number for each of 3 stages"),

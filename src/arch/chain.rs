@@ -1,6 +1,6 @@
 //! The builder of every family: layers one after another, lowered as the network's [`Elements`] say.
 
-use super::elements::{Activation, Downsampling, Elements, Gate};
+use super::elements::{Downsampling, Elements, Gate};
 use super::net::{Net, NodeId};
 use super::op::{Act, Op, Shape, Window};
 use crate::error::{Error, Result};
@@ -50,7 +50,7 @@ impl<'a> Chain<'a> {
 
     /// Adds one operation on several nodes; the chain goes on behind it.
     pub fn join(mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<Self> {
-        self.at = self.net.add(format!("{}.{name}", self.prefix), op, inputs)?;
+        self.at = self.net.add([&self.prefix, ".", name].concat(), op, inputs)?;
         Ok(self)
     }
 
@@ -74,10 +74,7 @@ impl<'a> Chain<'a> {
     pub fn act(self, name: &str) -> Result<Self> {
         match self.elements.act.primitive() {
             Some(act) => self.push(name, Op::Act { act }),
-            None => {
-                debug_assert_eq!(self.elements.act, Activation::Sparta);
-                self.sparta(name)
-            }
+            None => self.sparta(name),
         }
     }
 

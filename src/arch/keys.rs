@@ -126,7 +126,7 @@ impl Keys {
     /// # Errors
     /// Another value.
     pub fn count(&mut self, key: &str) -> Result<Option<usize>, Fault> {
-        self.read(key, "a positive whole number", positive)
+        self.read(key, &format!("a positive whole number of at most {MOST}"), positive)
     }
 
     /// Takes a positive whole number that must be there.
@@ -142,7 +142,9 @@ impl Keys {
     /// # Errors
     /// Another value.
     pub fn counts(&mut self, key: &str) -> Result<Option<Vec<usize>>, Fault> {
-        self.read(key, "positive whole numbers such as 4-4-4", |text| text.split('-').map(positive).collect())
+        self.read(key, &format!("positive whole numbers of at most {MOST} such as 4-4-4"), |text| {
+            text.split('-').map(positive).collect()
+        })
     }
 
     /// Takes a share: at least 0, less than 1.
@@ -159,8 +161,8 @@ impl Keys {
     /// # Errors
     /// Another value.
     pub fn number(&mut self, key: &str) -> Result<Option<f64>, Fault> {
-        let read = |text: &str| text.parse().ok().filter(|x: &f64| *x > 0.0 && x.is_finite());
-        self.read(key, "a positive number", read)
+        let read = |text: &str| text.parse().ok().filter(|x: &f64| *x > 0.0 && *x <= MOST as f64);
+        self.read(key, &format!("a positive number of at most {MOST}"), read)
     }
 
     /// Takes `true` or `false`.
@@ -183,8 +185,12 @@ impl Keys {
     }
 }
 
-fn positive(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|n| *n > 0)
+/// The largest number a form may hold: far beyond any network, and products of a few of them still fit.
+pub const MOST: usize = 1 << 14;
+
+/// A positive whole number of at most [`MOST`].
+pub fn positive(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n| (1..=MOST).contains(n))
 }
 
 /// Numbers as [`Keys::counts`] reads them.

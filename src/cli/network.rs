@@ -39,8 +39,8 @@ impl Sight {
 /// A network and the image it looks at.
 #[derive(clap::Args)]
 struct NetArguments {
-    /// darts:FILE,channels=36,layers=20, dsara:FILE,channels=64,layers=20, nb201:CELL, preact-resnet:18,
-    /// wrn:depth=28,width=10, an arch.json, or a model.onnx.
+    /// A family and its keys, such as wrn:28-10, resnet:50, preact-resnet:18,act=silu, nb201:CELL or
+    /// darts:FILE,channels=36,layers=20; a net.toml, an arch.json, or a model.onnx. docs/networks.md has all.
     net: String,
     #[command(flatten)]
     sight: Sight,

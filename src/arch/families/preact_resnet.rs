@@ -13,7 +13,7 @@ use crate::arch::elements::Elements;
 use crate::arch::keys::{Fault, Keys, MODEL};
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A network of a known depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,13 +69,13 @@ impl PreActResNet {
     /// Lowers to a network.
     ///
     /// # Errors
-    /// [`Error::Net`](crate::error::Error::Net) for a depth that is not known, and where elements and widths do not fit.
+    /// [`Error::Net`] for a depth that is not known, and where elements and widths do not fit.
     pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
         let known = DEPTHS.iter().find(|(depth, ..)| *depth == self.depth);
         let (_, blocks, bottleneck) =
-            known.ok_or_else(|| crate::error::Error::Net(format!("no network has depth {}", self.depth)))?;
+            known.ok_or_else(|| Error::Net(format!("no network has depth {}", self.depth)))?;
         let (block, expansion) = if *bottleneck { (Block::Bottleneck, 4) } else { (Block::Plain(vec![3, 3]), 1) };
-        let stages = blocks.iter().enumerate().map(|(s, blocks)| (*blocks, expansion * self.width << s)).collect();
+        let stages = blocks.iter().enumerate().map(|(s, blocks)| (*blocks, (expansion * self.width) << s)).collect();
         PreAct {
             entry: self.stem,
             stem: self.width,

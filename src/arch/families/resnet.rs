@@ -12,7 +12,7 @@ use super::preact_resnet::DEPTHS;
 use super::stem::Stem;
 use crate::arch::chain::Chain;
 use crate::arch::elements::Elements;
-use crate::arch::keys::{Fault, Keys, MODEL};
+use crate::arch::keys::{Fault, Keys, MODEL, positive};
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
 use crate::error::{Error, Result};
@@ -48,6 +48,9 @@ pub struct ResNet {
     pub elements: Elements,
 }
 
+/// The largest multiple of a width, number of groups and width of a group; the largest published is 64.
+const WIDEST: usize = 1 << 10;
+
 /// Three-stage networks for CIFAR (He et al. 2016), each of `6 n + 2` layers.
 const CIFAR: [usize; 5] = [20, 32, 44, 56, 110];
 
@@ -66,7 +69,7 @@ impl ResNet {
             _ => "50",
         };
         let unknown = || Fault::of(MODEL, format!("`{model}` is no model of `{word}`; expected one such as {example}"));
-        let number = |text: &str| text.parse().ok().filter(|n: &usize| *n > 0).ok_or_else(unknown);
+        let number = |text: &str| positive(text).filter(|n| *n <= WIDEST).ok_or_else(unknown);
         let (depth, kind) = match (word, model.split_once('-')) {
             ("resnet", None) => (number(&model)?, Kind::ResNet),
             ("wide-resnet", Some((depth, times))) => (number(depth)?, Kind::Wide(number(times)?)),

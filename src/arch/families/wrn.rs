@@ -19,7 +19,7 @@ use std::fmt;
 use super::preact::{Block, Padding, PreAct, Shortcut};
 use super::stem::Stem;
 use crate::arch::elements::{Activation, Downsampling, Elements, Gate};
-use crate::arch::keys::{Fault, Keys, MODEL, dashed};
+use crate::arch::keys::{Fault, Keys, MODEL, MOST, dashed, positive};
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::error::Result;
@@ -76,7 +76,7 @@ impl Wrn {
             let text = dashed(&kernels);
             return Err(Fault::of("block", format!("`block={text}`: expected odd kernel sizes, for example 3-1-3")));
         }
-        let known = keys.text(MODEL).map(|name| Self::known(&name)).transpose()?;
+        let known = keys.text(MODEL).map(|name| Self::known(&name, kernels.len())).transpose()?;
         let base = match known {
             Some(known) => known,
             None => Self::sized(keys, kernels.len())?,
@@ -112,7 +112,7 @@ impl Wrn {
         }
     }
 
-    fn known(name: &str) -> Result<Self, Fault> {
+    fn known(name: &str, convolutions: usize) -> Result<Self, Fault> {
         if let Some((_, depths, widths)) = SCALED.iter().find(|(known, ..)| *known == name) {
             return Ok(Self::of(STEM, widened(*widths), *depths));
         }
@@ -124,12 +124,12 @@ impl Wrn {
             Fault::of(MODEL, format!("`{name}` is no wide network; expected one such as 28-10, 34-r, a1 or ra-70-16"))
         };
         let (depth, width) = name.split_once('-').ok_or_else(unknown)?;
-        let depth = depth.parse().map_err(|_| unknown())?;
+        let depth = positive(depth).ok_or_else(unknown)?;
         match width {
-            "r" => Ok(Self::of(STEM, [320, 640, 512], [blocks(depth, 2)?; 3])),
+            "r" => Ok(Self::of(STEM, [320, 640, 512], [blocks(depth, convolutions)?; 3])),
             width => {
-                let width: f64 = width.parse().ok().filter(|w| *w > 0.0 && *w <= MOST).ok_or_else(unknown)?;
-                Ok(Self::of(STEM, scaled(width), [blocks(depth, 2)?; 3]))
+                let width: f64 = width.parse().ok().filter(|w| *w > 0.0 && *w <= MOST as f64).ok_or_else(unknown)?;
+                Ok(Self::of(STEM, scaled(width), [blocks(depth, convolutions)?; 3]))
             }
         }
     }
@@ -151,9 +151,6 @@ impl Wrn {
             None => blocks(keys.needed("depth")?, convolutions)?,
         };
         let width = keys.number("width")?.ok_or("`width=NUMBER` is missing")?;
-        if width > MOST {
-            return Err(Fault::of("width", format!("`width={width}`: expected at most {MOST}")));
-        }
         Ok(Self::of(STEM, scaled(width), [count; 3]))
     }
 
@@ -181,9 +178,6 @@ impl Wrn {
     }
 }
 
-/// The largest width a form may ask for; far beyond any network, and safe to multiply.
-const MOST: f64 = 4096.0;
-
 /// Channels at a width; fractions are cut off.
 fn scaled(width: f64) -> [usize; 3] {
     BASE.map(|c| (c as f64 * width) as usize)
@@ -191,7 +185,7 @@ fn scaled(width: f64) -> [usize; 3] {
 
 /// Channels at a widening factor per stage.
 fn widened(widths: [usize; 3]) -> [usize; 3] {
-    [0, 1, 2].map(|s| BASE[s].saturating_mul(widths[s]))
+    [0, 1, 2].map(|s| BASE[s] * widths[s])
 }
 
 fn stages(key: &str, numbers: &[usize]) -> Result<[usize; 3], Fault> {
