@@ -1,6 +1,7 @@
 //! `Net`: every network, as one value. A directed acyclic graph of primitive operations with shapes on the edges.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -43,7 +44,8 @@ struct Operand {
 #[derive(Clone, Debug, Default)]
 pub struct Net {
     graph: DiGraph<Node, Operand>,
-    names: HashMap<String, NodeId>,
+    /// Where a name's hash leads; the place is the next free one where two names have the same.
+    places: HashMap<u64, NodeId>,
 }
 
 /// One line of a network file.
@@ -74,9 +76,10 @@ impl Net {
         let shapes: Vec<Shape> = inputs.iter().map(|i| self.node(*i).shape).collect();
         let shape = checked_output(&name, &op, &shapes)?;
         let id = NodeId(self.graph.node_count());
-        if self.names.insert(name.clone(), id).is_some() {
-            return Err(Error::Net(format!("two nodes are called `{name}`")));
-        }
+        match self.place(&name) {
+            (_, Some(_)) => return Err(Error::Net(format!("two nodes are called `{name}`"))),
+            (free, None) => self.places.insert(free, id),
+        };
         let index = self.graph.add_node(Node { name, op, shape });
         for (position, input) in inputs.iter().enumerate() {
             let shape = self.node(*input).shape;
@@ -107,18 +110,22 @@ impl Net {
 
     /// A node's inputs in operand order.
     pub fn inputs(&self, id: NodeId) -> Vec<NodeId> {
-        let mut list: Vec<(usize, NodeId)> = self
-            .graph
-            .edges_directed(NodeIndex::new(id.0), Direction::Incoming)
-            .map(|e| (e.weight().position, NodeId(e.source().index())))
-            .collect();
-        list.sort_unstable();
-        list.into_iter().map(|(_, id)| id).collect()
+        self.operands(id, |source, _| NodeId(source.index()))
     }
 
     /// The shapes of a node's inputs in operand order.
     pub fn input_shapes(&self, id: NodeId) -> Vec<Shape> {
-        self.inputs(id).into_iter().map(|i| self.node(i).shape).collect()
+        self.operands(id, |_, operand| operand.shape)
+    }
+
+    /// Something of every edge into a node, in operand order.
+    fn operands<T>(&self, id: NodeId, of: impl Fn(NodeIndex, &Operand) -> T) -> Vec<T> {
+        let edges = || self.graph.edges_directed(NodeIndex::new(id.0), Direction::Incoming);
+        let mut list: Vec<T> = edges().map(|edge| of(edge.source(), edge.weight())).collect();
+        // The newest edge comes first, and edges were added in operand order.
+        debug_assert!(edges().zip((0..list.len()).rev()).all(|(edge, position)| edge.weight().position == position));
+        list.reverse();
+        list
     }
 
     /// The nodes that read a node, once per edge, in topological order.
@@ -134,7 +141,20 @@ impl Net {
 
     /// The node called `name`.
     pub fn find(&self, name: &str) -> Option<NodeId> {
-        self.names.get(name).copied()
+        self.place(name).1
+    }
+
+    /// A name's place and the node there, or the place where it would be put. A network has thousands of names, and holding
+    /// each twice would take a good part of the time that counting it takes.
+    fn place(&self, name: &str) -> (u64, Option<NodeId>) {
+        let mut place = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
+        loop {
+            match self.places.get(&place) {
+                None => return (place, None),
+                Some(id) if self.node(*id).name == name => return (place, Some(*id)),
+                Some(_) => place = place.wrapping_add(1),
+            }
+        }
     }
 
     /// The image's shape.
