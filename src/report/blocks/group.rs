@@ -30,6 +30,13 @@ pub(super) struct Block {
     pub kind: usize,
 }
 
+impl Block {
+    /// Whether it is more than the image.
+    pub fn computes(&self) -> bool {
+        self.nodes.len() > 1 || !self.reads.is_empty()
+    }
+}
+
 /// A network's blocks, and the runs of equal ones.
 #[derive(Debug)]
 pub(super) struct Groups {

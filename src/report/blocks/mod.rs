@@ -60,7 +60,7 @@ pub fn draw(net: &Net) -> Svg {
 
 /// The letter of a kind, where it is drawn in detail.
 fn letter(groups: &Groups, kind: usize) -> Option<String> {
-    let drawn = |k: usize| groups.rows_of(k).next().is_some_and(|row| groups.blocks[row.start].nodes.len() > 1);
+    let drawn = |k: usize| groups.blocks.iter().any(|block| block.kind == k && block.computes());
     let at = (0..kind).filter(|k| drawn(*k)).count();
     drawn(kind).then(|| match at {
         0..26 => char::from(b'A' + at as u8).to_string(),
@@ -197,7 +197,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     let mut kinds: Vec<usize> = (0..groups.kinds)
         .filter(|k| {
             let first = groups.blocks.iter().find(|b| b.kind == *k);
-            first.is_some_and(|b| (2..=LARGEST).contains(&b.nodes.len()))
+            first.is_some_and(|b| b.computes() && b.nodes.len() <= LARGEST)
         })
         .collect();
     kinds.sort_by_key(|k| std::cmp::Reverse(cost(*k)));
