@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use robustnas::arch::families::cells::{Placement, Skeleton, derived};
+use robustnas::arch::cell::CellOp;
+use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, derived, supernet};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::genotype::Genotype;
 use robustnas::arch::net::Net;
@@ -237,6 +238,24 @@ fn blocks_of_a_network_without_names() {
     assert!(texts.contains(&"block2–3") && texts.contains(&"× 2"), "{texts:?}");
     // Stem, identity block, what is left of the norm behind it, changing block, head.
     assert!(texts.contains(&"E") && !texts.contains(&"F"), "{texts:?}");
+}
+
+/// A cell of a supernet is too large for a page; the overview is not.
+#[test]
+fn blocks_of_a_supernet() {
+    let ops = [CellOp::SepConv(3), CellOp::DilConv(5), CellOp::MaxPool(3), CellOp::SkipConnect];
+    let mut offset = 0;
+    let kinds = ["accurate", "reduce", "robust"].map(|kind| {
+        let edges = (2..6).flat_map(|to| (0..to).map(move |from| (from, to))).map(|(from, to)| {
+            offset += ops.len();
+            MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
+        });
+        MixKind { kind: kind.into(), nodes: 4, edges: edges.collect(), concat: vec![2, 3, 4, 5] }
+    });
+    let net = supernet(&skeleton(&Placement::dsara(), 8, 8), &MixLayout { kinds: kinds.into() }).unwrap();
+    let svg = blocks::draw(&net);
+    assert!(svg.size().0 < 2000.0 && svg.size().1 < 2000.0, "{:?}", svg.size());
+    assert!(svg.finish().contains(">cell7.robust<"));
 }
 
 /// No text runs out of the picture or into its neighbour.

@@ -19,8 +19,12 @@ const RADIUS: f64 = 10.0;
 /// Between two lanes.
 const BETWEEN: f64 = 18.0;
 
-/// More units than this stand in many lanes, and their labels are short.
+/// Labels are short with more units than `CROWDED`, or where one reads more than `BROAD` others.
 const CROWDED: usize = 24;
+const BROAD: usize = 5;
+/// The most units and nodes of a block that is drawn: a supernet's cell has hundreds.
+const MOST: usize = 64;
+const LARGEST: usize = 256;
 
 /// Operations drawn together.
 struct Unit {
@@ -54,17 +58,20 @@ impl Unit {
     }
 }
 
-/// The block as a drawing, and the sorts of operations in it.
-pub(super) fn draw(net: &Net, block: &Block) -> (Svg, Vec<Sort>) {
+/// The block as a drawing, and the sorts of operations in it; nothing where a page could not hold it.
+pub(super) fn draw(net: &Net, block: &Block) -> Option<(Svg, Vec<Sort>)> {
     let mut units = units(net, block);
-    if units.len() > CROWDED {
+    if units.len() > MOST || block.nodes.len() > LARGEST {
+        return None;
+    }
+    if units.len() > CROWDED || units.iter().any(|u| u.reads.len() > BROAD) {
         for strip in units.iter_mut().flat_map(|u| &mut u.strips) {
             strip.label.clone_from(&strip.short);
         }
     }
-    let sorts =
-        units.iter().filter(|u| u.form != Form::Terminal).flat_map(|u| u.strips.iter().map(|s| s.sort)).collect();
-    (paint(&units), sorts)
+    let inner = units.iter().filter(|u| u.form != Form::Terminal);
+    let sorts = inner.flat_map(|u| u.strips.iter().map(|s| s.sort)).collect();
+    Some((paint(&units), sorts))
 }
 
 fn units(net: &Net, block: &Block) -> Vec<Unit> {

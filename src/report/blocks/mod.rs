@@ -33,8 +33,6 @@ const MARGIN: f64 = 20.0;
 const BETWEEN: f64 = 14.0;
 /// Kinds drawn in detail: the most a page holds.
 const DETAILED: usize = 16;
-/// Blocks of more nodes than this are drawn in the overview alone.
-const LARGEST: usize = 400;
 
 /// Fill and border of kinds, in order of appearance.
 const KINDS: [(&str, &str); 8] = [
@@ -197,7 +195,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     let mut kinds: Vec<usize> = (0..groups.kinds)
         .filter(|k| {
             let first = groups.blocks.iter().find(|b| b.kind == *k);
-            first.is_some_and(|b| b.computes() && b.nodes.len() <= LARGEST)
+            first.is_some_and(Block::computes)
         })
         .collect();
     kinds.sort_by_key(|k| std::cmp::Reverse(cost(*k)));
@@ -207,7 +205,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     for kind in kinds {
         let longest = groups.rows_of(kind).reduce(|a, b| if b.len() > a.len() { b } else { a });
         let Some(row) = longest else { continue };
-        let (body, own) = detail::draw(net, &groups.blocks[row.end - 1]);
+        let Some((body, own)) = detail::draw(net, &groups.blocks[row.end - 1]) else { continue };
         panels.push(panel(groups, row, &body));
         sorts.extend(own);
     }
