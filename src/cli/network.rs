@@ -161,9 +161,9 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
 
 /// Every layer with its counts, and how much of the whole they are.
 fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
-    let share = |part: u64, whole: u64| match whole {
+    let share = |part: u64, whole: u64| match part {
         0 => String::new(),
-        whole => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        part => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
     };
     let head = ["layer", "operation", "output", "parameters", "", rule.unit(), "", "activations"].map(str::to_owned);
     let rows = layers.iter().map(|l| {
