@@ -68,7 +68,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Genotype, placement, channels, layers; parameters without and with the auxiliary head; thousands of
 /// multiply-accumulates, and of operations as torchprofile counts them.
-const AUXILIARY_TABLE: [(&str, &str, usize, usize, [u64; 2], [u64; 2]); 15] = [
+type Row = (&'static str, &'static str, usize, usize, [u64; 2], [u64; 2]);
+
+/// Published genotypes on CIFAR-10.
+const AUXILIARY_TABLE: [Row; 15] = [
     ("DARTS_V1", "darts", 36, 20, [3_169_414, 3_645_840], [500_988, 505_992]),
     ("DARTS_V2", "darts", 36, 20, [3_349_342, 3_825_768], [528_359, 533_723]),
     ("DARTS_V2", "darts", 16, 8, [246_106, 681_572], [43_445, 44_338]),

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use robustnas::arch::families::cells::{Placement, Skeleton, derived};
+use robustnas::arch::cell::CellOp;
+use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, derived, supernet};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::genotype::Genotype;
 use robustnas::arch::net::Net;
@@ -239,6 +240,24 @@ fn blocks_of_a_network_without_names() {
     assert!(texts.contains(&"E") && !texts.contains(&"F"), "{texts:?}");
 }
 
+/// The cells of a supernet, drawn or left out, stay within what a picture can hold at twice the size.
+#[test]
+fn blocks_of_a_supernet() {
+    let ops = [CellOp::SepConv(3), CellOp::DilConv(5), CellOp::MaxPool(3), CellOp::SkipConnect];
+    let mut offset = 0;
+    let kinds = ["accurate", "reduce", "robust"].map(|kind| {
+        let edges = (2..6).flat_map(|to| (0..to).map(move |from| (from, to))).map(|(from, to)| {
+            offset += ops.len();
+            MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
+        });
+        MixKind { kind: kind.into(), nodes: 4, edges: edges.collect(), concat: vec![2, 3, 4, 5] }
+    });
+    let net = supernet(&skeleton(&Placement::dsara(), 8, 8), &MixLayout { kinds: kinds.into() }).unwrap();
+    let svg = blocks::draw(&net);
+    assert!(svg.size().0 < 8192.0 && svg.size().1 < 8192.0, "{:?}", svg.size());
+    assert!(svg.finish().contains(">cell7.robust<"));
+}
+
 /// No text runs out of the picture or into its neighbour.
 #[test]
 fn nothing_is_cut_off() {
@@ -328,11 +347,16 @@ fn pictures_to_look_at() {
         ("convnext:tiny", 224),
         ("vit:b-16", 224),
         ("xcit:small-12", 224),
+        ("robnet:free", 32),
         ("nb201:|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|", 32),
     ] {
         let name: String = form.chars().take_while(|c| *c != '|').map(|c| if c == ':' { '_' } else { c }).collect();
         save(&format!("blocks_{name}.png"), &blocks::draw(&named(form, side)));
     }
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attack_net_a/model.onnx");
+    let read = |path: &Path| Ok(std::fs::read(path).unwrap());
+    let (net, ..) = NetSpec::parse(model).unwrap().load(Shape::new(32, 32, 3), 10, &read).unwrap();
+    save("blocks_onnx.png", &blocks::draw(&net));
     let mut lines = Svg::new(100.0, 60.0);
     lines.line((5.0, 5.0), (95.0, 55.0), Stroke::dashed("#000", 1.0)).circle((50.0, 30.0), 10.0, "red", Stroke::NONE);
     save("primitives.png", &lines);

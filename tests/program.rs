@@ -83,6 +83,16 @@ fn counts_published_networks() {
     }
 }
 
+/// A genotype network has a second size, with the head that helps its training; no other network has.
+#[test]
+fn counts_the_auxiliary_head() {
+    let net = "dsara:search_spaces/genotypes/ARNAS.txt,channels=64,layers=20";
+    assert_eq!(json(&["cost", net, "--json"])["params_with_auxiliary_head"], 4_988_628);
+    let text = String::from_utf8(run(&["cost", net]).stdout).unwrap();
+    assert!(text.contains("4988628 parameters with the auxiliary head"), "{text}");
+    assert!(json(&["cost", "wrn:16-1", "--json"]).get("params_with_auxiliary_head").is_none());
+}
+
 /// pycls' integers for its R-56; every rule names its operations, and the layers of a table are as wide as its columns.
 #[test]
 fn counts_under_every_rule() {

@@ -19,6 +19,13 @@ const RADIUS: f64 = 10.0;
 /// Between two lanes.
 const BETWEEN: f64 = 18.0;
 
+/// Labels are short with more units than `CROWDED`, or where one reads more than `BROAD` others.
+const CROWDED: usize = 24;
+const BROAD: usize = 5;
+/// The most units and nodes of a block that is drawn: a supernet's cell has hundreds.
+const MOST: usize = 64;
+const LARGEST: usize = 256;
+
 /// Operations drawn together.
 struct Unit {
     form: Form,
@@ -30,7 +37,7 @@ struct Unit {
 
 impl Unit {
     fn terminal(label: String, reads: Vec<usize>) -> Self {
-        let strips = vec![Strip { label, sort: Sort::Selection }];
+        let strips = vec![Strip { short: label.clone(), label, sort: Sort::Selection }];
         Unit { form: Form::Terminal, strips, nodes: Vec::new(), reads }
     }
 
@@ -51,12 +58,20 @@ impl Unit {
     }
 }
 
-/// The block as a drawing, and the sorts of operations in it.
-pub(super) fn draw(net: &Net, block: &Block) -> (Svg, Vec<Sort>) {
-    let units = units(net, block);
-    let sorts =
-        units.iter().filter(|u| u.form != Form::Terminal).flat_map(|u| u.strips.iter().map(|s| s.sort)).collect();
-    (paint(&units), sorts)
+/// The block as a drawing, and the sorts of operations in it; nothing where a page could not hold it.
+pub(super) fn draw(net: &Net, block: &Block) -> Option<(Svg, Vec<Sort>)> {
+    let mut units = units(net, block);
+    if units.len() > MOST || block.nodes.len() > LARGEST {
+        return None;
+    }
+    if units.len() > CROWDED || units.iter().any(|u| u.reads.len() > BROAD) {
+        for strip in units.iter_mut().flat_map(|u| &mut u.strips) {
+            strip.label.clone_from(&strip.short);
+        }
+    }
+    let inner = units.iter().filter(|u| u.form != Form::Terminal);
+    let sorts = inner.flat_map(|u| u.strips.iter().map(|s| s.sort)).collect();
+    Some((paint(&units), sorts))
 }
 
 fn units(net: &Net, block: &Block) -> Vec<Unit> {
@@ -78,6 +93,16 @@ fn units(net: &Net, block: &Block) -> Vec<Unit> {
         let cell = cell_operation(&net.node(*id).name);
         if let Some(unit) = cell.and_then(|(prefix, _)| cells.get(prefix)) {
             units[*unit].nodes.push(*id);
+            home.insert(*id, *unit);
+            continue;
+        }
+        // A sum of one term is the term.
+        if let (Op::Add, [input], [unit]) = (&net.node(*id).op, &inputs[..], &reads[..])
+            && (units[*unit].form == Form::Terminal || units[*unit].nodes.last() == Some(input))
+        {
+            if units[*unit].form != Form::Terminal {
+                units[*unit].nodes.push(*id);
+            }
             home.insert(*id, *unit);
             continue;
         }
@@ -108,10 +133,8 @@ fn units(net: &Net, block: &Block) -> Vec<Unit> {
         units.push(Unit { form, strips: vec![strip], nodes: vec![*id], reads });
     }
     // What leaves the block.
-    let leaves = |id: &NodeId| {
-        let readers = net.readers(*id);
-        readers.is_empty() || readers.iter().any(|r| !block.nodes.contains(r))
-    };
+    let leaves =
+        |id: &NodeId| *id == net.output() || net.readers(*id).iter().any(|reader| !block.nodes.contains(reader));
     for id in block.nodes.iter().filter(|id| leaves(id)) {
         units.push(Unit::terminal(size(net.node(*id).shape), vec![home[id]]));
     }

@@ -30,6 +30,13 @@ pub(super) struct Block {
     pub kind: usize,
 }
 
+impl Block {
+    /// Whether it is more than the image.
+    pub fn computes(&self) -> bool {
+        self.nodes.len() > 1 || !self.reads.is_empty()
+    }
+}
+
 /// A network's blocks, and the runs of equal ones.
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -208,5 +215,27 @@ mod tests {
         assert_eq!(span("stage0.block1", "stage0.block13"), "stage0.block1–13");
         assert_eq!(span("cell2.normal", "cell5.normal"), "cell2–5.normal");
         assert_eq!(span("a", "b"), "a to b");
+    }
+
+    /// As PyTorch exports them to ONNX, and as our families call them.
+    #[test]
+    fn names_say_what_belongs_together() {
+        let names = [
+            "image",
+            "/conv1/Conv",
+            "/layer1/layer1.0/conv1/Conv",
+            "/layer1/layer1.1/conv1/Conv",
+            "stage2.down.conv",
+            "stage2.block0.conv",
+            "block3.mlp.fc1",
+        ];
+        let mut net = Net::new();
+        let mut x = net.add(names[0], Op::Input { shape: Shape::new(4, 4, 2) }, &[]).unwrap();
+        for name in &names[1..] {
+            x = net.add(*name, Op::GlobalAvgPool, &[x]).unwrap();
+        }
+        let expected =
+            ["image", "conv1", "layer1.layer1.0", "layer1.layer1.1", "stage2.down", "stage2.block0", "block3"];
+        assert_eq!(keys_by_name(&net), expected);
     }
 }

@@ -33,8 +33,6 @@ const MARGIN: f64 = 20.0;
 const BETWEEN: f64 = 14.0;
 /// Kinds drawn in detail: the most a page holds.
 const DETAILED: usize = 16;
-/// Blocks of more nodes than this are drawn in the overview alone.
-const LARGEST: usize = 400;
 
 /// Fill and border of kinds, in order of appearance.
 const KINDS: [(&str, &str); 8] = [
@@ -60,7 +58,7 @@ pub fn draw(net: &Net) -> Svg {
 
 /// The letter of a kind, where it is drawn in detail.
 fn letter(groups: &Groups, kind: usize) -> Option<String> {
-    let drawn = |k: usize| groups.rows_of(k).next().is_some_and(|row| groups.blocks[row.start].nodes.len() > 1);
+    let drawn = |k: usize| groups.blocks.iter().any(|block| block.kind == k && block.computes());
     let at = (0..kind).filter(|k| drawn(*k)).count();
     drawn(kind).then(|| match at {
         0..26 => char::from(b'A' + at as u8).to_string(),
@@ -197,7 +195,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     let mut kinds: Vec<usize> = (0..groups.kinds)
         .filter(|k| {
             let first = groups.blocks.iter().find(|b| b.kind == *k);
-            first.is_some_and(|b| (2..=LARGEST).contains(&b.nodes.len()))
+            first.is_some_and(Block::computes)
         })
         .collect();
     kinds.sort_by_key(|k| std::cmp::Reverse(cost(*k)));
@@ -207,7 +205,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     for kind in kinds {
         let longest = groups.rows_of(kind).reduce(|a, b| if b.len() > a.len() { b } else { a });
         let Some(row) = longest else { continue };
-        let (body, own) = detail::draw(net, &groups.blocks[row.end - 1]);
+        let Some((body, own)) = detail::draw(net, &groups.blocks[row.end - 1]) else { continue };
         panels.push(panel(groups, row, &body));
         sorts.extend(own);
     }
@@ -256,14 +254,22 @@ fn panel(groups: &Groups, row: &Range<usize>, body: &Svg) -> Svg {
     svg
 }
 
-/// The overview in the upper left corner and every panel as high up as there is room, on the page whose format comes
-/// nearest to a sheet's with the least empty space.
+/// The overview in the upper left corner and every panel as high up as there is room: on the page whose format comes
+/// nearest to a sheet's with the least empty space, the panels in their order or the larger ones first.
 fn pack(left: Svg, panels: &[Svg]) -> Svg {
     let (first, total): (f64, f64) = (left.size().0, panels.iter().map(|p| p.size().0 + BETWEEN).sum());
     let widest = panels.iter().map(|p| p.size().0).fold(first, f64::max);
-    let page = |width: f64| {
+    let widths = (0..=24).map(|i| widest + (first + total - widest).max(0.0) * f64::from(i) / 24.0);
+    let in_order: Vec<usize> = (0..panels.len()).collect();
+    let by = |size: fn(&Svg) -> f64| {
+        let mut order = in_order.clone();
+        order.sort_by(|a, b| size(&panels[*b]).total_cmp(&size(&panels[*a])));
+        order
+    };
+    let orders = [(in_order.clone(), 1.0), (by(|p| p.size().0), 1.1), (by(|p| p.size().1), 1.1)];
+    let page = |width: f64, order: &[usize]| {
         let mut placed = vec![[0.0, 0.0, first, left.size().1]];
-        for (w, h) in panels.iter().map(Svg::size) {
+        for (w, h) in order.iter().map(|p| panels[*p].size()) {
             let [x, y] = highest(&placed, w, width);
             placed.push([x, y, x + w, y + h]);
         }
@@ -274,11 +280,12 @@ fn pack(left: Svg, panels: &[Svg]) -> Svg {
         let (w, h) = (side(placed, 2), side(placed, 3));
         w * h * (1.0 + 0.6 * (w / h / std::f64::consts::SQRT_2).ln().abs())
     };
-    let widths = (0..=24).map(|i| widest + (first + total - widest).max(0.0) * f64::from(i) / 24.0);
-    let pages = widths.map(page);
-    let best = pages.min_by(|a, b| waste(a).total_cmp(&waste(b))).unwrap_or_default();
-    let mut svg = Svg::new(side(&best, 2) + 2.0 * MARGIN, side(&best, 3) + 2.0 * MARGIN);
-    for (part, [x, y, ..]) in std::iter::once(&left).chain(panels).zip(&best) {
+    let pages = widths.flat_map(|width| orders.iter().map(move |(order, weight)| (page(width, order), order, *weight)));
+    let best = pages.min_by(|a, b| (waste(&a.0) * a.2).total_cmp(&(waste(&b.0) * b.2)));
+    let Some((places, order, _)) = best else { return left };
+    let mut svg = Svg::new(side(&places, 2) + 2.0 * MARGIN, side(&places, 3) + 2.0 * MARGIN);
+    let parts = std::iter::once(&left).chain(order.iter().map(|p| &panels[*p]));
+    for (part, [x, y, ..]) in parts.zip(&places) {
         svg.inset(MARGIN + x, MARGIN + y, part);
     }
     svg

@@ -60,6 +60,8 @@ impl Sort {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Strip {
     pub label: String,
+    /// What a block of many lanes has room for; the colour says the rest.
+    pub short: String,
     pub sort: Sort,
 }
 
@@ -68,7 +70,12 @@ impl Strip {
     pub fn of(net: &Net, id: NodeId) -> Self {
         let node = net.node(id);
         let channels = net.input_shapes(id).first().map_or(0, |x| x.c);
-        Strip { label: label(&node.op, channels, node.shape), sort: sort(&node.op, channels) }
+        let label = label(&node.op, channels, node.shape);
+        Strip {
+            short: short(&node.op, channels).unwrap_or_else(|| label.clone()),
+            label,
+            sort: sort(&node.op, channels),
+        }
     }
 }
 
@@ -81,7 +88,7 @@ impl From<CellOp> for Strip {
             CellOp::SepConv(_) | CellOp::DilConv(_) => Sort::Grouped,
             CellOp::NorConv(_) | CellOp::Conv7x1_1x7 => Sort::Convolution,
         };
-        Strip { label: op.to_string(), sort }
+        Strip { label: op.to_string(), short: op.to_string(), sort }
     }
 }
 
@@ -167,6 +174,25 @@ fn label(op: &Op, channels: usize, out: Shape) -> String {
         Op::StochasticDepth { .. } => "stochastic depth".into(),
         Op::Zero { .. } => "zero".into(),
         Op::MixedSum { weights } => format!("mixed sum of {}", weights.len()),
+    }
+}
+
+/// The label of a frequent operation where room is scarce.
+fn short(op: &Op, channels: usize) -> Option<String> {
+    match op {
+        Op::Conv2d { out, window, groups, .. } if *groups > 1 && *groups == channels => {
+            Some(format!("{} dw, {out}{}", kernel(window), step(window)))
+        }
+        Op::Conv2d { out, window, groups: 1, .. } => Some(format!("{}, {out}{}", kernel(window), step(window))),
+        Op::Conv2d { out, window, groups, .. } => {
+            Some(format!("{}, {out}, g {groups}{}", kernel(window), step(window)))
+        }
+        Op::AvgPool { window, .. } => Some(format!("{} average{}", kernel(window), step(window))),
+        Op::BatchNorm { .. } => Some("BN".into()),
+        Op::LayerNorm { .. } => Some("LN".into()),
+        Op::GlobalAvgPool => Some("global average".into()),
+        Op::Slice { from, len } => Some(format!("{from}–{}", from + len - 1)),
+        _ => None,
     }
 }
 
