@@ -1,0 +1,133 @@
+//! One network of every family and of every element: its gradient against differences in double precision, and one step of
+//! adversarial training.
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use robustnas::arch::net::Net;
+use robustnas::arch::op::{Op, Shape};
+use robustnas::arch::spec::NetSpec;
+use robustnas::attack::Samples;
+use robustnas::config::{Method, Sgd as SgdConfig};
+use robustnas::engine::{Fusion, Mode, Network, NormMode, Wrt};
+use robustnas::error::{Error, Result};
+use robustnas::seed::Seed;
+use robustnas::threat::AttackNorm;
+use robustnas::train::loss::cross_entropy;
+use robustnas::train::method::{training_images, weight_gradient};
+use robustnas::train::optim::Sgd;
+use robustnas::units::Fraction;
+
+#[path = "fixtures/families.rs"]
+mod families;
+
+const IMAGE: Shape = Shape::new(16, 16, 3);
+const LABELS: [u32; 4] = [0, 1, 2, 1];
+
+fn file(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+fn load(form: &str) -> Net {
+    NetSpec::parse(form).and_then(|spec| spec.load(IMAGE, 3, &file)).unwrap_or_else(|why| panic!("{form}: {why}")).0
+}
+
+/// Every form, those with elements among them.
+fn forms() -> Vec<String> {
+    let cells = families::CELLS
+        .map(|(family, genotype)| format!("{family}:search_spaces/genotypes/{genotype}.txt,channels=4,layers=3"));
+    let plain = families::FAMILIES.map(str::to_owned);
+    let elements = families::ELEMENTS.map(families::with_elements);
+    plain.into_iter().chain(cells).chain(elements).filter(|f| !["robust","regnet","anynet"].iter().any(|w| f.starts_with(w))).collect()
+}
+
+fn noise(len: usize, name: &str) -> Vec<f64> {
+    let mut stream = Seed::root(6).child(name).stream();
+    (0..len).map(|_| f64::from(stream.normal())).collect()
+}
+
+/// Pixels in `[0, 1]`.
+fn images() -> Vec<f64> {
+    let mut stream = Seed::root(5).stream();
+    (0..LABELS.len() * IMAGE.len()).map(|_| f64::from(stream.uniform())).collect()
+}
+
+fn tensor(x: &[f64], dtype: DType) -> Tensor {
+    let shape = (LABELS.len(), IMAGE.h, IMAGE.w, IMAGE.c);
+    Tensor::from_slice(x, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+}
+
+fn moved(x: &[f64], along: &[f64], h: f64) -> Vec<f64> {
+    x.iter().zip(along).map(|(x, d)| x + h * d).collect()
+}
+
+/// Slopes of the loss along random directions, of the image and of the weights.
+#[test]
+fn gradients_are_slopes_of_the_loss() {
+    const H: f64 = 1e-6;
+    const ALL: Wrt = Wrt { input: true, params: true, mix: false };
+    for form in forms() {
+        let net = load(&form);
+        for norm in [NormMode::TrainNoRecord, NormMode::Eval] {
+            let mode = Mode { norm, branch: net.branches() - 1, drop: Some(Seed::root(3)) };
+            let mut network = Network::with(net.clone(), Seed::root(1), &Device::Cpu, DType::F64, Fusion::ALL).unwrap();
+            let mut value = |network: &mut Network, x: &[f64]| {
+                let logits = network.logits(&tensor(x, DType::F64), &[], mode).unwrap();
+                cross_entropy(&logits, &LABELS).value
+            };
+            let x = images();
+            let found = network
+                .gradients(&tensor(&x, DType::F64), &[], mode, ALL, &|logits| cross_entropy(logits, &LABELS))
+                .unwrap();
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let agree = |what: &str, gradient: &[f64], along: &[f64], there: f64, back: f64| {
+                let slope: f64 = gradient.iter().zip(along).map(|(g, d)| g * d).sum();
+                let size = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+                let numeric = (there - back) / (2.0 * H);
+                assert!(size > 0.0 && size.is_finite(), "{form} {norm:?}: the {what} has no gradient");
+                let wrong = (slope - numeric).abs() / (size + numeric.abs());
+                assert!(wrong < 1e-4, "{form} {norm:?}: {what} {slope} against {numeric}");
+            };
+            let along = noise(x.len(), "image");
+            let [there, back] = [H, -H].map(|h| value(&mut network, &moved(&x, &along, h)));
+            agree("image", &flat(&found.input.unwrap()), &along, there, back);
+
+            let weights = flat(&network.weights().unwrap());
+            let mut along = noise(weights.len(), "weights");
+            // No gradient passes through the amplitudes that a ConvNorm takes from its weights.
+            for (id, node) in net.nodes() {
+                if matches!(node.op, Op::ConvNorm { .. }) && norm != NormMode::Eval {
+                    along[network.layout().whole(id)].fill(0.0);
+                }
+            }
+            let [there, back] = [H, -H].map(|h| {
+                let weights = moved(&weights, &along, h);
+                let len = weights.len();
+                network.set_weights(&Tensor::from_vec(weights, len, &Device::Cpu).unwrap()).unwrap();
+                value(&mut network, &x)
+            });
+            agree("weights", &flat(&found.params.unwrap()), &along, there, back);
+        }
+    }
+}
+
+/// Attacked images are learned: a small step along the gradient of a step of PGD adversarial training lowers its loss.
+#[test]
+fn an_adversarial_step_learns() {
+    let eps = Fraction::of_255(8);
+    let method = Method::PgdAt { eps, step: Fraction::of_255(4), steps: 2, attack_norm: AttackNorm::Eval };
+    for form in forms() {
+        let mut network = Network::new(load(&form), Seed::root(1), &Device::Cpu).unwrap();
+        let clean = tensor(&images(), DType::F32);
+        let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(4) };
+        let attacked = training_images(&method, &mut network, &[], samples).unwrap();
+        let away = (&attacked - &clean).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(away > 0.0 && f64::from(away) <= eps.value() + 1e-6, "{form}: moved by {away}");
+        let config = SgdConfig { lr: 1e-3, lr_min: 1e-3, momentum: 0.0, weight_decay: 0.0, clip: 1.0 };
+        let mut sgd = Sgd::new(config, &network.weights().unwrap()).unwrap();
+        let (before, gradient) = weight_gradient(&method, &mut network, &[], samples, &attacked).unwrap();
+        sgd.step(&network.weights().unwrap(), &gradient, 1e-3).unwrap();
+        let (after, _) = weight_gradient(&method, &mut network, &[], samples, &attacked).unwrap();
+        assert!(after < before, "{form}: {before} became {after}");
+    }
+}
