@@ -19,8 +19,8 @@ mod mi_fgsm;
 pub mod pgd;
 mod spsa;
 pub mod square;
-mod square_l2;
 pub mod suite;
+mod tiles;
 
 use candle_core::Tensor;
 

@@ -110,7 +110,8 @@ pub struct Fab {
     pub alpha_max: Fraction,
 }
 
-/// Random search with squares (Andriushchenko et al. 2020); sees logits and no gradient. Not under L1.
+/// Random search with squares (Andriushchenko et al. 2020); sees logits and no gradient. Under L1 as in Croce and
+/// Hein 2021.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Square {
@@ -354,10 +355,9 @@ impl Attack {
                 .or_else(|| positive("overshoot", a.overshoot))
                 .or_else(|| share("backward", a.backward))
                 .or_else(|| share("alpha_max", a.alpha_max)),
-            Attack::Square(a) => count("queries", a.queries)
-                .or_else(|| count("restarts", a.restarts))
-                .or_else(|| share("p", a.p))
-                .or_else(|| (a.norm == Norm::L1).then(|| ("norm", "square works under linf and l2".to_owned()))),
+            Attack::Square(a) => {
+                count("queries", a.queries).or_else(|| count("restarts", a.restarts)).or_else(|| share("p", a.p))
+            }
             Attack::Spsa(a) => pixel("delta", a.delta)
                 .or_else(|| pixel("lr", a.lr))
                 .or_else(|| count("pairs", a.pairs))

@@ -173,13 +173,11 @@ impl AttackPlan {
     /// A suite or an attack by name, with its usual constants.
     ///
     /// `autoattack` is AutoAttack standard (Croce and Hein 2020; L1: Croce and Hein 2021), `autoattack-plus` its slower
-    /// form, `rand` its form for networks that answer at random, `apgd-only` its first two attacks. Where one of a suite's
-    /// attacks does not work under a norm, the suite goes without and says so in its notes.
+    /// form, `rand` its form for networks that answer at random, `apgd-only` its first two attacks.
     ///
     /// # Errors
     /// What is wrong with the name, in words.
     pub fn named(name: &str, threat: Threat) -> Result<Self, String> {
-        let sparse = threat.norm == Norm::L1;
         let (ce, targeted) = match threat.norm {
             Norm::L1 => (threat.apgd(Loss::Ce, 0, 5), threat.apgd(Loss::Dlr, 5, 1)),
             Norm::Linf | Norm::L2 => (threat.apgd(Loss::Ce, 0, 1), threat.apgd(Loss::Dlr, TARGETS, 1)),
@@ -201,10 +199,6 @@ impl AttackPlan {
         let mut plan = AttackPlan::new(name, attacks);
         if name == "rand" {
             plan.gradient_samples = 20;
-        }
-        if sparse && SUITES.contains(&name) && plan.attacks.iter().any(|a| matches!(a, Attack::Square(_))) {
-            plan.attacks.retain(|a| !matches!(a, Attack::Square(_)));
-            plan.notes.push("square does not work under l1 and is left out".into());
         }
         match plan.attacks.iter().find_map(Attack::fault) {
             Some((key, message)) => Err(format!("plan `{name}`: `{key}` {message}")),
@@ -351,8 +345,9 @@ mod tests {
         assert_eq!(names(&plan("apgd-only")), ["apgd-ce", "apgd-t"]);
         assert_eq!(plan("rand").gradient_samples, 20);
         let sparse = AttackPlan::named("autoattack", Threat { norm: Norm::L1, eps: "12".parse().unwrap() }).unwrap();
-        assert_eq!(names(&sparse), ["apgd-ce", "apgd-t", "fab-t"]);
-        assert!(sparse.notes[0].contains("left out"));
+        assert_eq!(names(&sparse), ["apgd-ce", "apgd-t", "fab-t", "square"]);
+        let Attack::Apgd(targeted) = sparse.attacks[1] else { panic!("{sparse:?}") };
+        assert_eq!((targeted.targets, sparse.notes.len()), (5, 0));
     }
 
     #[test]
