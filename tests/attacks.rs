@@ -3,16 +3,22 @@
 #[path = "fixtures/attacked.rs"]
 mod attacked;
 
+mod fixtures;
+
 use attacked::{IDS, POINT, bits, data, images, linear, loader, network, numbers};
 use candle_core::{Device, Tensor};
+use robustnas::arch::op::Shape;
 use robustnas::attack::pgd::{noisy_step, pgd};
 use robustnas::attack::{Classifier, Samples, Target};
+use robustnas::config::Evaluate;
 use robustnas::data::Images;
 use robustnas::engine::{Network, NormMode};
 use robustnas::evaluate::evaluate;
-use robustnas::record::{Evaluation, Sample};
+use robustnas::rank::ineligible;
+use robustnas::record::{Evaluation, Origin, Outcome, Record, Sample, Training};
 use robustnas::seed::Seed;
-use robustnas::threat::{Attack, Loss, Pgd};
+use robustnas::threat::{Attack, Check, Loss, Pgd};
+use robustnas::train::fit::Loader;
 use robustnas::train::loss::{correct, divergence};
 use robustnas::units::Fraction;
 
@@ -138,15 +144,49 @@ fn attacks_leave_the_network_as_it_was() {
 }
 
 fn measure(network: &mut Network, images: &Images, batch: usize, attacks: &[Attack]) -> Evaluation {
-    let ids: Vec<u32> = (0..images.len() as u32).collect();
-    let sample = Sample {
-        data: "random".into(),
-        data_id: "0".into(),
-        split: "test".into(),
-        n: images.len() as u64,
-        index_id: "0".into(),
+    doubted(network, &loader(images, &(0..images.len() as u32).collect::<Vec<_>>(), batch), attacks, false)
+}
+
+fn doubted(network: &mut Network, loader: &Loader<'_>, attacks: &[Attack], probe: bool) -> Evaluation {
+    let n = loader.ids.len() as u64;
+    let (data, split) = ("random".into(), "test".into());
+    let sample = Sample { data, data_id: "0".into(), split, n, index_id: "0".into() };
+    let protocol = Evaluate { batch: loader.batch, probe, gradient_samples: 1, attacks: attacks.to_vec() };
+    evaluate(network, loader, &protocol, sample, 7, &mut || Ok(())).unwrap()
+}
+
+/// Two linear classes whose weights are the known ones times `scale`, and forty points near the known one.
+fn scaled(scale: f32, probe: bool) -> Evaluation {
+    let mut network = linear(2);
+    let weights: Vec<f32> = numbers(network.state()).iter().map(|w| scale * w).collect();
+    network.set_state(&Tensor::from_vec(weights, 8, &Device::Cpu).unwrap()).unwrap();
+    let mut stream = Seed::root(4).stream();
+    let pixels = (0..40).flat_map(|_| POINT.map(|v| (255.0 * v) as u8 + stream.below(12) as u8).to_vec()).collect();
+    let (images, ids) = (Images { pixels, labels: vec![0; 40] }, (0..40).collect::<Vec<u32>>());
+    let loader = Loader { shape: Shape::new(1, 1, 4), ..loader(&images, &ids, 16) };
+    doubted(&mut network, &loader, &[Attack::Pgd(config("0.2", "0.05", 10, false))], probe)
+}
+
+/// A search's evaluation doubts what it measured as `robustnas attack` does. A softmax that saturates masks every gradient:
+/// nothing falls, which is seen at once, and the probes say what follows from it.
+#[test]
+fn an_evaluation_raises_checks_on_a_masked_network() {
+    let honest = scaled(1.0, true);
+    assert_eq!((honest.checks, honest.robust.hit), (vec![], 0));
+    let masked = scaled(1e5, false);
+    assert_eq!((masked.clean.hit, masked.robust.hit), (40, 40), "the same classes, and the attack is blind");
+    assert_eq!(masked.checks, [Check::ZeroGradient]);
+    let probed = scaled(1e5, true);
+    assert_eq!(probed.checks, [Check::ZeroGradient, Check::LargerEpsNotStronger, Check::LossNotRising]);
+    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
+    let record = Record {
+        outcome: Outcome::Ok { training, validation: probed, test: None },
+        ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1)
     };
-    evaluate(network, &loader(images, &ids, batch), attacks, sample, 7, &mut || Ok(())).unwrap()
+    assert!(record.ranked().is_none());
+    assert_eq!(ineligible(&record).unwrap(), "checks raised: zero_gradient, larger_eps_not_stronger, loss_not_rising");
+    let kept: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+    assert_eq!(kept, record);
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn yes() -> bool {
     true
 }
 
-fn one() -> u32 {
+/// The default of a count of gradients.
+pub(crate) fn one() -> u32 {
     1
 }
 
@@ -81,6 +82,18 @@ pub struct Threat {
 }
 
 impl Threat {
+    /// A ball whose radius may be left out under Linf, where 8/255 is usual.
+    ///
+    /// # Errors
+    /// That there is no usual radius, in words.
+    pub fn usual(norm: Norm, eps: Option<Fraction>) -> Result<Self, String> {
+        match (eps, norm) {
+            (Some(eps), _) => Ok(Threat { norm, eps }),
+            (None, Norm::Linf) => Ok(Threat { norm, eps: Fraction::of_255(8) }),
+            (None, Norm::L2 | Norm::L1) => Err(format!("{norm} has no usual radius")),
+        }
+    }
+
     fn apgd(self, loss: Loss, targets: u32, restarts: u32) -> Attack {
         let Threat { norm, eps } = self;
         let rho = hundredths(75);
@@ -204,6 +217,11 @@ impl AttackPlan {
             Some((key, message)) => Err(format!("plan `{name}`: `{key}` {message}")),
             None => Ok(plan),
         }
+    }
+
+    /// Whether what is to be a plan's name is the path of a file.
+    pub fn is_file(path: &Path) -> bool {
+        path.extension().is_some_and(|e| e == "toml" || e == "json")
     }
 
     /// Reads a plan: TOML, or JSON where the file's name ends so. An attack is a name, or a table with all its constants;
