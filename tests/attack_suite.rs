@@ -3,7 +3,7 @@
 #[path = "fixtures/attacked.rs"]
 mod attacked;
 
-use attacked::{IDS, IMAGE, POINT, ROWS, answers, bits, data, images, loader, network, rows};
+use attacked::{IDS, IMAGE, POINT, ROWS, answers, bits, data, images, loader, neighbour, network, rows};
 use candle_core::{Device, Tensor};
 use robustnas::arch::op::Shape;
 use robustnas::attack::ball::Ball;
@@ -399,4 +399,51 @@ fn a_stopped_suite_goes_on_to_the_same_verdicts() {
     let mut foreign = all[..1].to_vec();
     foreign[0].ids[0] += 1;
     assert!(go(6, &foreign, usize::MAX).0.unwrap_err().to_string().contains("other samples"));
+}
+
+/// From a network to itself nothing is lost; to another, less comes over than its own attacks do. The source's part is what
+/// the plan finds on it alone, and a stopped transfer goes on to the same.
+#[test]
+fn a_transfer_is_made_on_one_network_and_measured_on_another() {
+    let (mut source, mut target) = (network(), neighbour());
+    let (mut images, ids) = data(&mut source, 120);
+    let batch = loader(&images, &ids, 120).plain().next().unwrap().unwrap();
+    let theirs = answers(&mut Target::deployed(&mut target), &batch.images);
+    // Every other label is the target's answer, so that each network is right where the other errs, and both on some.
+    images.labels.iter_mut().zip(theirs).step_by(2).for_each(|(label, answer)| *label = answer);
+    for cascade in [true, false] {
+        let attacks =
+            ["pgd-5", "apgd-ce"].map(|n| AttackPlan::named(n, threat(Norm::Linf, "48/255")).unwrap().attacks[0]);
+        let plan = AttackPlan { cascade, ..AttackPlan::new("two", attacks.to_vec()) };
+        let loader = loader(&images, &ids, 32);
+        let suite = Suite { plan: &plan, loader: &loader, seed: Seed::root(5) };
+        let alone = |network| suite.run(&mut Target::deployed(network), &[], &mut |_| Ok(())).unwrap();
+        let (at_source, at_target) = (alone(&mut source), alone(&mut target));
+
+        let (mut one, mut same) = (network(), network());
+        let (one, same) = (&mut Target::deployed(&mut one), &mut Target::deployed(&mut same));
+        let back = suite.transfer(one, same, &[], &mut |_| Ok(())).unwrap();
+        assert_eq!((&back.source, &back.target), (&at_source, &at_source), "to itself");
+
+        let (source, target) = (&mut Target::deployed(&mut source), &mut Target::deployed(&mut target));
+        let mut seen = Vec::new();
+        let over = suite.transfer(source, target, &[], &mut |finished| {
+            seen.push(finished.verdicts.clone());
+            Ok(())
+        });
+        let over = over.unwrap();
+        assert_eq!(over.source, at_source);
+        assert_eq!((&over.target.clean, over.target.strayed), (&at_target.clean, 0));
+        let stronger = (0..120).filter(|i| !over.target.standing[*i] && at_target.standing[*i]).count();
+        let weaker = (0..120).filter(|i| over.target.standing[*i] && !at_target.standing[*i]).count();
+        let counts = [at_target.clean(), over.target.robust(), at_target.robust()].map(|t| t.hit);
+        assert!(counts[0] > counts[1] && counts[1] > counts[2], "right, transferred, attacked: {counts:?}");
+        assert!(10 * stronger <= weaker, "{stronger} against {weaker}");
+        for known in [1, 5, seen.len() - 1] {
+            let again = suite.transfer(source, target, &seen[..known], &mut |_| Ok(())).unwrap();
+            assert_eq!(again, over, "after {known} batches");
+        }
+        let direct = suite.run(target, &seen[..1], &mut |_| Ok(()));
+        assert_eq!(direct.unwrap().clean, at_target.clean, "clean answers are the target's");
+    }
 }

@@ -5,28 +5,26 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::files;
 use super::progress::Terminal;
-use crate::arch::cost::cost;
-use crate::arch::file::{ArchFile, id_of};
-use crate::arch::spec::NetSpec;
-use crate::attack::checks::{ENOUGH, judge, look, probe};
-use crate::attack::suite::{Finished, Found, Suite, Verdicts};
-use crate::attack::{Samples, Target};
+use super::trained::Trained;
+use crate::attack::Target;
+use crate::attack::checks::{doubts, judge};
+use crate::attack::suite::{Finished, Found, Suite, Transferred, Verdicts};
 use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::onnx;
-use crate::pipeline::{Interrupt, Progress, adversarial, duration_words, weights};
+use crate::pipeline::{Interrupt, Progress, adversarial, duration_words};
 use crate::record::Sample;
-use crate::report::attacked::{AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, model_info, table};
+use crate::report::attacked::{
+    AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, model_info, table,
+};
 use crate::report::examples::{Example, picture};
 use crate::seed::Seed;
 use crate::store::attack::{AttackDir, Timed};
-use crate::threat::{AttackPlan, Check, Norm, Threat};
+use crate::threat::{AttackPlan, Norm, Threat};
 use crate::train::fit::Loader;
 use crate::units::Fraction;
 
@@ -73,6 +71,12 @@ pub struct Subject {
 pub struct AttackArguments {
     #[command(flatten)]
     subject: Subject,
+    /// Make the attacks on this network, and measure --net with what comes out. Named like --net.
+    #[arg(long, value_name = "NET")]
+    transfer_from: Option<String>,
+    /// The numbers of --transfer-from, as --weights are those of --net.
+    #[arg(long, value_name = "WEIGHTS", requires = "transfer_from")]
+    source_weights: Option<PathBuf>,
     /// A folder for verdicts and result; the same command continues an attack that was stopped.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -90,6 +94,7 @@ const EXAMPLES: usize = 8;
 /// Attacks a network.
 pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let Prepared { data, mut network, about, plan, ids } = arguments.subject.prepare()?;
+    let mut source = arguments.source(&data, &network)?;
     let Subject { seed, batch, .. } = arguments.subject;
     let sample = Sample {
         data: arguments.subject.data.split(':').next().unwrap_or_default().to_owned(),
@@ -106,6 +111,9 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         "plan": plan,
         "seed": seed,
     });
+    if let Some((_, about)) = &source {
+        stated["source"] = json!(about);
+    }
     if arguments.save_adversarial {
         // Batches that were finished without it have no file.
         stated["adversarial"] = json!(true);
@@ -130,8 +138,8 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let before: Vec<Verdicts> = told.batches.iter().map(|b| b.verdicts.clone()).collect();
     let suite = Suite { plan: &plan, loader: &loader, seed: root };
     let target = &mut Target::deployed(&mut network);
-    let found = suite.run(target, &before, &mut |finished| {
-        let timed = told.take(finished.verdicts, &mut terminal);
+    let mut report = |finished: Finished<'_>| {
+        let timed = told.take(&finished, &mut terminal);
         if let Some(folder) = &mut folder {
             // Before the verdicts: what they speak of is there.
             if arguments.save_adversarial {
@@ -143,19 +151,42 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
             Some(signal) => Err(Error::Stopped { signal }),
             None => Ok(()),
         }
-    })?;
-    let mut checks = doubts(target, &loader, &found)?;
-    checks.extend(judge(&plan, &found));
+    };
+    let (found, at_source) = match &mut source {
+        None => (suite.run(target, &before, &mut report)?, None),
+        Some((network, _)) => {
+            let made = suite.transfer(&mut Target::deployed(network), target, &before, &mut report)?;
+            let Transferred { source, target } = made;
+            (target, Some(source))
+        }
+    };
+    // The network that the attacks were made on: its gradients are what is to be doubted, and it makes the examples.
+    let attacked = match &mut source {
+        None => target,
+        Some((network, _)) => &mut Target::deployed(network),
+    };
+    let found_there = at_source.as_ref().unwrap_or(&found);
+    let mut checks = doubts(attacked, &loader, found_there, true)?;
+    checks.extend(judge(&plan, found_there));
     checks.sort_unstable();
     checks.dedup();
-    let examples = if folder.is_some() { examples(&suite, target, &found)? } else { Vec::new() };
+    let examples = if folder.is_some() { examples(&suite, attacked, &found)? } else { Vec::new() };
     let attacks = (0..plan.attacks.len()).map(|i| told.report(&plan, &found, i)).collect();
     let robust = found.robust();
     let (low, high) = robust.wilson95();
+    let source = source.zip(at_source).map(|((_, network), found)| SourceReport {
+        network,
+        clean_correct: found.clean().hit,
+        robust: found.robust().hit,
+        robust_accuracy: found.robust().rate(),
+        clean_flags: digits(found.clean.iter().map(|s| Some(*s))),
+        robust_flags: digits(found.standing.iter().map(|s| Some(*s))),
+    });
     let result = AttackResultFile {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network: about,
+        source,
         sample,
         seed,
         n: ids.len() as u64,
@@ -172,7 +203,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     };
     if let Some(folder) = &folder {
         folder.write("result.json", &json!(result))?;
-        if result.plan.name.starts_with("autoattack") {
+        if result.source.is_none() && result.plan.name.starts_with("autoattack") {
             folder.write("model_info.json", &model_info(&result))?;
         }
         if !examples.is_empty() {
@@ -184,6 +215,22 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
 
 fn digits(flags: impl Iterator<Item = Option<bool>>) -> String {
     flags.map(|f| f.map_or('-', |f| if f { '1' } else { '0' })).collect()
+}
+
+impl AttackArguments {
+    /// The network that the attacks are made on, if it is another than the one that is measured.
+    fn source(&self, data: &Dataset, target: &Network) -> Result<Option<(Network, Attacked)>> {
+        let Some(net) = &self.transfer_from else { return Ok(None) };
+        let named = Trained { net, weights: self.source_weights.as_deref(), option: "--source-weights" };
+        let (network, about) = named.load(data)?;
+        let (own, theirs) = (network.net().classes(), target.net().classes());
+        if own != theirs {
+            let words =
+                format!("--transfer-from: `{net}` has {own} classes, --net has {theirs}; labels must mean the same");
+            return Err(Error::Usage(words));
+        }
+        Ok(Some((network, about)))
+    }
 }
 
 /// A [`Subject`] read, and checked against itself.
@@ -204,7 +251,8 @@ impl Subject {
     /// Reads what is named.
     pub fn prepare(&self) -> Result<Prepared> {
         let data = Source::parse(&self.data)?.load()?;
-        let (network, about) = self.network(&data)?;
+        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
+        let (network, about) = named.load(&data)?;
         let plan = self.plan()?.for_classes(network.net().classes())?;
         let count = if self.n == 0 { data.test.len() } else { self.n.min(data.test.len()) };
         if count == 0 {
@@ -216,70 +264,19 @@ impl Subject {
         Ok(Prepared { data, network, about, plan, ids: (0..count as u32).collect() })
     }
 
-    /// The network with its numbers, and what is said about it.
-    fn network(&self, data: &Dataset) -> Result<(Network, Attacked)> {
-        let (net, own) = match NetSpec::parse(&self.net)? {
-            // Files know their classes; of arrays of labels the largest is no sure sign of their number.
-            NetSpec::Arch(path) => (ArchFile::from_json(&files::read(&path)?, &path)?.1, None),
-            NetSpec::Onnx(path) => {
-                let model = onnx::read(&path, data.image, &files::bytes)?;
-                (model.net, Some(model.tensors))
-            }
-            spec => (spec.load(data.image, data.classes.len(), &files::bytes)?.0, None),
-        };
-        if net.input_shape() != data.image {
-            let words = format!("the network takes {} images, the data has {}", net.input_shape(), data.image);
-            return Err(Error::Usage(words));
-        }
-        if let Some(label) = data.test.labels.iter().find(|l| **l as usize >= net.classes()) {
-            let words = format!("the network has {} classes, the data has a label {label}", net.classes());
-            return Err(Error::Usage(words));
-        }
-        let beside = || {
-            let path = PathBuf::from(&self.net);
-            (path.extension()? == "json").then(|| path.with_file_name("weights.safetensors"))
-        };
-        let (arch, cost) = (id_of(&net)?, cost(&net));
-        let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
-        match (own, self.weights.clone().or_else(beside)) {
-            (None, Some(file)) => weights::load(&mut network, &file)?,
-            (Some(own), None) => weights::set(&mut network, &own)?,
-            (Some(_), Some(_)) => {
-                return Err(Error::Usage(format!("--weights: `{}` has its own numbers; leave it out", self.net)));
-            }
-            (None, None) => {
-                return Err(Error::Usage(format!(
-                    "--weights is missing: `{}` names a network without numbers",
-                    self.net
-                )));
-            }
-        }
-        let numbers: Vec<f32> = network.state().to_vec1()?;
-        let mut hash = Sha256::new();
-        numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
-        let weights = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-        Ok((network, Attacked { net: self.net.clone(), arch, weights, params: cost.params, macs: cost.macs }))
-    }
-
     /// The plan that is named, or that stands in a file.
     fn plan(&self) -> Result<AttackPlan> {
         let norm = self.norm.unwrap_or_default();
         let path = PathBuf::from(&self.plan);
-        if path.extension().is_some_and(|e| e == "toml" || e == "json") {
+        if AttackPlan::is_file(&path) {
             let own = self.eps.map(|eps| Threat { norm, eps });
             if own.is_none() && self.norm.is_some() {
                 return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
             }
             return AttackPlan::from_text(&files::read(&path)?, &path, own);
         }
-        let eps = match (self.eps, norm) {
-            (Some(eps), _) => eps,
-            (None, Norm::Linf) => Fraction::of_255(8),
-            (None, Norm::L2 | Norm::L1) => {
-                return Err(Error::Usage(format!("--eps is missing: {norm} has no usual radius")));
-            }
-        };
-        AttackPlan::named(&self.plan, Threat { norm, eps }).map_err(|why| Error::Usage(format!("--plan: {why}")))
+        let threat = Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))?;
+        AttackPlan::named(&self.plan, threat).map_err(|why| Error::Usage(format!("--plan: {why}")))
     }
 }
 
@@ -311,23 +308,8 @@ fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result
     Ok(examples)
 }
 
-/// Looks at, and probes, the first images that are right clean.
-fn doubts(target: &mut Target<'_>, loader: &Loader<'_>, found: &Found) -> Result<Vec<Check>> {
-    let right = loader.ids.iter().zip(&found.clean).filter(|(_, clean)| **clean).map(|(id, _)| *id);
-    let few: Vec<u32> = right.take(ENOUGH).collect();
-    let mut checks = Vec::new();
-    for batch in (Loader { ids: &few, batch: ENOUGH, augment: None, ..*loader }).plain() {
-        let batch = batch?;
-        let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
-        checks.extend(look(target, samples)?);
-        checks.extend(probe(target, samples)?);
-    }
-    Ok(checks)
-}
-
 /// The batches so far with their times, and what the user was told.
 struct Told {
-    cascade: bool,
     names: Vec<String>,
     passes: Vec<f64>,
     batches: Vec<Timed<Verdicts>>,
@@ -340,11 +322,12 @@ impl Told {
         let now = Instant::now();
         let names = plan.attacks.iter().map(crate::threat::Attack::name).collect();
         let passes = plan.attacks.iter().map(crate::threat::Attack::passes).collect();
-        Told { cascade: plan.cascade, names, passes, batches, since: now, line: now }
+        Told { names, passes, batches, since: now, line: now }
     }
 
     /// Takes in a batch; now and then says how far its attack is.
-    fn take(&mut self, verdicts: &Verdicts, terminal: &mut Terminal) -> Timed<Verdicts> {
+    fn take(&mut self, finished: &Finished<'_>, terminal: &mut Terminal) -> Timed<Verdicts> {
+        let (verdicts, given) = (finished.verdicts, finished.given);
         let now = Instant::now();
         let seconds = now.duration_since(self.since).as_secs_f64();
         self.since = now;
@@ -355,7 +338,6 @@ impl Told {
         {
             self.line = now;
             let (done, stands, spent) = self.sum(Some(i));
-            let given = self.given(i);
             let left = spent / done.max(1) as f64 * given.saturating_sub(done) as f64;
             // What the attacks behind it cost, if as many images get to them as stand now.
             let still = stands as f64 + given.saturating_sub(done) as f64;
@@ -378,11 +360,6 @@ impl Told {
             let hits = b.verdicts.stands.iter().filter(|s| **s).count();
             (n + b.verdicts.ids.len(), stands + hits, seconds + b.seconds)
         })
-    }
-
-    /// The images that an attack is given: in a cascade those that stood after the one before.
-    fn given(&self, attack: usize) -> usize {
-        self.sum(if self.cascade { attack.checked_sub(1) } else { None }).1
     }
 
     fn report(&self, plan: &AttackPlan, found: &Found, i: usize) -> AttackReport {
