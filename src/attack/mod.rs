@@ -9,6 +9,7 @@ mod apgd_l1;
 pub mod ball;
 pub mod cases;
 pub mod checks;
+mod climber;
 mod corrupt;
 pub mod fab;
 mod fgsm;
