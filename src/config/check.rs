@@ -8,7 +8,7 @@ use super::{Adam, CellChoices, Config, Evaluate, Method, Sgd};
 use crate::arch::cell::CellOp;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
-use crate::threat::Attack;
+use crate::threat::{Attack, MOST};
 use crate::units::Fraction;
 
 /// Checks a configuration against itself; the document gives the lines.
@@ -306,8 +306,9 @@ impl Check<'_> {
     }
 
     fn evaluate(&self, c: &Config) -> Result<()> {
-        let Evaluate { batch, gradient_samples, .. } = c.evaluate;
-        self.at_least_one(&[("evaluate.batch", batch), ("evaluate.gradient_samples", gradient_samples as usize)])
+        let Evaluate { batch, gradient_samples: samples, .. } = c.evaluate;
+        self.at_least_one(&[("evaluate.batch", batch)])?;
+        self.range("evaluate.gradient_samples", samples, (1..=MOST).contains(&samples), &format!("from 1 to {MOST}"))
     }
 
     fn attack(&self, at: &str, attack: &Attack) -> Result<()> {

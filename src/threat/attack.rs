@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Loss, Norm};
 use crate::units::Fraction;
 
+/// The largest count of steps, restarts, queries or tries: more is a slip of the keyboard, and arithmetic on counts has room.
+pub const MOST: u32 = 1_000_000;
+
 /// Projected gradient ascent (Madry et al. 2018); the last iterate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -316,7 +319,11 @@ impl Attack {
         let positive = |key, value: Fraction| {
             (value.value() <= 0.0).then(|| (key, format!("must be above 0, got {}", value.value())))
         };
-        let count = |key, n: u32| (n == 0).then(|| (key, "must be at least 1, got 0".to_owned()));
+        let count = |key, n: u32| match n {
+            0 => Some((key, "must be at least 1, got 0".to_owned())),
+            1..=MOST => None,
+            _ => Some((key, format!("must be at most {MOST}, got {n}"))),
+        };
         let share = |key, value: Fraction| {
             let v = value.value();
             (v <= 0.0 || v > 1.0).then(|| (key, format!("must be above 0 and at most 1, got {v}")))

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Apgd, Attack, Fab, FrankWolfe, Loss, MiFgsm, Norm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square};
+use super::{Apgd, Attack, Fab, FrankWolfe, Loss, MOST, MiFgsm, Norm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square};
 use crate::error::{Error, Result, nearest};
 use crate::units::Fraction;
 
@@ -280,8 +280,9 @@ impl AttackPlan {
         if plan.attacks.is_empty() {
             return Err(bad("`attacks` is empty; robustness needs at least one attack".into()));
         }
-        if plan.gradient_samples == 0 {
-            return Err(bad("`gradient_samples` must be at least 1, got 0".into()));
+        let samples = plan.gradient_samples;
+        if !(1..=MOST).contains(&samples) {
+            return Err(bad(format!("`gradient_samples` must be from 1 to {MOST}, got {samples}")));
         }
         for (i, attack) in plan.attacks.iter().enumerate() {
             if let Some((key, message)) = attack.fault() {
@@ -301,7 +302,7 @@ impl AttackPlan {
         if classes < 2 {
             return Err(Error::Usage(format!("a network with {classes} class cannot be attacked")));
         }
-        let others = classes as u32 - 1;
+        let others = u32::try_from(classes - 1).unwrap_or(u32::MAX);
         for attack in &mut self.attacks {
             let name = attack.name();
             let targets = match attack {
@@ -400,6 +401,9 @@ mod tests {
         assert!(plan.attacks.iter().all(|a| a.ball() == Some((other.norm, other.eps))), "the caller's ball counts");
         for (from, to, word) in [
             ("queries = 1000", "queries = 0", "`queries` must be at least 1"),
+            ("queries = 1000", "queries = 4000000000", "`queries` must be at most 1000000"),
+            ("queries = 1000", "queries = 5000000000", "5000000000"),
+            ("name = \"two\"", "name = \"two\"\ngradient_samples = 0", "from 1 to 1000000"),
             ("eps = \"8/255\"", "", "needs `eps`"),
             ("queries", "querries", "querries"),
             ("\"apgd-ce\"", "3", "a name or a table"),
