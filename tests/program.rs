@@ -310,6 +310,32 @@ fn adversarial_images_are_kept_and_shown() {
         count += ids.len() as u64;
     }
     assert_eq!(count, found["clean_correct"].as_u64().unwrap() - found["robust"].as_u64().unwrap());
+    // Measured on the network again, all of them fell; to a smaller ball they do not belong.
+    let stored = out.join("adversarial");
+    let measure = |path: &Path, eps: &str| {
+        let path = path.to_str().unwrap();
+        json(&[
+            "attack",
+            "--net",
+            model.to_str().unwrap(),
+            "--data",
+            &data,
+            "--adversarial",
+            path,
+            "--eps",
+            eps,
+            "--json",
+        ])
+    };
+    let all = measure(&stored, "8/255");
+    let expected: [serde_json::Value; 5] = [count.into(), count.into(), 0.into(), 0.into(), serde_json::json!([])];
+    assert_eq!(["n", "clean_correct", "robust", "outside", "checks"].map(|key| all[key].clone()), expected);
+    let outside = measure(&written[0].0, "4/255");
+    assert_eq!((&outside["outside"], &outside["checks"]), (&outside["n"], &serde_json::json!(["out_of_bounds"])));
+    let (model_name, stored) = (model.to_str().unwrap(), stored.to_str().unwrap());
+    let again = ["attack", "--net", model_name, "--data", &data, "--adversarial"];
+    refuses(&[&again[..], &[stored, "--plan", "fgsm"]].concat(), 2, &["--plan"]);
+    refuses(&[&again[..], &[net_a::folder().join("weights.safetensors").to_str().unwrap()]].concat(), 3, &["images"]);
     let picture = image::open(out.join("examples.png")).unwrap();
     assert_eq!((picture.width(), picture.height()), (8 * 134 + 6, 3 * 134 + 6), "eight examples of three images");
     // Killed after a file, before its verdicts: the file is written again as it was.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
-use super::files;
 use super::progress::Terminal;
 use super::trained::Trained;
+use super::{files, stored};
 use crate::attack::Target;
 use crate::attack::checks::{doubts, judge};
 use crate::attack::suite::{Finished, Found, Suite, Transferred, Verdicts};
@@ -77,6 +77,10 @@ pub struct AttackArguments {
     /// The numbers of --transfer-from, as --weights are those of --net.
     #[arg(long, value_name = "WEIGHTS", requires = "transfer_from")]
     source_weights: Option<PathBuf>,
+    /// Make no attacks, and measure --net on images that --save-adversarial kept: a file, or a folder of files. They are
+    /// checked to be in the ball of --norm and --eps.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["plan", "n", "transfer_from", "out"])]
+    adversarial: Option<PathBuf>,
     /// A folder for verdicts and result; the same command continues an attack that was stopped.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -93,16 +97,15 @@ const EXAMPLES: usize = 8;
 
 /// Attacks a network.
 pub fn attack(arguments: &AttackArguments) -> Result<()> {
-    let Prepared { data, mut network, about, plan, ids } = arguments.subject.prepare()?;
+    if let Some(path) = &arguments.adversarial {
+        let subject = &arguments.subject;
+        return stored::measure(subject.measured()?, path, subject.threat()?, subject.batch, arguments.json);
+    }
+    let Prepared { measured, plan, ids } = arguments.subject.prepare()?;
+    let Measured { data, name, mut network, about } = measured;
     let mut source = arguments.source(&data, &network)?;
     let Subject { seed, batch, .. } = arguments.subject;
-    let sample = Sample {
-        data: arguments.subject.data.split(':').next().unwrap_or_default().to_owned(),
-        data_id: data.content_id(),
-        split: "test".into(),
-        n: ids.len() as u64,
-        index_id: index_id(&ids),
-    };
+    let sample = sample(&data, &name, &ids);
     let mut stated = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
@@ -213,7 +216,14 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     if arguments.json { files::print_json(&result) } else { files::print(&table(&result)) }
 }
 
-fn digits(flags: impl Iterator<Item = Option<bool>>) -> String {
+/// Which test images are measured.
+pub fn sample(data: &Dataset, name: &str, ids: &[u32]) -> Sample {
+    let (n, split) = (ids.len() as u64, "test".into());
+    Sample { data: name.to_owned(), data_id: data.content_id(), split, n, index_id: index_id(ids) }
+}
+
+/// A digit a flag: 1, 0, and `-` for none.
+pub fn digits(flags: impl Iterator<Item = Option<bool>>) -> String {
     flags.map(|f| f.map_or('-', |f| if f { '1' } else { '0' })).collect()
 }
 
@@ -233,14 +243,22 @@ impl AttackArguments {
     }
 }
 
-/// A [`Subject`] read, and checked against itself.
-pub struct Prepared {
+/// A network and the images on which it is measured.
+pub struct Measured {
     /// The images.
     pub data: Dataset,
+    /// The data's name: what is left of `:` on the command line.
+    pub name: String,
     /// The network with its numbers.
     pub network: Network,
     /// What is said about it.
-    about: Attacked,
+    pub about: Attacked,
+}
+
+/// A [`Subject`] read, and checked against itself.
+pub struct Prepared {
+    /// What is attacked.
+    pub measured: Measured,
     /// The attacks.
     pub plan: AttackPlan,
     /// The images that are attacked.
@@ -250,33 +268,44 @@ pub struct Prepared {
 impl Subject {
     /// Reads what is named.
     pub fn prepare(&self) -> Result<Prepared> {
-        let data = Source::parse(&self.data)?.load()?;
-        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
-        let (network, about) = named.load(&data)?;
-        let plan = self.plan()?.for_classes(network.net().classes())?;
-        let count = if self.n == 0 { data.test.len() } else { self.n.min(data.test.len()) };
-        if count == 0 {
-            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
-        }
+        let measured = self.measured()?;
+        let plan = self.plan()?.for_classes(measured.network.net().classes())?;
+        let images = measured.data.test.len();
+        let count = if self.n == 0 { images } else { self.n.min(images) };
+        Ok(Prepared { measured, plan, ids: (0..count as u32).collect() })
+    }
+
+    /// Reads the images and the network.
+    fn measured(&self) -> Result<Measured> {
         if self.batch == 0 {
             return Err(Error::Usage("--batch 0: expected at least 1".into()));
         }
-        Ok(Prepared { data, network, about, plan, ids: (0..count as u32).collect() })
+        let data = Source::parse(&self.data)?.load()?;
+        if data.test.is_empty() {
+            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
+        }
+        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
+        let (network, about) = named.load(&data)?;
+        Ok(Measured { data, name: self.data.split(':').next().unwrap_or_default().to_owned(), network, about })
+    }
+
+    /// The ball that is named.
+    fn threat(&self) -> Result<Threat> {
+        let norm = self.norm.unwrap_or_default();
+        Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))
     }
 
     /// The plan that is named, or that stands in a file.
     fn plan(&self) -> Result<AttackPlan> {
-        let norm = self.norm.unwrap_or_default();
         let path = PathBuf::from(&self.plan);
         if AttackPlan::is_file(&path) {
-            let own = self.eps.map(|eps| Threat { norm, eps });
+            let own = self.eps.map(|eps| Threat { norm: self.norm.unwrap_or_default(), eps });
             if own.is_none() && self.norm.is_some() {
                 return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
             }
             return AttackPlan::from_text(&files::read(&path)?, &path, own);
         }
-        let threat = Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))?;
-        AttackPlan::named(&self.plan, threat).map_err(|why| Error::Usage(format!("--plan: {why}")))
+        AttackPlan::named(&self.plan, self.threat()?).map_err(|why| Error::Usage(format!("--plan: {why}")))
     }
 }
 
