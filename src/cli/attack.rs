@@ -177,14 +177,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let attacks = (0..plan.attacks.len()).map(|i| told.report(&plan, &found, i)).collect();
     let robust = found.robust();
     let (low, high) = robust.wilson95();
-    let source = source.zip(at_source).map(|((_, network), found)| SourceReport {
-        network,
-        clean_correct: found.clean().hit,
-        robust: found.robust().hit,
-        robust_accuracy: found.robust().rate(),
-        clean_flags: digits(found.clean.iter().map(|s| Some(*s))),
-        robust_flags: digits(found.standing.iter().map(|s| Some(*s))),
-    });
+    let source = source.zip(at_source).map(|((_, about), found)| source_report(about, &found));
     let result = AttackResultFile {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -200,8 +193,8 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         attacks,
         checks,
         ids,
-        clean_flags: digits(found.clean.iter().map(|s| Some(*s))),
-        robust_flags: digits(found.standing.iter().map(|s| Some(*s))),
+        clean_flags: flags(&found.clean),
+        robust_flags: flags(&found.standing),
         plan,
     };
     if let Some(folder) = &folder {
@@ -222,9 +215,26 @@ pub fn sample(data: &Dataset, name: &str, ids: &[u32]) -> Sample {
     Sample { data: name.to_owned(), data_id: data.content_id(), split, n, index_id: index_id(ids) }
 }
 
-/// A digit a flag: 1, 0, and `-` for none.
-pub fn digits(flags: impl Iterator<Item = Option<bool>>) -> String {
-    flags.map(|f| f.map_or('-', |f| if f { '1' } else { '0' })).collect()
+fn source_report(network: Attacked, found: &Found) -> SourceReport {
+    let robust = found.robust();
+    SourceReport {
+        network,
+        clean_correct: found.clean().hit,
+        robust: robust.hit,
+        robust_accuracy: robust.rate(),
+        clean_flags: flags(&found.clean),
+        robust_flags: flags(&found.standing),
+    }
+}
+
+/// A digit a sample: 1 where it is right.
+pub fn flags(right: &[bool]) -> String {
+    right.iter().map(|r| if *r { '1' } else { '0' }).collect()
+}
+
+/// A digit a sample: 1 where it is right, `-` where it was not given.
+fn digits(right: &[Option<bool>]) -> String {
+    right.iter().map(|r| r.map_or('-', |r| if r { '1' } else { '0' })).collect()
 }
 
 impl AttackArguments {
@@ -399,7 +409,7 @@ impl Told {
             stands: found.under(i).hit,
             robust_after: found.robust_after(i).hit,
             seconds: self.sum(Some(i)).2,
-            flags: digits(found.attacks[i].iter().copied()),
+            flags: digits(&found.attacks[i]),
         }
     }
 }

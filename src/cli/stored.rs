@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::attack::{Measured, digits, sample};
+use super::attack::{Measured, flags, sample};
 use super::files;
 use crate::attack::ball::Ball;
 use crate::attack::{Classifier, Target};
@@ -42,8 +42,10 @@ pub fn measure(measured: Measured, path: &Path, threat: Threat, batch: usize, js
         }
         ids.extend(stored.ids);
     }
-    let both = || clean.iter().zip(&stands).map(|(a, b)| *a && *b);
-    let robust = Tally { hit: both().filter(|b| *b).count() as u64, total: ids.len() as u64 };
+    // As under an attack: right on both.
+    stands.iter_mut().zip(&clean).for_each(|(stands, clean)| *stands &= clean);
+    let count = |right: &[bool]| right.iter().filter(|r| **r).count() as u64;
+    let robust = Tally { hit: count(&stands), total: ids.len() as u64 };
     let (low, high) = robust.wilson95();
     let result = StoredResult {
         schema_version: SCHEMA_VERSION,
@@ -54,14 +56,14 @@ pub fn measure(measured: Measured, path: &Path, threat: Threat, batch: usize, js
         norm: threat.norm,
         eps: threat.eps,
         n: robust.total,
-        clean_correct: clean.iter().filter(|c| **c).count() as u64,
+        clean_correct: count(&clean),
         robust: robust.hit,
         robust_accuracy: robust.rate(),
         interval: [low, high],
         outside,
         checks: (outside > 0).then_some(Check::OutOfBounds).into_iter().collect(),
-        clean_flags: digits(clean.iter().map(|s| Some(*s))),
-        robust_flags: digits(both().map(Some)),
+        clean_flags: flags(&clean),
+        robust_flags: flags(&stands),
         ids,
     };
     if json { files::print_json(&result) } else { files::print(&table(&result)) }
