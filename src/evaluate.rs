@@ -1,45 +1,42 @@
 //! Clean and adversarial accuracy of a trained network, with doubts.
 
-use crate::attack::checks::{ENOUGH, judge, look};
+use crate::attack::Target;
+use crate::attack::checks::{doubts, judge};
 use crate::attack::suite::Suite;
-use crate::attack::{Samples, Target};
+use crate::config::Evaluate;
 use crate::engine::Network;
 use crate::error::Result;
 use crate::record::{AttackResult, Evaluation, Sample};
 use crate::seed::Seed;
-use crate::threat::{Attack, AttackPlan};
+use crate::threat::AttackPlan;
 use crate::train::fit::Loader;
 
 /// Evaluates a network on all samples of a loader, in evaluation mode. Only samples that are right on the clean image are
-/// attacked, each by every attack.
+/// attacked, each by every attack. Every [`crate::threat::Check`] that is raised is in the result, once.
 ///
 /// `stop` is asked after every batch of work, so that a long evaluation can be interrupted.
+///
+/// # Errors
+/// Those of the attacks, and what `stop` fails with.
 pub fn evaluate(
     network: &mut Network,
     loader: &Loader<'_>,
-    attacks: &[Attack],
+    protocol: &Evaluate,
     sample: Sample,
     seed: u64,
     stop: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Evaluation> {
-    let plan = AttackPlan { cascade: false, ..AttackPlan::new("evaluation", attacks.to_vec()) };
-    let plan = plan.for_classes(network.net().classes())?;
+    let Evaluate { gradient_samples, probe, .. } = *protocol;
+    let plan = AttackPlan::new("evaluation", protocol.attacks.clone());
+    let plan = AttackPlan { cascade: false, gradient_samples, ..plan }.for_classes(network.net().classes())?;
     let target = &mut Target::deployed(network);
     stop()?;
     let found = Suite { plan: &plan, loader, seed: Seed::root(seed) }.run(target, &[], &mut |_| stop())?;
-    let right: Vec<u32> =
-        loader.ids.iter().zip(&found.clean).filter(|(_, clean)| **clean).map(|(id, _)| *id).take(ENOUGH).collect();
-    let mut checks = Vec::new();
-    if !right.is_empty() {
-        let few = Loader { ids: &right, batch: ENOUGH, augment: None, ..*loader };
-        for batch in few.plain() {
-            let batch = batch?;
-            let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
-            checks.extend(look(target, samples)?);
-        }
-    }
+    let mut checks = doubts(target, loader, &found, probe)?;
     checks.extend(judge(&plan, &found));
+    checks.sort_unstable();
+    checks.dedup();
     let attacks = plan.attacks.iter().enumerate().map(|(i, a)| AttackResult { attack: *a, robust: found.under(i) });
     let (clean, robust) = (found.clean(), found.robust());
-    Ok(Evaluation { sample, clean, attacks: attacks.collect(), robust, checks, seed })
+    Ok(Evaluation { sample, clean, gradient_samples, attacks: attacks.collect(), robust, checks, seed })
 }

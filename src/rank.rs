@@ -12,7 +12,8 @@ pub fn ineligible(record: &Record) -> Option<String> {
     match &record.outcome {
         Outcome::Failed { reason, .. } => Some(reason.clone()),
         Outcome::Ok { validation, .. } if !validation.checks.is_empty() => {
-            Some(format!("checks raised: {:?}", validation.checks))
+            let names: Vec<&str> = validation.checks.iter().map(|c| c.word()).collect();
+            Some(format!("checks raised: {}", names.join(", ")))
         }
         Outcome::Ok { validation, .. } if validation.robust.total == 0 || validation.clean.total == 0 => {
             Some("evaluated on no samples".to_owned())

@@ -68,6 +68,9 @@ pub struct Evaluation {
     pub sample: Sample,
     /// Accuracy on clean images.
     pub clean: Tally,
+    /// Gradients averaged for one by every attack; 1 unless the network answers at random.
+    #[serde(default = "crate::threat::plan::one", skip_serializing_if = "is_one")]
+    pub gradient_samples: u32,
     /// Accuracy under each attack, alone.
     pub attacks: Vec<AttackResult>,
     /// Accuracy under the worst case of all attacks.
@@ -76,6 +79,11 @@ pub struct Evaluation {
     pub checks: Vec<Check>,
     /// Seed of the attacks' random numbers.
     pub seed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// How a candidate was trained.

@@ -1,52 +1,23 @@
 //! What every attack must hold to, one table for all; known answers of a linear classifier; the suite and its checks.
 
+#[path = "fixtures/attacked.rs"]
+mod attacked;
+
+use attacked::{IDS, IMAGE, POINT, ROWS, answers, bits, data, images, loader, neighbour, network, rows};
 use candle_core::{Device, Tensor};
-use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::op::Shape;
 use robustnas::attack::ball::Ball;
 use robustnas::attack::checks::{judge, look, probe};
 use robustnas::attack::suite::{Found, Suite, Verdicts};
 use robustnas::attack::{Classifier, Samples, Target, fab, run};
 use robustnas::data::Images;
-use robustnas::engine::{Logits, LossGradient, Network, NormMode};
+use robustnas::engine::{Logits, LossGradient};
 use robustnas::error::{Error, Result};
 use robustnas::seed::{Seed, Stream};
 use robustnas::threat::plan::SINGLES;
-use robustnas::threat::{Attack, AttackPlan, Check, Fab, Norm, Threat};
+use robustnas::threat::{Attack, AttackPlan, Check, Fab, Norm, Square, Threat};
 use robustnas::train::fit::Loader;
-use robustnas::train::loss::{correct, is_correct};
-
-const IMAGE: Shape = Shape::new(8, 8, 3);
-const IDS: [u32; 6] = [3, 14, 15, 92, 65, 35];
-
-fn network() -> Network {
-    let net = PreAct::basic(4, [(1, 4), (1, 8)]).lower(IMAGE, 4);
-    let mut network = Network::new(net.unwrap(), Seed::root(3), &Device::Cpu).unwrap();
-    for _ in 0..20 {
-        network.logits(&images(), &[], NormMode::Train).unwrap();
-    }
-    network
-}
-
-fn images() -> Tensor {
-    let mut stream = Seed::root(1).stream();
-    let pixels: Vec<f32> = (0..IDS.len() * IMAGE.len()).map(|_| stream.uniform_in(-0.2, 1.2).clamp(0.0, 1.0)).collect();
-    Tensor::from_vec(pixels, (IDS.len(), IMAGE.h, IMAGE.w, IMAGE.c), &Device::Cpu).unwrap()
-}
-
-/// The classes that a network gives, so that every image is worth attacking.
-fn answers(classifier: &mut dyn Classifier, images: &Tensor) -> Vec<u32> {
-    let top = |row: &[f64]| (0..row.len()).find(|k| is_correct(row, *k)).unwrap() as u32;
-    classifier.logits(images).unwrap().rows().map(top).collect()
-}
-
-fn bits(t: &Tensor) -> Vec<u32> {
-    t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
-}
-
-fn rows(t: &Tensor) -> Vec<Vec<f32>> {
-    t.flatten_from(1).unwrap().to_vec2().unwrap()
-}
+use robustnas::train::loss::correct;
 
 fn threat(norm: Norm, eps: &str) -> Threat {
     Threat { norm, eps: eps.parse().unwrap() }
@@ -143,8 +114,8 @@ fn no_attack_changes_anything_in_a_ball_of_radius_zero() {
 }
 
 /// A classifier given by a formula: `weights` are rows of a linear map behind `bend`, which has slope `slope`.
-struct Formula<'a> {
-    weights: &'a [[f32; 4]],
+struct Formula {
+    weights: Vec<Vec<f32>>,
     /// What a pixel counts as.
     bend: fn(f32) -> f32,
     /// The slope that its gradient reports.
@@ -154,18 +125,22 @@ struct Formula<'a> {
     noise: Option<Stream>,
 }
 
-impl<'a> Formula<'a> {
-    fn linear(weights: &'a [[f32; 4]]) -> Self {
+impl Formula {
+    fn linear(weights: &[[f32; 4]]) -> Self {
+        Formula::rows(weights.iter().map(|row| row.to_vec()).collect())
+    }
+
+    fn rows(weights: Vec<Vec<f32>>) -> Self {
         Formula { weights, bend: |v| v, slope: 1.0, end: |_| {}, noise: None }
     }
 }
 
-impl Classifier for Formula<'_> {
+impl Classifier for Formula {
     fn logits(&mut self, x: &Tensor) -> Result<Logits> {
         let mut values = Vec::new();
         for x in x.flatten_from(1)?.to_vec2::<f32>()? {
             let dot =
-                |row: &[f32; 4]| row.iter().zip(&x).map(|(w, v)| f64::from(*w) * f64::from((self.bend)(*v))).sum();
+                |row: &Vec<f32>| row.iter().zip(&x).map(|(w, v)| f64::from(*w) * f64::from((self.bend)(*v))).sum();
             let mut row: Vec<f64> = self.weights.iter().map(dot).collect();
             if let Some(stream) = &mut self.noise {
                 row.iter_mut().for_each(|z| *z += f64::from(stream.normal()));
@@ -180,18 +155,14 @@ impl Classifier for Formula<'_> {
         let logits = self.logits(x)?;
         let found = loss(&logits);
         let each = found.dlogits.chunks_exact(logits.classes);
-        let (weights, slope) = (self.weights, self.slope);
+        let (weights, slope) = (&self.weights, self.slope);
+        let scalars = weights[0].len();
         let one = |d: &[f64], i: usize| d.iter().zip(weights).map(|(d, w)| d * f64::from(w[i])).sum::<f64>();
         // As a network does, in 32 bits.
-        let gradient: Vec<f32> = each.flat_map(|d| [0, 1, 2, 3].map(|i| one(d, i) as f32 * slope)).collect();
+        let gradient: Vec<f32> = each.flat_map(|d| (0..scalars).map(move |i| one(d, i) as f32 * slope)).collect();
         Ok((logits, Tensor::from_vec(gradient, x.dims(), x.device())?))
     }
 }
-
-/// Logits of `POINT` are 1.15, .90, .05, .55; class 0 falls to class 1 at a change of .25 / 6 under Linf.
-const ROWS: [[f32; 4]; 4] =
-    [[1.0, -2.0, 0.5, 1.0], [-1.0, 1.0, 1.0, 0.5], [0.5, 0.5, -1.0, 1.0], [0.0, -1.0, 0.5, 0.5]];
-const POINT: [f32; 4] = [0.5, 0.2, 0.9, 0.6];
 
 fn point() -> Tensor {
     Tensor::new(&POINT, &Device::Cpu).unwrap().reshape((1, 1, 1, 4)).unwrap()
@@ -225,6 +196,34 @@ fn strong_attacks_fall_exactly_at_the_radius_of_a_linear_classifier() {
                 assert_eq!(falls(classes, &plan.attacks[0]), want, "{name} {norm} {eps}");
             }
         }
+    }
+}
+
+/// A random search of many queries finds what one query does not, and nothing below the radius. Squares cannot follow every
+/// weight: hence the wider balls.
+#[test]
+fn squares_make_progress_on_a_linear_classifier() {
+    let mut stream = Seed::root(8).stream();
+    let weights: Vec<f32> = (0..IMAGE.len()).map(|_| stream.normal()).collect();
+    let (image, device) = ((1, IMAGE.h, IMAGE.w, IMAGE.c), &Device::Cpu);
+    let clean: Vec<f32> = (0..IMAGE.len()).map(|_| stream.uniform_in(0.3, 0.7)).collect();
+    let margin = weights.iter().zip(&clean).map(|(w, x)| w * x).sum::<f32>();
+    let (winner, zero) = (weights.iter().map(|w| w * margin.signum()).collect::<Vec<_>>(), vec![0.0; IMAGE.len()]);
+    let x = Tensor::from_vec(clean, image, device).unwrap();
+    let mut linear = Formula::rows(vec![winner, zero]);
+    let mut falls = |norm, eps: f64, queries| {
+        let eps = format!("{eps:.6}").parse().unwrap();
+        let attack = Attack::Square(Square { norm, eps, queries, restarts: 1, p: "0.8".parse().unwrap() });
+        let samples = Samples { images: &x, labels: &[0], ids: &[7], seed: Seed::root(1) };
+        let found = run(&mut linear, samples, &attack).unwrap();
+        !correct(&linear.logits(&found).unwrap(), &[0]).next().unwrap()
+    };
+    let size = |norm| robustnas::attack::ball::size(norm, weights.iter().copied());
+    for (norm, dual, wider) in [(Norm::Linf, Norm::L1, 1.75), (Norm::L2, Norm::L2, 2.25), (Norm::L1, Norm::Linf, 2.0)] {
+        let radius = f64::from(margin.abs()) / size(dual);
+        assert!(!falls(norm, 0.99 * radius, 300), "{norm}: fell below the radius");
+        assert!(!falls(norm, wider * radius, 1), "{norm}: fell at once");
+        assert!(falls(norm, wider * radius, 3000), "{norm}: no progress");
     }
 }
 
@@ -362,28 +361,11 @@ fn every_check_has_a_section_in_the_manual() {
     }
 }
 
-/// Labelled as the network answers, three quarters rightly.
-fn data(network: &mut Network) -> (Images, Vec<u32>) {
-    let mut stream = Seed::root(2).stream();
-    let n = 20;
-    let mut images =
-        Images { pixels: (0..n * IMAGE.len()).map(|_| stream.below(256) as u8).collect(), labels: vec![0; n] };
-    let ids: Vec<u32> = (0..n as u32).collect();
-    let batch = loader(&images, &ids, n).plain().next().unwrap().unwrap();
-    let answers = answers(&mut Target::deployed(network), &batch.images);
-    images.labels = answers.iter().enumerate().map(|(i, k)| (k + u32::from(i % 4 == 0)) % 4).collect();
-    (images, ids)
-}
-
-fn loader<'a>(images: &'a Images, ids: &'a [u32], batch: usize) -> Loader<'a> {
-    Loader { images, shape: IMAGE, ids, batch, augment: None, seed: Seed::root(1), device: &Device::Cpu }
-}
-
 /// A run that is stopped after any number of batches, and goes on with batches of another size, finds the same.
 #[test]
 fn a_stopped_suite_goes_on_to_the_same_verdicts() {
     let mut network = network();
-    let (images, ids) = data(&mut network);
+    let (images, ids) = data(&mut network, 20);
     let mut plan = AttackPlan::named("autoattack", threat(Norm::Linf, "64/255")).unwrap();
     plan.attacks.retain(|a| !matches!(a, Attack::Fab(_)));
     for attack in &mut plan.attacks {
@@ -417,4 +399,51 @@ fn a_stopped_suite_goes_on_to_the_same_verdicts() {
     let mut foreign = all[..1].to_vec();
     foreign[0].ids[0] += 1;
     assert!(go(6, &foreign, usize::MAX).0.unwrap_err().to_string().contains("other samples"));
+}
+
+/// From a network to itself nothing is lost; to another, less comes over than its own attacks do. The source's part is what
+/// the plan finds on it alone, and a stopped transfer goes on to the same.
+#[test]
+fn a_transfer_is_made_on_one_network_and_measured_on_another() {
+    let (mut source, mut target) = (network(), neighbour());
+    let (mut images, ids) = data(&mut source, 120);
+    let batch = loader(&images, &ids, 120).plain().next().unwrap().unwrap();
+    let theirs = answers(&mut Target::deployed(&mut target), &batch.images);
+    // Every other label is the target's answer, so that each network is right where the other errs, and both on some.
+    images.labels.iter_mut().zip(theirs).step_by(2).for_each(|(label, answer)| *label = answer);
+    for cascade in [true, false] {
+        let attacks =
+            ["pgd-5", "apgd-ce"].map(|n| AttackPlan::named(n, threat(Norm::Linf, "48/255")).unwrap().attacks[0]);
+        let plan = AttackPlan { cascade, ..AttackPlan::new("two", attacks.to_vec()) };
+        let loader = loader(&images, &ids, 32);
+        let suite = Suite { plan: &plan, loader: &loader, seed: Seed::root(5) };
+        let alone = |network| suite.run(&mut Target::deployed(network), &[], &mut |_| Ok(())).unwrap();
+        let (at_source, at_target) = (alone(&mut source), alone(&mut target));
+
+        let (mut one, mut same) = (network(), network());
+        let (one, same) = (&mut Target::deployed(&mut one), &mut Target::deployed(&mut same));
+        let back = suite.transfer(one, same, &[], &mut |_| Ok(())).unwrap();
+        assert_eq!((&back.source, &back.target), (&at_source, &at_source), "to itself");
+
+        let (source, target) = (&mut Target::deployed(&mut source), &mut Target::deployed(&mut target));
+        let mut seen = Vec::new();
+        let over = suite.transfer(source, target, &[], &mut |finished| {
+            seen.push(finished.verdicts.clone());
+            Ok(())
+        });
+        let over = over.unwrap();
+        assert_eq!(over.source, at_source);
+        assert_eq!((&over.target.clean, over.target.strayed), (&at_target.clean, 0));
+        let stronger = (0..120).filter(|i| !over.target.standing[*i] && at_target.standing[*i]).count();
+        let weaker = (0..120).filter(|i| over.target.standing[*i] && !at_target.standing[*i]).count();
+        let counts = [at_target.clean(), over.target.robust(), at_target.robust()].map(|t| t.hit);
+        assert!(counts[0] > counts[1] && counts[1] > counts[2], "right, transferred, attacked: {counts:?}");
+        assert!(10 * stronger <= weaker, "{stronger} against {weaker}");
+        for known in [1, 5, seen.len() - 1] {
+            let again = suite.transfer(source, target, &seen[..known], &mut |_| Ok(())).unwrap();
+            assert_eq!(again, over, "after {known} batches");
+        }
+        let direct = suite.run(target, &seen[..1], &mut |_| Ok(()));
+        assert_eq!(direct.unwrap().clean, at_target.clean, "clean answers are the target's");
+    }
 }

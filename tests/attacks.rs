@@ -1,49 +1,28 @@
 //! Attacks and evaluations: the threat model is kept, seeds decide everything, and known answers come out.
 
+#[path = "fixtures/attacked.rs"]
+mod attacked;
+
+mod fixtures;
+
+use attacked::{IDS, POINT, bits, data, images, linear, loader, network, numbers};
 use candle_core::{Device, Tensor};
-use robustnas::arch::families::preact::PreAct;
-use robustnas::arch::net::Net;
-use robustnas::arch::op::{Op, Shape};
+use robustnas::arch::op::Shape;
 use robustnas::attack::pgd::{noisy_step, pgd};
 use robustnas::attack::{Classifier, Samples, Target};
+use robustnas::config::Evaluate;
 use robustnas::data::Images;
 use robustnas::engine::{Network, NormMode};
 use robustnas::evaluate::evaluate;
-use robustnas::record::{Evaluation, Sample};
+use robustnas::rank::ineligible;
+use robustnas::record::{Evaluation, Origin, Outcome, Record, Sample, Training};
 use robustnas::seed::Seed;
-use robustnas::threat::{Attack, Loss, Pgd};
+use robustnas::threat::{Attack, Check, Loss, Pgd};
 use robustnas::train::fit::Loader;
 use robustnas::train::loss::{correct, divergence};
 use robustnas::units::Fraction;
 
-const IMAGE: Shape = Shape::new(8, 8, 3);
-const IDS: [u32; 6] = [3, 14, 15, 92, 65, 35];
 const LABELS: [u32; 6] = [0, 1, 2, 3, 0, 1];
-
-fn network() -> Network {
-    let net = PreAct::basic(4, [(1, 4), (1, 8)]).lower(IMAGE, 4);
-    let mut network = Network::new(net.unwrap(), Seed::root(3), &Device::Cpu).unwrap();
-    for _ in 0..20 {
-        network.logits(&images(), &[], NormMode::Train).unwrap();
-    }
-    network
-}
-
-/// Pixels all over `[0, 1]`, some of them at the ends.
-fn images() -> Tensor {
-    let mut stream = Seed::root(1).stream();
-    let pixels: Vec<f32> = (0..IDS.len() * IMAGE.len()).map(|_| stream.uniform_in(-0.2, 1.2).clamp(0.0, 1.0)).collect();
-    assert!(pixels.contains(&0.0) && pixels.contains(&1.0));
-    Tensor::from_vec(pixels, (IDS.len(), IMAGE.h, IMAGE.w, IMAGE.c), &Device::Cpu).unwrap()
-}
-
-fn numbers(t: &Tensor) -> Vec<f32> {
-    t.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn bits(t: &Tensor) -> Vec<u32> {
-    numbers(t).into_iter().map(f32::to_bits).collect()
-}
 
 fn fraction(text: &str) -> Fraction {
     text.parse().unwrap()
@@ -159,45 +138,61 @@ fn attacks_leave_the_network_as_it_was() {
         run(&mut network, mode, &clean, 0, 1, &config("8/255", "2/255", 5, true));
         assert_eq!(bits(network.state()), before, "{mode:?}");
     }
-    let data = data(&mut network);
+    let (data, _) = data(&mut network, 40);
     measure(&mut network, &data, 5, &[Attack::Pgd(config("8/255", "2/255", 5, true))]);
     assert_eq!(bits(network.state()), before, "evaluation");
 }
 
-/// Forty images, three quarters of them labelled as the network sees them.
-fn data(network: &mut Network) -> Images {
-    let mut stream = Seed::root(2).stream();
-    let n = 40;
-    let pixels: Vec<u8> = (0..n * IMAGE.len()).map(|_| stream.below(256) as u8).collect();
-    let mut images = Images { pixels, labels: vec![0; n] };
-    let ids: Vec<u32> = (0..n as u32).collect();
-    let batch = loader(&images, &ids, n).plain().next().unwrap().unwrap();
-    let logits = network.logits(&batch.images, &[], NormMode::Eval).unwrap();
-    let top = |row: &[f64]| (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap() as u32;
-    images.labels = logits.rows().enumerate().map(|(i, row)| (top(row) + u32::from(i % 4 == 0)) % 4).collect();
-    images
-}
-
-fn loader<'a>(images: &'a Images, ids: &'a [u32], batch: usize) -> Loader<'a> {
-    Loader { images, shape: IMAGE, ids, batch, augment: None, seed: Seed::root(1), device: &Device::Cpu }
-}
-
 fn measure(network: &mut Network, images: &Images, batch: usize, attacks: &[Attack]) -> Evaluation {
-    let ids: Vec<u32> = (0..images.len() as u32).collect();
-    let sample = Sample {
-        data: "random".into(),
-        data_id: "0".into(),
-        split: "test".into(),
-        n: images.len() as u64,
-        index_id: "0".into(),
+    doubted(network, &loader(images, &(0..images.len() as u32).collect::<Vec<_>>(), batch), attacks, false)
+}
+
+fn doubted(network: &mut Network, loader: &Loader<'_>, attacks: &[Attack], probe: bool) -> Evaluation {
+    let n = loader.ids.len() as u64;
+    let (data, split) = ("random".into(), "test".into());
+    let sample = Sample { data, data_id: "0".into(), split, n, index_id: "0".into() };
+    let protocol = Evaluate { batch: loader.batch, probe, gradient_samples: 1, attacks: attacks.to_vec() };
+    evaluate(network, loader, &protocol, sample, 7, &mut || Ok(())).unwrap()
+}
+
+/// Two linear classes whose weights are the known ones times `scale`, and forty points near the known one.
+fn scaled(scale: f32, probe: bool) -> Evaluation {
+    let mut network = linear(2);
+    let weights: Vec<f32> = numbers(network.state()).iter().map(|w| scale * w).collect();
+    network.set_state(&Tensor::from_vec(weights, 8, &Device::Cpu).unwrap()).unwrap();
+    let mut stream = Seed::root(4).stream();
+    let pixels = (0..40).flat_map(|_| POINT.map(|v| (255.0 * v) as u8 + stream.below(12) as u8).to_vec()).collect();
+    let (images, ids) = (Images { pixels, labels: vec![0; 40] }, (0..40).collect::<Vec<u32>>());
+    let loader = Loader { shape: Shape::new(1, 1, 4), ..loader(&images, &ids, 16) };
+    doubted(&mut network, &loader, &[Attack::Pgd(config("0.2", "0.05", 10, false))], probe)
+}
+
+/// A search's evaluation doubts what it measured as `robustnas attack` does. A softmax that saturates masks every gradient:
+/// nothing falls, which is seen at once, and the probes say what follows from it.
+#[test]
+fn an_evaluation_raises_checks_on_a_masked_network() {
+    let honest = scaled(1.0, true);
+    assert_eq!((honest.checks, honest.robust.hit), (vec![], 0));
+    let masked = scaled(1e5, false);
+    assert_eq!((masked.clean.hit, masked.robust.hit), (40, 40), "the same classes, and the attack is blind");
+    assert_eq!(masked.checks, [Check::ZeroGradient]);
+    let probed = scaled(1e5, true);
+    assert_eq!(probed.checks, [Check::ZeroGradient, Check::LargerEpsNotStronger, Check::LossNotRising]);
+    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
+    let record = Record {
+        outcome: Outcome::Ok { training, validation: probed, test: None },
+        ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1)
     };
-    evaluate(network, &loader(images, &ids, batch), attacks, sample, 7, &mut || Ok(())).unwrap()
+    assert!(record.ranked().is_none());
+    assert_eq!(ineligible(&record).unwrap(), "checks raised: zero_gradient, larger_eps_not_stronger, loss_not_rising");
+    let kept: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+    assert_eq!(kept, record);
 }
 
 #[test]
 fn robust_accuracy_is_never_above_clean() {
     let mut network = network();
-    let data = data(&mut network);
+    let (data, _) = data(&mut network, 40);
     let attacks: Vec<Attack> = ["0", "1/255", "8/255", "64/255"]
         .iter()
         .flat_map(|eps| [Attack::Fgsm { eps: fraction(eps) }, Attack::Pgd(config(eps, "2/255", 10, true))])
@@ -221,23 +216,10 @@ fn robust_accuracy_is_never_above_clean() {
     assert_eq!(measure(&mut network, &data, 9, &attacks[5..6]).attacks[..], found.attacks[5..6]);
 }
 
-/// A linear classifier of four pixels and its first `classes` rows.
-fn linear(classes: usize) -> Network {
-    const ROWS: [[f32; 4]; 4] =
-        [[1.0, -2.0, 0.5, 1.0], [-1.0, 1.0, 1.0, 0.5], [0.5, 0.5, -1.0, 1.0], [0.0, -1.0, 0.5, 0.5]];
-    let mut net = Net::new();
-    let image = net.add("image", Op::Input { shape: Shape::new(1, 1, 4) }, &[]).unwrap();
-    net.add("fc", Op::Linear { out: classes, bias: false }, &[image]).unwrap();
-    let mut network = Network::new(net, Seed::root(1), &Device::Cpu).unwrap();
-    let weights: Vec<f32> = (0..4).flat_map(|i| ROWS[..classes].iter().map(move |row| row[i])).collect();
-    network.set_state(&Tensor::from_vec(weights, 4 * classes, &Device::Cpu).unwrap()).unwrap();
-    network
-}
-
 /// Whether an attack turns x = (.5, .2, .9, .6), which class 0 wins by .25 over class 1, and the margin it leaves.
 fn linear_attack(classes: usize, attack: &Pgd) -> (bool, f64) {
     let mut network = linear(classes);
-    let x = Tensor::new(&[0.5f32, 0.2, 0.9, 0.6], &Device::Cpu).unwrap().reshape((1, 1, 1, 4)).unwrap();
+    let x = Tensor::new(&POINT, &Device::Cpu).unwrap().reshape((1, 1, 1, 4)).unwrap();
     let clean = network.logits(&x, &[], NormMode::Eval).unwrap();
     for (z, want) in clean.values.iter().zip([1.15, 0.90, 0.05, 0.55]) {
         assert!((z - want).abs() < 1e-6, "{clean:?}");

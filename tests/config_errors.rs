@@ -256,6 +256,65 @@ fn attacks() {
     refuses("attack = \"fgsm\"", "attack = \"fsgm\"", &["`evaluate.attacks.0.attack`", "did you mean `fgsm`?"]);
 }
 
+/// The good file with another list of attacks.
+fn attacked(lines: &str) -> String {
+    GOOD[..GOOD.find("[[evaluate.attacks]]").unwrap()].to_owned() + lines + "\n"
+}
+
+/// What `robustnas attack --plan` takes, alone or in a list, beside attacks with all their constants.
+#[test]
+fn attacks_by_name_and_from_files() {
+    let file = "name = \"two\"\neps = \"4/255\"\nattacks = [\"cw-40\", \"apgd-dlr\"]";
+    let found = |lines: &str, sets: &[(&str, &str)]| {
+        let sets: Vec<_> = sets.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let files = |path: &Path| match path.to_str() {
+            Some("plans/two.toml") => Ok(file.to_owned()),
+            _ => Err(Error::Usage(format!("{} is not there", path.display()))),
+        };
+        let config = Config::resolve(&attacked(lines), Path::new("space.toml"), &sets, &files)?;
+        assert_eq!(read(&config.to_toml().unwrap(), &[]).unwrap(), config, "written out and read back");
+        Ok::<_, Error>(config.evaluate)
+    };
+    let names = |lines: &str| found(lines, &[]).unwrap().attacks.iter().map(|a| a.name()).collect::<Vec<_>>();
+    let suite = ["apgd-ce", "apgd-t", "fab-t", "square"];
+    assert_eq!(names("attacks = \"autoattack\""), suite);
+    assert_eq!(names("attacks = [\"fgsm\", \"autoattack\"]"), [&["fgsm"], &suite[..]].concat());
+    assert_eq!(
+        names("attacks = [\"plans/two.toml\", { attack = \"fgsm\", eps = \"8/255\" }]"),
+        ["cw-40", "apgd-dlr", "fgsm"]
+    );
+    let ball =
+        |lines: &str| found(lines, &[]).unwrap().attacks[0].ball().map(|(norm, eps)| format!("{norm} {eps}")).unwrap();
+    assert_eq!(ball("attacks = \"pgd-20\""), "linf 8/255");
+    assert_eq!(ball("eps = \"2/255\"\nattacks = \"pgd-20\""), "linf 2/255");
+    assert_eq!(ball("norm = \"l1\"\neps = \"12\"\nattacks = \"autoattack\""), "l1 12");
+    assert_eq!(ball("eps = \"2/255\"\nattacks = \"plans/two.toml\""), "linf 4/255");
+    let samples = |lines: &str| found(lines, &[]).unwrap().gradient_samples;
+    assert_eq!(samples("attacks = \"rand\""), 20);
+    assert_eq!(samples("gradient_samples = 5\nattacks = [\"rand\", \"square\"]"), 5);
+    assert_eq!(found("attacks = []", &[("evaluate.attacks", "apgd-only")]).unwrap().attacks.len(), 2);
+    assert!(found("probe = true\nattacks = \"fgsm\"", &[]).unwrap().probe);
+
+    let mistake = attacked("attacks = [\n    \"fgsm\",\n    \"apgd-ec\",\n]");
+    refused(&mistake, "\"apgd-ec\"", &["no attack or plan is called `apgd-ec`", "did you mean `apgd-ce`?"]);
+    for (lines, at, words) in [
+        ("attacks = \"autoatack\"", "attacks = \"auto", &["did you mean `autoattack`?"][..]),
+        ("attacks = 3", "attacks = 3", &["`evaluate.attacks`: expected a list of attacks"]),
+        ("attacks = [3]", "attacks = [3]", &["expected the name of an attack"]),
+        ("attacks = [\"pgd-0\"]", "pgd-0", &["number of steps"]),
+        ("norm = \"l2\"\nattacks = \"pgd-20\"", "attacks = \"pgd", &["`evaluate.eps` is missing"]),
+        ("attacks = [\"apgd-ce\",\n\"autoattack\"]", "\"autoattack\"]", &["APGD-100 ce", "listed twice"]),
+        ("attacks = [\"rand\",\n\"square\"]", "\"square\"]", &["gradient_samples = 20"]),
+        ("gradient_samples = 0\nattacks = \"fgsm\"", "gradient_samples", &["must be from 1 to 1000000"]),
+        ("attacks = \"plans/one.toml\"", "plans/one", &["cannot be read"]),
+        ("atacks = \"fgsm\"", "atacks", &["unknown key `atacks` in [evaluate]", "`attacks`"]),
+    ] {
+        refused(&attacked(lines), at, words);
+    }
+    let unreadable = found("attacks = \"plans/one.toml\"", &[]).unwrap_err().to_string();
+    assert!(unreadable.contains("plans/one.toml is not there"), "{unreadable}");
+}
+
 #[test]
 fn overrides() {
     let config = read(

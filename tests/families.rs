@@ -21,7 +21,7 @@ use robustnas::units::Fraction;
 #[path = "fixtures/families.rs"]
 mod families;
 
-const IMAGE: Shape = Shape::new(16, 16, 3);
+const IMAGE: Shape = Shape::new(32, 32, 3);
 const LABELS: [u32; 4] = [0, 1, 2, 1];
 
 fn file(path: &Path) -> Result<Vec<u8>> {
@@ -38,7 +38,12 @@ fn forms() -> Vec<String> {
         .map(|(family, genotype)| format!("{family}:search_spaces/genotypes/{genotype}.txt,channels=4,layers=3"));
     let plain = families::FAMILIES.map(str::to_owned);
     let elements = families::ELEMENTS.map(families::with_elements);
-    plain.into_iter().chain(cells).chain(elements).filter(|f| !["robust","regnet","anynet"].iter().any(|w| f.starts_with(w))).collect()
+    plain
+        .into_iter()
+        .chain(cells)
+        .chain(elements)
+        .filter(|f| !["robust", "regnet", "anynet"].iter().any(|w| f.starts_with(w)))
+        .collect()
 }
 
 fn noise(len: usize, name: &str) -> Vec<f64> {
@@ -61,17 +66,33 @@ fn moved(x: &[f64], along: &[f64], h: f64) -> Vec<f64> {
     x.iter().zip(along).map(|(x, d)| x + h * d).collect()
 }
 
-/// Slopes of the loss along random directions, of the image and of the weights.
+/// A network in double precision whose scales, shifts and statistics are not the fresh ones, under which many entries are zero
+/// exactly, where ReLU has its kink.
+fn lived_in(net: &Net) -> Network {
+    let mut network = Network::with(net.clone(), Seed::root(1), &Device::Cpu, DType::F64, Fusion::ALL).unwrap();
+    let mut state: Vec<f64> = network.state().to_vec1().unwrap();
+    let mut stream = Seed::root(2).stream();
+    for (i, v) in state.iter_mut().enumerate() {
+        let fresh = if i < network.layout().trainable() { *v } else { 0.5 + f64::from(stream.uniform()) };
+        *v = fresh + 0.02 * f64::from(stream.normal());
+    }
+    let len = state.len();
+    network.set_state(&Tensor::from_vec(state, len, &Device::Cpu).unwrap()).unwrap();
+    network
+}
+
+/// Slopes of the loss along random directions, of the image and of the weights. Many thousand ReLUs have a kink within any step,
+/// which costs the difference a share that falls with the root of the step.
 #[test]
 fn gradients_are_slopes_of_the_loss() {
-    const H: f64 = 1e-6;
+    const H: f64 = 1e-9;
     const ALL: Wrt = Wrt { input: true, params: true, mix: false };
     for form in forms() {
         let net = load(&form);
         for norm in [NormMode::TrainNoRecord, NormMode::Eval] {
             let mode = Mode { norm, branch: net.branches() - 1, drop: Some(Seed::root(3)) };
-            let mut network = Network::with(net.clone(), Seed::root(1), &Device::Cpu, DType::F64, Fusion::ALL).unwrap();
-            let mut value = |network: &mut Network, x: &[f64]| {
+            let mut network = lived_in(&net);
+            let value = |network: &mut Network, x: &[f64]| {
                 let logits = network.logits(&tensor(x, DType::F64), &[], mode).unwrap();
                 cross_entropy(&logits, &LABELS).value
             };
@@ -86,7 +107,7 @@ fn gradients_are_slopes_of_the_loss() {
                 let numeric = (there - back) / (2.0 * H);
                 assert!(size > 0.0 && size.is_finite(), "{form} {norm:?}: the {what} has no gradient");
                 let wrong = (slope - numeric).abs() / (size + numeric.abs());
-                assert!(wrong < 1e-4, "{form} {norm:?}: {what} {slope} against {numeric}");
+                assert!(wrong < 1e-3, "{form} {norm:?}: {what} {slope} against {numeric}");
             };
             let along = noise(x.len(), "image");
             let [there, back] = [H, -H].map(|h| value(&mut network, &moved(&x, &along, h)));

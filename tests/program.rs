@@ -276,6 +276,45 @@ fn an_onnx_file_is_a_network_with_numbers() {
     refuses(&["cost", "README.onnx"], 6, &["README.onnx"]);
 }
 
+/// Attacks made on one network and measured on another: to itself they are the direct ones, from a stranger they are weaker.
+#[test]
+fn a_transfer_names_its_source_and_measures_the_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let model = net_a::folder().join("model.onnx");
+    let (model, data) = (model.to_str().unwrap(), format!("npy:{}", net_a::folder().display()));
+    let file = robustnas::arch::file::ArchFile::new(&net_a::net(), "net a", None, None).unwrap();
+    std::fs::write(at("arch.json"), file.to_json().unwrap()).unwrap();
+    let attack = ["attack", "--net", model, "--data", &data, "--plan", "pgd-5", "--n", "40", "--json"];
+    let direct = json(&attack);
+    assert_eq!(direct["source"], serde_json::Value::Null);
+    let own = net_a::folder().join("weights.safetensors");
+    let from = |weights: &str| {
+        let source = ["--transfer-from", &at("arch.json"), "--source-weights", weights, "--out", &at("out")];
+        json(&[&attack[..], &source].concat())
+    };
+    let same = from(own.to_str().unwrap());
+    for key in ["clean_flags", "robust_flags"] {
+        assert_eq!((&same[key], &same["source"][key]), (&direct[key], &direct[key]), "{key}");
+    }
+    assert_eq!(same["source"]["net"], at("arch.json"));
+
+    let net = robustnas::engine::Network::new(net_a::net(), robustnas::seed::Seed::root(9), &candle_core::Device::Cpu);
+    let stranger = at("stranger.safetensors");
+    std::fs::write(&stranger, robustnas::pipeline::weights::encode(&net.unwrap()).unwrap()).unwrap();
+    let other = ["--transfer-from", &at("arch.json"), "--source-weights", &stranger];
+    refuses(&[&attack[..], &other, &["--out", &at("out")]].concat(), 4, &["another attack", "source"]);
+    let over = json(&[&attack[..], &other].concat());
+    assert_eq!(over["clean_flags"], direct["clean_flags"]);
+    let hash = |value: &serde_json::Value| value["source"]["weights"].as_str().unwrap().to_owned();
+    assert!(hash(&over).len() == 16 && hash(&over) != hash(&same));
+    let robust = |value: &serde_json::Value| value["robust"].as_u64().unwrap();
+    assert!(robust(&over) > robust(&direct), "{} against {}", over["robust"], direct["robust"]);
+    assert!(robust(&over["source"]) <= over["source"]["clean_correct"].as_u64().unwrap());
+    refuses(&[&attack[..], &["--source-weights", &stranger]].concat(), 2, &["--transfer-from"]);
+    refuses(&[&attack[..], &["--transfer-from", "preact-resnet:18"]].concat(), 2, &["--source-weights is missing"]);
+}
+
 /// What is kept are the images in which the network errs, inside the ball, whoever wrote them; some are shown.
 #[test]
 fn adversarial_images_are_kept_and_shown() {
@@ -310,6 +349,32 @@ fn adversarial_images_are_kept_and_shown() {
         count += ids.len() as u64;
     }
     assert_eq!(count, found["clean_correct"].as_u64().unwrap() - found["robust"].as_u64().unwrap());
+    // Measured on the network again, all of them fell; to a smaller ball they do not belong.
+    let stored = out.join("adversarial");
+    let measure = |path: &Path, eps: &str| {
+        let path = path.to_str().unwrap();
+        json(&[
+            "attack",
+            "--net",
+            model.to_str().unwrap(),
+            "--data",
+            &data,
+            "--adversarial",
+            path,
+            "--eps",
+            eps,
+            "--json",
+        ])
+    };
+    let all = measure(&stored, "8/255");
+    let expected: [serde_json::Value; 5] = [count.into(), count.into(), 0.into(), 0.into(), serde_json::json!([])];
+    assert_eq!(["n", "clean_correct", "robust", "outside", "checks"].map(|key| all[key].clone()), expected);
+    let outside = measure(&written[0].0, "4/255");
+    assert_eq!((&outside["outside"], &outside["checks"]), (&outside["n"], &serde_json::json!(["out_of_bounds"])));
+    let (model_name, stored) = (model.to_str().unwrap(), stored.to_str().unwrap());
+    let again = ["attack", "--net", model_name, "--data", &data, "--adversarial"];
+    refuses(&[&again[..], &[stored, "--plan", "fgsm"]].concat(), 2, &["--plan"]);
+    refuses(&[&again[..], &[net_a::folder().join("weights.safetensors").to_str().unwrap()]].concat(), 3, &["images"]);
     let picture = image::open(out.join("examples.png")).unwrap();
     assert_eq!((picture.width(), picture.height()), (8 * 134 + 6, 3 * 134 + 6), "eight examples of three images");
     // Killed after a file, before its verdicts: the file is written again as it was.

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::ball::Ball;
 use super::cases::{Case, View, clean_rows, on_host, until_fooled};
+use super::climber::{Climber, ask};
 use super::loss::{Aim, targets};
 use super::{Classifier, Samples};
 use crate::error::Result;
@@ -86,75 +87,46 @@ pub struct Climbed {
     pub best_loss: f64,
 }
 
-/// The state of one image.
-struct Climber<'a> {
-    case: Case<'a>,
-    aim: Aim<'a>,
-    x: Vec<f32>,
+/// How an image climbs under Linf and L2.
+struct Pace {
     /// The iterate before.
     before: Vec<f32>,
-    gradient: Vec<f32>,
-    best: Vec<f32>,
-    best_gradient: Vec<f32>,
-    best_loss: f64,
-    fooled: Option<Vec<f32>>,
-    step: f32,
     stall: Stall,
 }
 
 /// Climbs from one start on every case.
-pub fn climb(view: &mut View<'_>, cases: &[Case<'_>], aims: &[Aim<'_>], climb: &Climb<'_>) -> Result<Vec<Climbed>> {
+pub fn climb<'a>(view: &mut View<'_>, cases: &[Case<'a>], aims: &[Aim<'a>], climb: &Climb<'_>) -> Result<Vec<Climbed>> {
     let Climb { attack, run, whole } = *climb;
     let ball = Ball::new(attack.norm, attack.eps.value());
-    let begin = |case: &Case<'_>| {
+    let begin = |(case, aim): (&Case<'a>, &Aim<'a>)| {
         let mut x = case.clean.to_vec();
         if attack.random_start {
             start(ball, &mut x, case.seed.child("start").index(run as u64));
         }
-        x
+        let pace = Pace { before: x.clone(), stall: Stall::new(f64::NEG_INFINITY) };
+        Climber::new(*case, *aim, x, FIRST_STEP * ball.eps, pace)
     };
-    let starts: Vec<Vec<f32>> = cases.iter().map(begin).collect();
-    let (logits, gradient) = view.gradient(&starts.concat(), aims)?;
-    let one = cases.first().map_or(1, |c| c.clean.len());
-    let mut climbers: Vec<Climber<'_>> = starts
-        .into_iter()
-        .zip(cases.iter().zip(aims))
-        .zip(logits.rows().zip(gradient.chunks_exact(one)))
-        .map(|((x, (case, aim)), (row, gradient))| {
-            let (loss, _) = aim.of(row);
-            Climber {
-                case: *case,
-                aim: *aim,
-                fooled: case.fooled(row).then(|| x.clone()),
-                before: x.clone(),
-                best: x.clone(),
-                x,
-                gradient: gradient.to_vec(),
-                best_gradient: gradient.to_vec(),
-                best_loss: loss,
-                step: FIRST_STEP * ball.eps,
-                stall: Stall::new(loss),
-            }
-        })
-        .collect();
+    let mut climbers: Vec<Climber<'_, Pace>> = cases.iter().zip(aims).map(begin).collect();
+    if climbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    ask(view, climbers.iter_mut().collect(), true, |c, loss| c.pace.stall = Stall::new(loss))?;
     let mut window = Window::new(attack.steps);
     for i in 0..attack.steps {
-        let mut moving: Vec<&mut Climber<'_>> = climbers.iter_mut().filter(|c| whole || c.fooled.is_none()).collect();
+        let mut moving: Vec<&mut Climber<'_, Pace>> =
+            climbers.iter_mut().filter(|c| whole || c.fooled.is_none()).collect();
         if moving.is_empty() {
             break;
         }
         let share = if i == 0 { 1.0 } else { ALPHA };
         moving.par_iter_mut().for_each(|c| c.advance(ball, share));
-        let x: Vec<f32> = moving.iter().flat_map(|c| c.x.iter().copied()).collect();
-        let aims: Vec<Aim<'_>> = moving.iter().map(|c| c.aim).collect();
-        let (logits, gradient) = view.gradient(&x, &aims)?;
         let length = window.closes();
-        for ((c, row), gradient) in moving.into_iter().zip(logits.rows()).zip(gradient.chunks_exact(one)) {
-            c.look(row, gradient);
+        ask(view, moving, true, |c, loss| {
+            c.pace.stall.see(loss);
             if let Some(length) = length {
                 c.check(length, attack.rho.value());
             }
-        }
+        })?;
     }
     Ok(climbers.into_iter().map(|c| Climbed { fooled: c.fooled, best: c.best, best_loss: c.best_loss }).collect())
 }
@@ -173,40 +145,24 @@ fn start(ball: Ball, x: &mut [f32], seed: Seed) {
     }
 }
 
-impl Climber<'_> {
+impl Climber<'_, Pace> {
     /// A step along the gradient, averaged with the step before.
     fn advance(&mut self, ball: Ball, share: f32) {
         let mut next = self.x.clone();
         ball.ascend(&mut next, &self.gradient, self.step);
         ball.retract(&mut next, self.case.clean);
-        for ((z, x), before) in next.iter_mut().zip(&self.x).zip(&self.before) {
+        for ((z, x), before) in next.iter_mut().zip(&self.x).zip(&self.pace.before) {
             *z = x + (*z - x) * share + (x - before) * (1.0 - share);
         }
         ball.retract(&mut next, self.case.clean);
-        self.before = std::mem::replace(&mut self.x, next);
-    }
-
-    /// Takes in the loss at the new point.
-    fn look(&mut self, row: &[f64], gradient: &[f32]) {
-        let (loss, _) = self.aim.of(row);
-        self.gradient.copy_from_slice(gradient);
-        if self.fooled.is_none() && self.case.fooled(row) {
-            self.fooled = Some(self.x.clone());
-        }
-        if loss > self.best_loss {
-            self.best_loss = loss;
-            self.best.copy_from_slice(&self.x);
-            self.best_gradient.copy_from_slice(gradient);
-        }
-        self.stall.see(loss);
+        self.pace.before = std::mem::replace(&mut self.x, next);
     }
 
     /// At the end of a window: halves the step and goes back to the best point, if the loss stalls.
     fn check(&mut self, length: u32, rho: f64) {
-        if self.stall.close(self.best_loss, length, rho) {
+        if self.pace.stall.close(self.best_loss, length, rho) {
             self.step /= 2.0;
-            self.x.copy_from_slice(&self.best);
-            self.gradient.copy_from_slice(&self.best_gradient);
+            self.turn_back();
         }
     }
 }

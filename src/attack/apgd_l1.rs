@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::apgd::every_target;
 use super::ball::{Ball, sign};
 use super::cases::{Case, View, on_host};
+use super::climber::{Climber, ask};
 use super::loss::Aim;
 use super::{Classifier, Samples};
 use crate::error::Result;
@@ -39,21 +40,12 @@ pub fn apgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Apgd
     })
 }
 
-/// The state of one image.
-struct Climber<'a> {
-    case: Case<'a>,
-    aim: Aim<'a>,
-    x: Vec<f32>,
-    gradient: Vec<f32>,
-    best: Vec<f32>,
-    best_gradient: Vec<f32>,
-    best_loss: f64,
-    step: f32,
+/// How an image climbs under L1.
+struct Pace {
     /// Share of the entries that move.
     share: f64,
     /// Changed entries of the best point at the last checkpoint.
     changed: f64,
-    fooled: Option<Vec<f32>>,
 }
 
 fn climb(
@@ -65,24 +57,12 @@ fn climb(
 ) -> Result<Vec<Option<Vec<f32>>>> {
     let eps = attack.eps.value() as f32;
     let widest = Ball { norm: Norm::L1, eps: STAGES[0].0 * eps };
-    let mut climbers: Vec<Climber<'_>> = cases
+    let mut climbers: Vec<Climber<'_, Pace>> = cases
         .par_iter()
         .zip(aims)
         .map(|(case, aim)| {
             let x = start(case, widest, attack.random_start, case.seed.child("start").index(run as u64));
-            Climber {
-                case: *case,
-                aim: *aim,
-                best: x.clone(),
-                x,
-                gradient: vec![],
-                best_gradient: vec![],
-                best_loss: f64::NEG_INFINITY,
-                step: 0.0,
-                share: FIRST_SHARE,
-                changed: 0.0,
-                fooled: None,
-            }
+            Climber::new(*case, *aim, x, 0.0, Pace { share: FIRST_SHARE, changed: 0.0 })
         })
         .collect();
     let mut left = attack.steps;
@@ -114,27 +94,22 @@ struct Stage {
     last: bool,
 }
 
-fn stage(view: &mut View<'_>, climbers: &mut [Climber<'_>], stage: &Stage) -> Result<()> {
+fn stage(view: &mut View<'_>, climbers: &mut [Climber<'_, Pace>], stage: &Stage) -> Result<()> {
     let window = (stage.steps * WINDOW / 100).max(1);
     climbers.par_iter_mut().for_each(|c| c.enter(stage.ball));
     for i in 0..=stage.steps {
-        let mut moving: Vec<&mut Climber<'_>> = climbers.iter_mut().filter(|c| c.fooled.is_none()).collect();
+        let mut moving: Vec<&mut Climber<'_, Pace>> = climbers.iter_mut().filter(|c| c.fooled.is_none()).collect();
         if moving.is_empty() {
             break;
         }
         if i > 0 {
             moving.par_iter_mut().for_each(|c| c.advance(stage.ball));
         }
-        let x: Vec<f32> = moving.iter().flat_map(|c| c.x.iter().copied()).collect();
-        let aims: Vec<Aim<'_>> = moving.iter().map(|c| c.aim).collect();
-        let (logits, gradient) = view.gradient(&x, &aims)?;
-        let one = x.len() / moving.len();
-        for ((c, row), gradient) in moving.into_iter().zip(logits.rows()).zip(gradient.chunks_exact(one)) {
-            c.look(row, gradient, stage.last);
+        ask(view, moving, stage.last, |c, _| {
             if i > 0 && i % window == 0 {
                 c.check(stage.ball.eps);
             }
-        }
+        })?;
     }
     Ok(())
 }
@@ -144,7 +119,7 @@ fn changed(x: &[f32], clean: &[f32]) -> f64 {
     x.iter().zip(clean).filter(|(x, c)| (*x - *c).abs() > 1e-10).count() as f64
 }
 
-impl Climber<'_> {
+impl Climber<'_, Pace> {
     /// Begins a stage at the best point so far, brought into the stage's ball.
     fn enter(&mut self, ball: Ball) {
         self.x.copy_from_slice(&self.best);
@@ -152,7 +127,7 @@ impl Climber<'_> {
         self.best_loss = f64::NEG_INFINITY;
         self.step = ball.eps;
         // Nothing is changed yet where a climb begins at the clean image.
-        (self.share, self.changed) = match changed(&self.x, self.case.clean) {
+        (self.pace.share, self.pace.changed) = match changed(&self.x, self.case.clean) {
             0.0 => (FIRST_SHARE, self.x.len() as f64),
             entries => (entries / self.x.len() as f64 / SPARSER, entries),
         };
@@ -160,7 +135,7 @@ impl Climber<'_> {
 
     /// A step along the signs of the largest entries of the gradient.
     fn advance(&mut self, ball: Ball) {
-        let count = ((self.share * self.x.len() as f64) as usize).clamp(1, self.x.len());
+        let count = ((self.pace.share * self.x.len() as f64) as usize).clamp(1, self.x.len());
         let mut order: Vec<usize> = (0..self.x.len()).collect();
         order.select_nth_unstable_by(count - 1, |a, b| {
             self.gradient[*b].abs().total_cmp(&self.gradient[*a].abs()).then(a.cmp(b))
@@ -174,32 +149,15 @@ impl Climber<'_> {
         ball.project(&mut self.x, self.case.clean, true);
     }
 
-    /// Takes in the loss at the new point.
-    fn look(&mut self, row: &[f64], gradient: &[f32], counts: bool) {
-        let (loss, _) = self.aim.of(row);
-        self.gradient.clear();
-        self.gradient.extend_from_slice(gradient);
-        if counts && self.case.fooled(row) {
-            self.fooled = Some(self.x.clone());
-        }
-        if loss > self.best_loss {
-            self.best_loss = loss;
-            self.best.copy_from_slice(&self.x);
-            self.best_gradient.clear();
-            self.best_gradient.extend_from_slice(gradient);
-        }
-    }
-
     /// At the end of a window: fewer entries, and a shorter step unless the best point became much sparser.
     fn check(&mut self, longest: f32) {
         let now = changed(&self.best, self.case.clean);
-        let ratio = now / self.changed.max(1.0);
-        self.share = now / self.x.len() as f64 / SPARSER;
-        self.changed = now;
+        let ratio = now / self.pace.changed.max(1.0);
+        self.pace.share = now / self.x.len() as f64 / SPARSER;
+        self.pace.changed = now;
         if ratio < MUCH_SPARSER {
             self.step = longest;
-            self.x.copy_from_slice(&self.best);
-            self.gradient.copy_from_slice(&self.best_gradient);
+            self.turn_back();
         } else {
             self.step = (self.step / SPARSER as f32).max(SHORTEST * longest);
         }

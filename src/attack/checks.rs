@@ -1,7 +1,8 @@
 //! Doubts: signs that an attack was blind or mistaken, so that a high robust accuracy says little. `docs/attacks.md` tells
 //! when each is raised, what it means and what to do.
 //!
-//! [`look`] asks the classifier, [`probe`] tries small attacks on it, [`judge`] reads what a plan found. The signs follow
+//! [`look`] asks the classifier, [`probe`] tries small attacks on it, [`judge`] reads what a plan found; [`doubts`] does
+//! the first two on samples of a data set. The signs follow
 //! Athalye et al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
 
 use candle_core::Tensor;
@@ -13,6 +14,7 @@ use super::{Classifier, Samples};
 use crate::engine::Logits;
 use crate::error::Result;
 use crate::threat::{Attack, AttackPlan, Check, Loss, Pgd};
+use crate::train::fit::Loader;
 use crate::train::loss::{correct, cross_entropy_of};
 use crate::units::Fraction;
 
@@ -32,6 +34,22 @@ const SLACK: f64 = 0.02;
 const BLACK_BOX: f64 = 0.002;
 /// Gradient steps from which on an attack is expected to beat those without gradients.
 const STRONG: u32 = 10;
+
+/// What [`look`] and, if wanted, [`probe`] tell of the first samples that are right clean; nothing where there are none.
+pub fn doubts(classifier: &mut dyn Classifier, loader: &Loader<'_>, found: &Found, probed: bool) -> Result<Vec<Check>> {
+    let right = loader.ids.iter().zip(&found.clean).filter(|(_, clean)| **clean).map(|(id, _)| *id);
+    let few: Vec<u32> = right.take(ENOUGH).collect();
+    let mut raised = Vec::new();
+    for batch in (Loader { ids: &few, batch: ENOUGH, augment: None, ..*loader }).plain() {
+        let batch = batch?;
+        let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
+        raised.extend(look(classifier, samples)?);
+        if probed {
+            raised.extend(probe(classifier, samples)?);
+        }
+    }
+    Ok(raised)
+}
 
 /// What the classifier's answers to clean images, and the gradient there, tell.
 pub fn look(classifier: &mut dyn Classifier, samples: Samples<'_>) -> Result<Vec<Check>> {

@@ -9,6 +9,7 @@ mod apgd_l1;
 pub mod ball;
 pub mod cases;
 pub mod checks;
+mod climber;
 mod corrupt;
 pub mod fab;
 mod fgsm;
@@ -19,8 +20,8 @@ mod mi_fgsm;
 pub mod pgd;
 mod spsa;
 pub mod square;
-mod square_l2;
 pub mod suite;
+mod tiles;
 
 use candle_core::Tensor;
 

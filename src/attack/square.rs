@@ -1,6 +1,6 @@
 //! Square attack (Andriushchenko et al. 2020, algorithms 1 and 2): a random search that changes squares of the image and
 //! keeps what lowers the margin. It sees logits and no gradient, so masked gradients do not stop it. Under Linf here, under
-//! L2 in `square_l2`.
+//! L2 and L1 in `tiles`.
 //!
 //! Differences from the authors' code in AutoAttack: every sample draws a place and colours of its own, where a batch
 //! shared one place at each query.
@@ -11,13 +11,13 @@ use rayon::prelude::*;
 use super::ball::Ball;
 use super::cases::{Case, View, on_host, until_fooled};
 use super::loss::Aim;
-use super::square_l2::Tiles;
+use super::tiles::Tiles;
 use super::{Classifier, Samples};
 use crate::error::Result;
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Square};
 
-/// Attacks a batch: for every sample a misclassified point, if one was met, else the clean image. The norm is Linf or L2.
+/// Attacks a batch: for every sample a misclassified point, if one was met, else the clean image.
 ///
 /// # Cost
 /// `queries + 1` forward passes for each restart, of the samples that still stand.

@@ -3,6 +3,8 @@
 //! The verdict on a sample depends on the classifier, the plan's attack, the seed and the sample alone. So the samples may
 //! be cut into batches anywhere, shared out, or left and taken up again: a run is the list of its [`Verdicts`], and one
 //! continued from the first of them gives the same.
+//!
+//! A [transfer](Suite::transfer) makes the attacks on one network, the source, and measures another with them.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,9 @@ pub struct Verdicts {
     pub ids: Vec<u32>,
     /// Whether each is classified correctly.
     pub stands: Vec<bool>,
+    /// Whether each is classified correctly by the source of a transfer; empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<bool>,
     /// Images that were outside the ball or the box; always 0 but for a mistake in an attack.
     pub strayed: u64,
 }
@@ -44,6 +49,8 @@ pub struct Verdicts {
 pub struct Finished<'a> {
     /// What it gave.
     pub verdicts: &'a Verdicts,
+    /// How many samples its attack is given in all.
+    pub given: usize,
     /// The true classes.
     pub labels: &'a [u32],
     /// The clean images, `[n, h, w, c]`.
@@ -65,7 +72,25 @@ pub struct Found {
     pub strayed: u64,
 }
 
+/// What became of the samples in a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transferred {
+    /// On the network that the attacks were made on: what the plan would find on it alone.
+    pub source: Found,
+    /// On the other.
+    pub target: Found,
+}
+
 impl Found {
+    fn new(clean: Vec<bool>) -> Self {
+        Found { standing: clean.clone(), clean, attacks: Vec::new(), strayed: 0 }
+    }
+
+    /// Whether a sample, by its place, belongs to the next attack.
+    fn is_left(&self, place: usize, cascade: bool) -> bool {
+        if cascade { self.standing[place] } else { self.clean[place] }
+    }
+
     /// Accuracy on clean images.
     pub fn clean(&self) -> Tally {
         tally(self.clean.iter().copied())
@@ -117,47 +142,79 @@ impl Suite<'_> {
         known: &[Verdicts],
         report: &mut dyn FnMut(Finished<'_>) -> Result<()>,
     ) -> Result<Found> {
+        let [found] = self.passes([classifier], known, report)?;
+        Ok(found)
+    }
+
+    /// Runs the plan on the source and measures the target with what comes out. An attack gets the samples that are left to
+    /// it on either network; what one of the networks would not have been given does not count for it, so the source's
+    /// part is what [`Suite::run`] finds on it, and a source that is the target gives the same twice.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for verdicts that are not of this run.
+    pub fn transfer(
+        &self,
+        source: &mut dyn Classifier,
+        target: &mut dyn Classifier,
+        known: &[Verdicts],
+        report: &mut dyn FnMut(Finished<'_>) -> Result<()>,
+    ) -> Result<Transferred> {
+        let [source, target] = self.passes([source, target], known, report)?;
+        Ok(Transferred { source, target })
+    }
+
+    /// Attacks the first of the networks and asks all of them. There are one or two.
+    fn passes<const N: usize>(
+        &self,
+        mut networks: [&mut dyn Classifier; N],
+        known: &[Verdicts],
+        report: &mut dyn FnMut(Finished<'_>) -> Result<()>,
+    ) -> Result<[Found; N]> {
         let ids = self.loader.ids;
         let mut strayed = 0;
-        let mut pass = |attack: Option<usize>, ids: &[u32]| -> Result<Vec<bool>> {
-            let mut stands = Vec::with_capacity(ids.len());
+        let mut pass = |attack: Option<usize>, ids: &[u32]| -> Result<[Vec<bool>; N]> {
+            let mut stands: [Vec<bool>; N] = std::array::from_fn(|_| Vec::with_capacity(ids.len()));
             for before in known.iter().filter(|v| v.attack == attack) {
-                if ids.get(stands.len()..stands.len() + before.ids.len()) != Some(&before.ids) {
+                let next = ids.get(stands[0].len()..stands[0].len() + before.ids.len());
+                let whole = before.by_network::<N>().all(|one| one.len() == before.ids.len());
+                if next != Some(&before.ids) || !whole {
                     return Err(Error::Net("the verdicts to go on from are of other samples".into()));
                 }
-                stands.extend(&before.stands);
+                stands.iter_mut().zip(before.by_network::<N>()).for_each(|(all, one)| all.extend(one));
                 strayed += before.strayed;
             }
-            let rest = Loader { ids: &ids[stands.len()..], augment: None, ..*self.loader };
+            let rest = Loader { ids: &ids[stands[0].len()..], augment: None, ..*self.loader };
             for batch in rest.plain() {
                 let batch = batch?;
-                let (verdicts, attacked) = self.judge(classifier, attack, &batch)?;
+                let (verdicts, attacked) = self.judge(&mut networks, attack, &batch)?;
                 report(Finished {
                     verdicts: &verdicts,
+                    given: ids.len(),
                     labels: &batch.labels,
                     clean: &batch.images,
                     attacked: &attacked,
                 })?;
-                stands.extend(&verdicts.stands);
+                stands.iter_mut().zip(verdicts.by_network::<N>()).for_each(|(all, one)| all.extend(one));
                 strayed += verdicts.strayed;
             }
             Ok(stands)
         };
-        let clean = pass(None, ids)?;
-        let mut standing = clean.clone();
-        let mut attacks = Vec::with_capacity(self.plan.attacks.len());
+        let mut found = pass(None, ids)?.map(Found::new);
         for number in 0..self.plan.attacks.len() {
-            let given = if self.plan.cascade { &standing } else { &clean };
-            let places: Vec<usize> = (0..ids.len()).filter(|i| given[*i]).collect();
+            let left = |found: &Found, place| found.is_left(place, self.plan.cascade);
+            let places: Vec<usize> = (0..ids.len()).filter(|i| found.iter().any(|f| left(f, *i))).collect();
             let stands = pass(Some(number), &places.iter().map(|i| ids[*i]).collect::<Vec<_>>())?;
-            let mut verdicts = vec![None; ids.len()];
-            for (i, stands) in places.into_iter().zip(stands) {
-                verdicts[i] = Some(stands);
-                standing[i] &= stands;
+            for (found, stands) in found.iter_mut().zip(stands) {
+                let mut verdicts = vec![None; ids.len()];
+                for (i, stands) in places.iter().zip(stands).filter(|(i, _)| left(found, **i)) {
+                    verdicts[*i] = Some(stands);
+                }
+                found.standing.iter_mut().zip(&verdicts).for_each(|(all, one)| *all &= one.unwrap_or(true));
+                found.attacks.push(verdicts);
             }
-            attacks.push(verdicts);
         }
-        Ok(Found { clean, attacks, standing, strayed })
+        found.iter_mut().for_each(|f| f.strayed = strayed);
+        Ok(found)
     }
 
     /// What the attack of a number in the plan makes of a batch: of each sample the same image, whatever else is in it.
@@ -173,24 +230,36 @@ impl Suite<'_> {
         }
     }
 
-    /// Attacks a batch and asks the classifier for its answers to what came out.
-    fn judge(
+    /// Attacks a batch on the first of the networks and asks all of them for their answers to what came out.
+    fn judge<const N: usize>(
         &self,
-        classifier: &mut dyn Classifier,
+        networks: &mut [&mut dyn Classifier; N],
         attack: Option<usize>,
         batch: &Batch,
     ) -> Result<(Verdicts, Tensor)> {
         let Batch { images, labels, ids, .. } = batch;
         let attacked = match attack {
             None => images.clone(),
-            Some(attack) => self.attacked(classifier, attack, batch)?,
+            Some(attack) => self.attacked(&mut *networks[0], attack, batch)?,
         };
         let strayed = match attack.map(|i| &self.plan.attacks[i]) {
             None => 0,
             Some(attack) => strayed(attack, images, &attacked)?,
         };
-        let stands = correct(&classifier.logits(&attacked)?, labels).collect();
-        Ok((Verdicts { attack, ids: ids.clone(), stands, strayed }, attacked))
+        let mut answers = Vec::with_capacity(N);
+        for network in networks {
+            answers.push(correct(&network.logits(&attacked)?, labels).collect());
+        }
+        let stands = answers.pop().unwrap_or_default();
+        let source = answers.pop().unwrap_or_default();
+        Ok((Verdicts { attack, ids: ids.clone(), stands, source, strayed }, attacked))
+    }
+}
+
+impl Verdicts {
+    /// The answers of one network, or of the source and the target of a transfer.
+    fn by_network<const N: usize>(&self) -> impl Iterator<Item = &Vec<bool>> {
+        [&self.source, &self.stands].into_iter().skip(2 - N)
     }
 }
 

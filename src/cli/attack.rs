@@ -5,28 +5,26 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-use super::files;
 use super::progress::Terminal;
-use crate::arch::cost::cost;
-use crate::arch::file::{ArchFile, id_of};
-use crate::arch::spec::NetSpec;
-use crate::attack::checks::{ENOUGH, judge, look, probe};
-use crate::attack::suite::{Finished, Found, Suite, Verdicts};
-use crate::attack::{Samples, Target};
+use super::trained::Trained;
+use super::{files, stored};
+use crate::attack::Target;
+use crate::attack::checks::{doubts, judge};
+use crate::attack::suite::{Finished, Found, Suite, Transferred, Verdicts};
 use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::onnx;
-use crate::pipeline::{Interrupt, Progress, adversarial, duration_words, weights};
+use crate::pipeline::{Interrupt, Progress, adversarial, duration_words};
 use crate::record::Sample;
-use crate::report::attacked::{AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, model_info, table};
+use crate::report::attacked::{
+    AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, model_info, table,
+};
 use crate::report::examples::{Example, picture};
 use crate::seed::Seed;
 use crate::store::attack::{AttackDir, Timed};
-use crate::threat::{AttackPlan, Check, Norm, Threat};
+use crate::threat::{AttackPlan, Norm, Threat};
 use crate::train::fit::Loader;
 use crate::units::Fraction;
 
@@ -73,6 +71,16 @@ pub struct Subject {
 pub struct AttackArguments {
     #[command(flatten)]
     subject: Subject,
+    /// Make the attacks on this network, and measure --net with what comes out. Named like --net.
+    #[arg(long, value_name = "NET")]
+    transfer_from: Option<String>,
+    /// The numbers of --transfer-from, as --weights are those of --net.
+    #[arg(long, value_name = "WEIGHTS", requires = "transfer_from")]
+    source_weights: Option<PathBuf>,
+    /// Make no attacks, and measure --net on images that --save-adversarial kept: a file, or a folder of files. They are
+    /// checked to be in the ball of --norm and --eps.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["plan", "n", "transfer_from", "out"])]
+    adversarial: Option<PathBuf>,
     /// A folder for verdicts and result; the same command continues an attack that was stopped.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -89,15 +97,15 @@ const EXAMPLES: usize = 8;
 
 /// Attacks a network.
 pub fn attack(arguments: &AttackArguments) -> Result<()> {
-    let Prepared { data, mut network, about, plan, ids } = arguments.subject.prepare()?;
+    if let Some(path) = &arguments.adversarial {
+        let subject = &arguments.subject;
+        return stored::measure(subject.measured()?, path, subject.threat()?, subject.batch, arguments.json);
+    }
+    let Prepared { measured, plan, ids } = arguments.subject.prepare()?;
+    let Measured { data, name, mut network, about } = measured;
+    let mut source = arguments.source(&data, &network)?;
     let Subject { seed, batch, .. } = arguments.subject;
-    let sample = Sample {
-        data: arguments.subject.data.split(':').next().unwrap_or_default().to_owned(),
-        data_id: data.content_id(),
-        split: "test".into(),
-        n: ids.len() as u64,
-        index_id: index_id(&ids),
-    };
+    let sample = sample(&data, &name, &ids);
     let mut stated = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
@@ -106,6 +114,9 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         "plan": plan,
         "seed": seed,
     });
+    if let Some((_, about)) = &source {
+        stated["source"] = json!(about);
+    }
     if arguments.save_adversarial {
         // Batches that were finished without it have no file.
         stated["adversarial"] = json!(true);
@@ -130,8 +141,8 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let before: Vec<Verdicts> = told.batches.iter().map(|b| b.verdicts.clone()).collect();
     let suite = Suite { plan: &plan, loader: &loader, seed: root };
     let target = &mut Target::deployed(&mut network);
-    let found = suite.run(target, &before, &mut |finished| {
-        let timed = told.take(finished.verdicts, &mut terminal);
+    let mut report = |finished: Finished<'_>| {
+        let timed = told.take(&finished, &mut terminal);
         if let Some(folder) = &mut folder {
             // Before the verdicts: what they speak of is there.
             if arguments.save_adversarial {
@@ -143,19 +154,35 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
             Some(signal) => Err(Error::Stopped { signal }),
             None => Ok(()),
         }
-    })?;
-    let mut checks = doubts(target, &loader, &found)?;
-    checks.extend(judge(&plan, &found));
+    };
+    let (found, at_source) = match &mut source {
+        None => (suite.run(target, &before, &mut report)?, None),
+        Some((network, _)) => {
+            let made = suite.transfer(&mut Target::deployed(network), target, &before, &mut report)?;
+            let Transferred { source, target } = made;
+            (target, Some(source))
+        }
+    };
+    // The network that the attacks were made on: its gradients are what is to be doubted, and it makes the examples.
+    let attacked = match &mut source {
+        None => target,
+        Some((network, _)) => &mut Target::deployed(network),
+    };
+    let found_there = at_source.as_ref().unwrap_or(&found);
+    let mut checks = doubts(attacked, &loader, found_there, true)?;
+    checks.extend(judge(&plan, found_there));
     checks.sort_unstable();
     checks.dedup();
-    let examples = if folder.is_some() { examples(&suite, target, &found)? } else { Vec::new() };
+    let examples = if folder.is_some() { examples(&suite, attacked, &found)? } else { Vec::new() };
     let attacks = (0..plan.attacks.len()).map(|i| told.report(&plan, &found, i)).collect();
     let robust = found.robust();
     let (low, high) = robust.wilson95();
+    let source = source.zip(at_source).map(|((_, about), found)| source_report(about, &found));
     let result = AttackResultFile {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network: about,
+        source,
         sample,
         seed,
         n: ids.len() as u64,
@@ -166,13 +193,13 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         attacks,
         checks,
         ids,
-        clean_flags: digits(found.clean.iter().map(|s| Some(*s))),
-        robust_flags: digits(found.standing.iter().map(|s| Some(*s))),
+        clean_flags: flags(&found.clean),
+        robust_flags: flags(&found.standing),
         plan,
     };
     if let Some(folder) = &folder {
         folder.write("result.json", &json!(result))?;
-        if result.plan.name.starts_with("autoattack") {
+        if result.source.is_none() && result.plan.name.starts_with("autoattack") {
             folder.write("model_info.json", &model_info(&result))?;
         }
         if !examples.is_empty() {
@@ -182,18 +209,66 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     if arguments.json { files::print_json(&result) } else { files::print(&table(&result)) }
 }
 
-fn digits(flags: impl Iterator<Item = Option<bool>>) -> String {
-    flags.map(|f| f.map_or('-', |f| if f { '1' } else { '0' })).collect()
+/// Which test images are measured.
+pub fn sample(data: &Dataset, name: &str, ids: &[u32]) -> Sample {
+    let (n, split) = (ids.len() as u64, "test".into());
+    Sample { data: name.to_owned(), data_id: data.content_id(), split, n, index_id: index_id(ids) }
+}
+
+fn source_report(network: Attacked, found: &Found) -> SourceReport {
+    let robust = found.robust();
+    SourceReport {
+        network,
+        clean_correct: found.clean().hit,
+        robust: robust.hit,
+        robust_accuracy: robust.rate(),
+        clean_flags: flags(&found.clean),
+        robust_flags: flags(&found.standing),
+    }
+}
+
+/// A digit a sample: 1 where it is right.
+pub fn flags(right: &[bool]) -> String {
+    right.iter().map(|r| if *r { '1' } else { '0' }).collect()
+}
+
+/// A digit a sample: 1 where it is right, `-` where it was not given.
+fn digits(right: &[Option<bool>]) -> String {
+    right.iter().map(|r| r.map_or('-', |r| if r { '1' } else { '0' })).collect()
+}
+
+impl AttackArguments {
+    /// The network that the attacks are made on, if it is another than the one that is measured.
+    fn source(&self, data: &Dataset, target: &Network) -> Result<Option<(Network, Attacked)>> {
+        let Some(net) = &self.transfer_from else { return Ok(None) };
+        let named = Trained { net, weights: self.source_weights.as_deref(), option: "--source-weights" };
+        let (network, about) = named.load(data)?;
+        let (own, theirs) = (network.net().classes(), target.net().classes());
+        if own != theirs {
+            let words =
+                format!("--transfer-from: `{net}` has {own} classes, --net has {theirs}; labels must mean the same");
+            return Err(Error::Usage(words));
+        }
+        Ok(Some((network, about)))
+    }
+}
+
+/// A network and the images on which it is measured.
+pub struct Measured {
+    /// The images.
+    pub data: Dataset,
+    /// The data's name: what is left of `:` on the command line.
+    pub name: String,
+    /// The network with its numbers.
+    pub network: Network,
+    /// What is said about it.
+    pub about: Attacked,
 }
 
 /// A [`Subject`] read, and checked against itself.
 pub struct Prepared {
-    /// The images.
-    pub data: Dataset,
-    /// The network with its numbers.
-    pub network: Network,
-    /// What is said about it.
-    about: Attacked,
+    /// What is attacked.
+    pub measured: Measured,
     /// The attacks.
     pub plan: AttackPlan,
     /// The images that are attacked.
@@ -203,83 +278,44 @@ pub struct Prepared {
 impl Subject {
     /// Reads what is named.
     pub fn prepare(&self) -> Result<Prepared> {
-        let data = Source::parse(&self.data)?.load()?;
-        let (network, about) = self.network(&data)?;
-        let plan = self.plan()?.for_classes(network.net().classes())?;
-        let count = if self.n == 0 { data.test.len() } else { self.n.min(data.test.len()) };
-        if count == 0 {
-            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
-        }
+        let measured = self.measured()?;
+        let plan = self.plan()?.for_classes(measured.network.net().classes())?;
+        let images = measured.data.test.len();
+        let count = if self.n == 0 { images } else { self.n.min(images) };
+        Ok(Prepared { measured, plan, ids: (0..count as u32).collect() })
+    }
+
+    /// Reads the images and the network.
+    fn measured(&self) -> Result<Measured> {
         if self.batch == 0 {
             return Err(Error::Usage("--batch 0: expected at least 1".into()));
         }
-        Ok(Prepared { data, network, about, plan, ids: (0..count as u32).collect() })
+        let data = Source::parse(&self.data)?.load()?;
+        if data.test.is_empty() {
+            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
+        }
+        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
+        let (network, about) = named.load(&data)?;
+        Ok(Measured { data, name: self.data.split(':').next().unwrap_or_default().to_owned(), network, about })
     }
 
-    /// The network with its numbers, and what is said about it.
-    fn network(&self, data: &Dataset) -> Result<(Network, Attacked)> {
-        let (net, own) = match NetSpec::parse(&self.net)? {
-            // Files know their classes; of arrays of labels the largest is no sure sign of their number.
-            NetSpec::Arch(path) => (ArchFile::from_json(&files::read(&path)?, &path)?.1, None),
-            NetSpec::Onnx(path) => {
-                let model = onnx::read(&path, data.image, &files::bytes)?;
-                (model.net, Some(model.tensors))
-            }
-            spec => (spec.load(data.image, data.classes.len(), &files::bytes)?.0, None),
-        };
-        if net.input_shape() != data.image {
-            let words = format!("the network takes {} images, the data has {}", net.input_shape(), data.image);
-            return Err(Error::Usage(words));
-        }
-        if let Some(label) = data.test.labels.iter().find(|l| **l as usize >= net.classes()) {
-            let words = format!("the network has {} classes, the data has a label {label}", net.classes());
-            return Err(Error::Usage(words));
-        }
-        let beside = || {
-            let path = PathBuf::from(&self.net);
-            (path.extension()? == "json").then(|| path.with_file_name("weights.safetensors"))
-        };
-        let (arch, cost) = (id_of(&net)?, cost(&net));
-        let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
-        match (own, self.weights.clone().or_else(beside)) {
-            (None, Some(file)) => weights::load(&mut network, &file)?,
-            (Some(own), None) => weights::set(&mut network, &own)?,
-            (Some(_), Some(_)) => {
-                return Err(Error::Usage(format!("--weights: `{}` has its own numbers; leave it out", self.net)));
-            }
-            (None, None) => {
-                return Err(Error::Usage(format!(
-                    "--weights is missing: `{}` names a network without numbers",
-                    self.net
-                )));
-            }
-        }
-        let numbers: Vec<f32> = network.state().to_vec1()?;
-        let mut hash = Sha256::new();
-        numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
-        let weights = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-        Ok((network, Attacked { net: self.net.clone(), arch, weights, params: cost.params, macs: cost.macs }))
+    /// The ball that is named.
+    fn threat(&self) -> Result<Threat> {
+        let norm = self.norm.unwrap_or_default();
+        Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))
     }
 
     /// The plan that is named, or that stands in a file.
     fn plan(&self) -> Result<AttackPlan> {
-        let norm = self.norm.unwrap_or_default();
         let path = PathBuf::from(&self.plan);
-        if path.extension().is_some_and(|e| e == "toml" || e == "json") {
-            let own = self.eps.map(|eps| Threat { norm, eps });
+        if AttackPlan::is_file(&path) {
+            let own = self.eps.map(|eps| Threat { norm: self.norm.unwrap_or_default(), eps });
             if own.is_none() && self.norm.is_some() {
                 return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
             }
             return AttackPlan::from_text(&files::read(&path)?, &path, own);
         }
-        let eps = match (self.eps, norm) {
-            (Some(eps), _) => eps,
-            (None, Norm::Linf) => Fraction::of_255(8),
-            (None, Norm::L2 | Norm::L1) => {
-                return Err(Error::Usage(format!("--eps is missing: {norm} has no usual radius")));
-            }
-        };
-        AttackPlan::named(&self.plan, Threat { norm, eps }).map_err(|why| Error::Usage(format!("--plan: {why}")))
+        AttackPlan::named(&self.plan, self.threat()?).map_err(|why| Error::Usage(format!("--plan: {why}")))
     }
 }
 
@@ -311,23 +347,8 @@ fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result
     Ok(examples)
 }
 
-/// Looks at, and probes, the first images that are right clean.
-fn doubts(target: &mut Target<'_>, loader: &Loader<'_>, found: &Found) -> Result<Vec<Check>> {
-    let right = loader.ids.iter().zip(&found.clean).filter(|(_, clean)| **clean).map(|(id, _)| *id);
-    let few: Vec<u32> = right.take(ENOUGH).collect();
-    let mut checks = Vec::new();
-    for batch in (Loader { ids: &few, batch: ENOUGH, augment: None, ..*loader }).plain() {
-        let batch = batch?;
-        let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
-        checks.extend(look(target, samples)?);
-        checks.extend(probe(target, samples)?);
-    }
-    Ok(checks)
-}
-
 /// The batches so far with their times, and what the user was told.
 struct Told {
-    cascade: bool,
     names: Vec<String>,
     passes: Vec<f64>,
     batches: Vec<Timed<Verdicts>>,
@@ -340,11 +361,12 @@ impl Told {
         let now = Instant::now();
         let names = plan.attacks.iter().map(crate::threat::Attack::name).collect();
         let passes = plan.attacks.iter().map(crate::threat::Attack::passes).collect();
-        Told { cascade: plan.cascade, names, passes, batches, since: now, line: now }
+        Told { names, passes, batches, since: now, line: now }
     }
 
     /// Takes in a batch; now and then says how far its attack is.
-    fn take(&mut self, verdicts: &Verdicts, terminal: &mut Terminal) -> Timed<Verdicts> {
+    fn take(&mut self, finished: &Finished<'_>, terminal: &mut Terminal) -> Timed<Verdicts> {
+        let (verdicts, given) = (finished.verdicts, finished.given);
         let now = Instant::now();
         let seconds = now.duration_since(self.since).as_secs_f64();
         self.since = now;
@@ -355,7 +377,6 @@ impl Told {
         {
             self.line = now;
             let (done, stands, spent) = self.sum(Some(i));
-            let given = self.given(i);
             let left = spent / done.max(1) as f64 * given.saturating_sub(done) as f64;
             // What the attacks behind it cost, if as many images get to them as stand now.
             let still = stands as f64 + given.saturating_sub(done) as f64;
@@ -380,11 +401,6 @@ impl Told {
         })
     }
 
-    /// The images that an attack is given: in a cascade those that stood after the one before.
-    fn given(&self, attack: usize) -> usize {
-        self.sum(if self.cascade { attack.checked_sub(1) } else { None }).1
-    }
-
     fn report(&self, plan: &AttackPlan, found: &Found, i: usize) -> AttackReport {
         AttackReport {
             name: self.names[i].clone(),
@@ -393,7 +409,7 @@ impl Told {
             stands: found.under(i).hit,
             robust_after: found.robust_after(i).hit,
             seconds: self.sum(Some(i)).2,
-            flags: digits(found.attacks[i].iter().copied()),
+            flags: digits(&found.attacks[i]),
         }
     }
 }

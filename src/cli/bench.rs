@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::attack::{Prepared, Subject};
+use super::attack::{Measured, Prepared, Subject};
 use super::files;
 use super::network::Sight;
 use crate::bench::step::{Case, Size};
@@ -115,7 +115,7 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
             tell(&line, measuring.json, true)
         }
         BenchVerb::Attack(BenchAttackArguments { subject, measuring }) => {
-            let Prepared { data, network, plan, ids, .. } = subject.prepare()?;
+            let Prepared { measured: Measured { data, network, .. }, plan, ids } = subject.prepare()?;
             let (net, seed, batch) = (&subject.net, subject.seed, subject.batch);
             let attack = attack::Attack { net, network, data: &data, ids: &ids, plan: &plan, seed, batch };
             tell(&attack::measure(attack, measuring.steps.get())?, measuring.json, true)

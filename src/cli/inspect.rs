@@ -165,7 +165,7 @@ pub fn export(run: &Path, rank: u32, budget: Option<Macs>, json: &Path) -> Resul
 
 /// Checks a space file.
 pub fn space_check(file: &Path, json: bool) -> Result<()> {
-    let config = Config::from_toml(&files::read(file)?, file, &[])?;
+    let config = Config::resolve(&files::read(file)?, file, &[], &files::read)?;
     let layout = config.mix_layout();
     let cost = cost(&cells::supernet(&config.supernet_skeleton(Shape::new(32, 32, 3), 10)?, &layout)?);
     if json {

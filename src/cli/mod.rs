@@ -7,6 +7,8 @@ mod inspect;
 mod network;
 mod progress;
 mod search;
+mod stored;
+mod trained;
 
 use std::path::PathBuf;
 

@@ -48,8 +48,8 @@ fn resolve(arguments: &SearchArguments) -> Result<Config> {
         overrides.push((key.trim().to_owned(), value.trim().to_owned()));
     }
     let mut config = match &arguments.space {
-        Some(path) => Config::from_toml(&files::read(path)?, path, &overrides)?,
-        None => Config::from_toml(TINY, Path::new("search_spaces/dsara-tiny.toml"), &overrides)?,
+        Some(path) => Config::resolve(&files::read(path)?, path, &overrides, &files::read)?,
+        None => Config::resolve(TINY, Path::new("search_spaces/dsara-tiny.toml"), &overrides, &files::read)?,
     };
     if let Some(data) = &arguments.data {
         config.data.clone_from(data);

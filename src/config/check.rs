@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::doc::{Doc, hint};
-use super::{Adam, CellChoices, Config, Method, Sgd};
+use super::{Adam, CellChoices, Config, Evaluate, Method, Sgd};
 use crate::arch::cell::CellOp;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
-use crate::threat::Attack;
+use crate::threat::{Attack, MOST};
 use crate::units::Fraction;
 
 /// Checks a configuration against itself; the document gives the lines.
@@ -306,17 +306,9 @@ impl Check<'_> {
     }
 
     fn evaluate(&self, c: &Config) -> Result<()> {
-        let e = &c.evaluate;
-        self.at_least_one(&[("evaluate.batch", e.batch)])?;
-        self.require(!e.attacks.is_empty(), "evaluate.attacks", || {
-            "[[evaluate.attacks]] is missing; robustness needs at least one attack".into()
-        })?;
-        for (i, attack) in e.attacks.iter().enumerate() {
-            let key = format!("evaluate.attacks.{i}");
-            self.require(!e.attacks[..i].contains(attack), &key, || format!("the attack `{attack}` is listed twice"))?;
-            self.attack(&key, attack)?;
-        }
-        Ok(())
+        let Evaluate { batch, gradient_samples: samples, .. } = c.evaluate;
+        self.at_least_one(&[("evaluate.batch", batch)])?;
+        self.range("evaluate.gradient_samples", samples, (1..=MOST).contains(&samples), &format!("from 1 to {MOST}"))
     }
 
     fn attack(&self, at: &str, attack: &Attack) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod check;
 mod doc;
+mod evaluate;
 mod parse;
 
 use serde::{Deserialize, Serialize};
@@ -242,12 +243,19 @@ pub struct Retrain {
 }
 
 /// How candidates are measured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evaluate {
     /// Images a pass.
     pub batch: usize,
-    /// The attacks; ranking uses their worst case.
+    /// Whether small attacks look for masked gradients (optional; false). They cost about 75 forward passes of 64 images.
+    pub probe: bool,
+    /// Gradients averaged for one, against networks that answer at random (optional; 1, or what the plans say).
+    pub gradient_samples: u32,
+    /// The attacks, each on all images that are right clean; ranking uses their worst case.
+    ///
+    /// The file has a list of tables with all constants, of names (`"autoattack"`, `"pgd-20"`, whatever `robustnas attack
+    /// --plan` takes) and of plan files, or one name alone. Names mean the ball of the optional keys `norm` (linf) and `eps`
+    /// (8/255 under linf); paths are relative to the working directory.
     pub attacks: Vec<Attack>,
 }
 

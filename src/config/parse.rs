@@ -7,7 +7,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::doc::{Doc, Override};
-use super::{CellChoices, Config, Derive, EdgeChoices, Evaluate, Retrain, Scaling, Search, Split, Supernet};
+use super::evaluate::RawEvaluate;
+use super::{CellChoices, Config, Derive, EdgeChoices, Retrain, Scaling, Search, Split, Supernet};
 use crate::arch::cell::CellOp;
 use crate::arch::families::cells::{Normalize, Placement};
 use crate::error::{Error, Result};
@@ -31,7 +32,7 @@ struct RawConfig {
     derive: Derive,
     scaling: Scaling,
     retrain: Retrain,
-    evaluate: Evaluate,
+    evaluate: RawEvaluate,
 }
 
 /// `[[cells]]`.
@@ -84,12 +85,26 @@ impl<'de> Deserialize<'de> for RawBudget {
 }
 
 impl Config {
+    /// [`Config::resolve`] for a text that names no file of a plan of attacks, as [`Config::to_toml`] writes it.
+    ///
+    /// # Errors
+    /// Those of [`Config::resolve`].
+    pub fn from_toml(text: &str, path: &Path, overrides: &[(String, String)]) -> Result<Config> {
+        Config::resolve(text, path, overrides, &|_| Err(Error::Usage("plans are not read from files here".into())))
+    }
+
     /// Reads a space file, with `--set key=value` pairs laid over it (`search.epochs`, `cells.robust.ops`,
-    /// `evaluate.attacks.0.steps`; the value is TOML, else a string).
+    /// `evaluate.attacks.0.steps`; the value is TOML, else a string). `read` gives the text of the files that
+    /// `evaluate.attacks` names.
     ///
     /// # Errors
     /// [`Error::Config`] with the line of the offending key; [`Error::Usage`] if it came from an override.
-    pub fn from_toml(text: &str, path: &Path, overrides: &[(String, String)]) -> Result<Config> {
+    pub fn resolve(
+        text: &str,
+        path: &Path,
+        overrides: &[(String, String)],
+        read: &dyn Fn(&Path) -> Result<String>,
+    ) -> Result<Config> {
         let overrides = Override::list(text, overrides);
         let doc = Doc::parse(text, path, &overrides)?;
         let raw: RawConfig = doc.read()?;
@@ -120,7 +135,7 @@ impl Config {
             derive: raw.derive,
             scaling: raw.scaling,
             retrain: raw.retrain,
-            evaluate: raw.evaluate,
+            evaluate: raw.evaluate.resolve(&doc, read)?,
         };
         super::check::check(&config, &doc)?;
         Ok(config)
@@ -174,7 +189,7 @@ impl Config {
             derive: self.derive,
             scaling: self.scaling,
             retrain: self.retrain,
-            evaluate: self.evaluate.clone(),
+            evaluate: RawEvaluate::from(&self.evaluate),
         }
     }
 }

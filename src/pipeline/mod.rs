@@ -351,9 +351,7 @@ impl Night<'_> {
             device: self.device,
         };
         let interrupt = self.interrupt;
-        evaluate(network, &loader, &self.config.evaluate.attacks, sample, self.config.seed, &mut || match interrupt
-            .signal()
-        {
+        evaluate(network, &loader, &self.config.evaluate, sample, self.config.seed, &mut || match interrupt.signal() {
             Some(signal) => Err(Error::Stopped { signal }),
             None => Ok(()),
         })

@@ -10,7 +10,7 @@ use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
-use crate::config::{Config, Method, Retrain, Sgd};
+use crate::config::{Config, Evaluate, Method, Retrain, Sgd};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::split::Splits;
@@ -203,7 +203,9 @@ fn training_seconds(
         // The attack's target, the attack, and the loss: a forward pass and two training passes.
         Method::Trades { steps, .. } => 8.0 + 2.0 * f64::from(steps),
     };
-    let attack_passes: f64 = config.evaluate.attacks.iter().map(Attack::passes).sum();
+    let Evaluate { gradient_samples, attacks, .. } = &config.evaluate;
+    let averaged = |a: &Attack| if a.steps() > 0 { f64::from(*gradient_samples) } else { 1.0 };
+    let attack_passes: f64 = attacks.iter().map(|a| averaged(a) * a.passes()).sum();
     let images = (splits.validation.len() + splits.test.len()) as f64;
     Ok(training + step / train_passes * images * (1.0 + attack_passes * 2.0 / 3.0))
 }

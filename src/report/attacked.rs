@@ -26,6 +26,24 @@ pub struct Attacked {
     pub macs: Macs,
 }
 
+/// The network that a transfer's attacks were made on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Source {
+    /// The network.
+    #[serde(flatten)]
+    pub network: Attacked,
+    /// Samples that it gets right on the clean image.
+    pub clean_correct: u64,
+    /// Of these, right under every attack, which are made with its own gradients.
+    pub robust: u64,
+    /// The share of the worst case.
+    pub robust_accuracy: f64,
+    /// A digit a sample: 1 right on the clean image.
+    pub clean_flags: String,
+    /// A digit a sample: 1 right under every attack.
+    pub robust_flags: String,
+}
+
 /// What one attack of a plan did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttackReport {
@@ -52,8 +70,11 @@ pub struct AttackResultFile {
     pub schema_version: u32,
     /// The program's version.
     pub version: String,
-    /// What was attacked.
+    /// What was attacked, or measured with the attacks on `source`.
     pub network: Attacked,
+    /// The network that the attacks were made on, where it is not `network`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// The images.
     pub sample: Sample,
     /// The plan, fit for the number of classes; its notes say what was changed.
@@ -114,6 +135,17 @@ pub fn table(result: &AttackResultFile) -> String {
         100.0 * low,
         100.0 * high
     );
+    if let Some(source) = &result.source {
+        let Source { network, clean_correct, robust, .. } = source;
+        let _ = writeln!(
+            text,
+            "attacks made on {} (weights {}): itself {} clean, {} robust",
+            network.net,
+            network.weights,
+            rate(*clean_correct),
+            rate(*robust)
+        );
+    }
     for note in &result.plan.notes {
         let _ = writeln!(text, "note: {note}");
     }

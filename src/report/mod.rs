@@ -14,5 +14,6 @@ pub mod protocol;
 pub mod ranked;
 pub mod row;
 pub mod schema;
+pub mod stored;
 pub mod svg;
 pub mod table;

@@ -39,6 +39,9 @@ pub struct Protocol {
     pub data: Option<Sample>,
     /// The attacks whose worst case is the robust accuracy; empty when nothing was evaluated.
     pub attacks: Vec<Attack>,
+    /// Gradients averaged for one by every attack.
+    #[serde(default = "crate::threat::plan::one")]
+    pub gradient_samples: u32,
 }
 
 impl Protocol {
@@ -54,6 +57,7 @@ impl Protocol {
                 counting_rule: record.cost.rule.clone(),
                 data: evaluation.map(|e| e.sample.clone()),
                 attacks: evaluation.map_or(Vec::new(), |e| e.attacks.iter().map(|a| a.attack).collect()),
+                gradient_samples: evaluation.map_or(1, |e| e.gradient_samples),
             };
             match &mut shared {
                 None => shared = Some((record, own)),
@@ -69,7 +73,8 @@ impl Protocol {
                 }
             }
         }
-        let nothing = || Protocol { counting_rule: RULE.to_owned(), data: None, attacks: Vec::new() };
+        let nothing =
+            || Protocol { counting_rule: RULE.to_owned(), data: None, attacks: Vec::new(), gradient_samples: 1 };
         Ok(shared.map_or_else(nothing, |(_, protocol)| protocol))
     }
 
@@ -88,6 +93,7 @@ impl Protocol {
             note("split", a.split.clone(), b.split.clone());
             note("index_id", format!("{} n={}", a.index_id, a.n), format!("{} n={}", b.index_id, b.n));
             note("attacks", list(&self.attacks), list(&other.attacks));
+            note("gradient_samples", self.gradient_samples.to_string(), other.gradient_samples.to_string());
         }
         found
     }
@@ -104,7 +110,11 @@ impl fmt::Display for Protocol {
         match &self.data {
             None => write!(f, "nothing evaluated; MACs by {}", self.counting_rule),
             Some(s) => {
-                write!(f, "{} {} n={}; {}; MACs by {}", s.data, s.split, s.n, list(&self.attacks), self.counting_rule)
+                write!(f, "{} {} n={}; {}", s.data, s.split, s.n, list(&self.attacks))?;
+                if self.gradient_samples > 1 {
+                    write!(f, ", mean of {} gradients", self.gradient_samples)?;
+                }
+                write!(f, "; MACs by {}", self.counting_rule)
             }
         }
     }

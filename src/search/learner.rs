@@ -67,6 +67,9 @@ pub struct Supernet<'a> {
 
 impl<'a> Supernet<'a> {
     /// A fresh supernet. `arch` deals the architecture half of the data.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where that half is empty.
     pub fn new(
         network: Network,
         layout: MixLayout,
@@ -75,6 +78,11 @@ impl<'a> Supernet<'a> {
         arch: Loader<'a>,
         seed: Seed,
     ) -> Result<Self> {
+        if arch.ids.is_empty() {
+            return Err(Error::Usage(
+                "no image is left for the architecture: lower split.weights_share or raise split.train".into(),
+            ));
+        }
         let alpha = Alpha::init(&layout, config.arch_init, seed.child("alpha"));
         let adam = Adam::new(config.arch, alpha.0.len());
         let sgd = Sgd::new(config.weights, &network.weights()?)?;
@@ -100,7 +108,7 @@ impl<'a> Supernet<'a> {
 
     /// Takes up a saved state.
     pub fn restore(&mut self, state: SearchState, network: &Tensor, momentum: Tensor) -> Result<()> {
-        if state.alpha.0.len() != self.layout.len() {
+        if [state.alpha.0.len(), state.adam.len()] != [self.layout.len(); 2] {
             return Err(Error::Net("the saved search has another number of choices".into()));
         }
         self.network.set_state(network)?;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Loss, Norm};
 use crate::units::Fraction;
 
+/// The largest count of steps, restarts, queries or tries: more is a slip of the keyboard, and arithmetic on counts has room.
+pub const MOST: u32 = 1_000_000;
+
 /// Projected gradient ascent (Madry et al. 2018); the last iterate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -110,7 +113,8 @@ pub struct Fab {
     pub alpha_max: Fraction,
 }
 
-/// Random search with squares (Andriushchenko et al. 2020); sees logits and no gradient. Not under L1.
+/// Random search with squares (Andriushchenko et al. 2020); sees logits and no gradient. Under L1 as in Croce and
+/// Hein 2021.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Square {
@@ -315,7 +319,11 @@ impl Attack {
         let positive = |key, value: Fraction| {
             (value.value() <= 0.0).then(|| (key, format!("must be above 0, got {}", value.value())))
         };
-        let count = |key, n: u32| (n == 0).then(|| (key, "must be at least 1, got 0".to_owned()));
+        let count = |key, n: u32| match n {
+            0 => Some((key, "must be at least 1, got 0".to_owned())),
+            1..=MOST => None,
+            _ => Some((key, format!("must be at most {MOST}, got {n}"))),
+        };
         let share = |key, value: Fraction| {
             let v = value.value();
             (v <= 0.0 || v > 1.0).then(|| (key, format!("must be above 0 and at most 1, got {v}")))
@@ -354,10 +362,9 @@ impl Attack {
                 .or_else(|| positive("overshoot", a.overshoot))
                 .or_else(|| share("backward", a.backward))
                 .or_else(|| share("alpha_max", a.alpha_max)),
-            Attack::Square(a) => count("queries", a.queries)
-                .or_else(|| count("restarts", a.restarts))
-                .or_else(|| share("p", a.p))
-                .or_else(|| (a.norm == Norm::L1).then(|| ("norm", "square works under linf and l2".to_owned()))),
+            Attack::Square(a) => {
+                count("queries", a.queries).or_else(|| count("restarts", a.restarts)).or_else(|| share("p", a.p))
+            }
             Attack::Spsa(a) => pixel("delta", a.delta)
                 .or_else(|| pixel("lr", a.lr))
                 .or_else(|| count("pairs", a.pairs))

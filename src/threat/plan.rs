@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Apgd, Attack, Fab, FrankWolfe, Loss, MiFgsm, Norm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square};
+use super::{Apgd, Attack, Fab, FrankWolfe, Loss, MOST, MiFgsm, Norm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square};
 use crate::error::{Error, Result, nearest};
 use crate::units::Fraction;
 
@@ -33,7 +33,8 @@ fn yes() -> bool {
     true
 }
 
-fn one() -> u32 {
+/// The default of a count of gradients.
+pub(crate) fn one() -> u32 {
     1
 }
 
@@ -81,6 +82,18 @@ pub struct Threat {
 }
 
 impl Threat {
+    /// A ball whose radius may be left out under Linf, where 8/255 is usual.
+    ///
+    /// # Errors
+    /// That there is no usual radius, in words.
+    pub fn usual(norm: Norm, eps: Option<Fraction>) -> Result<Self, String> {
+        match (eps, norm) {
+            (Some(eps), _) => Ok(Threat { norm, eps }),
+            (None, Norm::Linf) => Ok(Threat { norm, eps: Fraction::of_255(8) }),
+            (None, Norm::L2 | Norm::L1) => Err(format!("{norm} has no usual radius")),
+        }
+    }
+
     fn apgd(self, loss: Loss, targets: u32, restarts: u32) -> Attack {
         let Threat { norm, eps } = self;
         let rho = hundredths(75);
@@ -173,13 +186,11 @@ impl AttackPlan {
     /// A suite or an attack by name, with its usual constants.
     ///
     /// `autoattack` is AutoAttack standard (Croce and Hein 2020; L1: Croce and Hein 2021), `autoattack-plus` its slower
-    /// form, `rand` its form for networks that answer at random, `apgd-only` its first two attacks. Where one of a suite's
-    /// attacks does not work under a norm, the suite goes without and says so in its notes.
+    /// form, `rand` its form for networks that answer at random, `apgd-only` its first two attacks.
     ///
     /// # Errors
     /// What is wrong with the name, in words.
     pub fn named(name: &str, threat: Threat) -> Result<Self, String> {
-        let sparse = threat.norm == Norm::L1;
         let (ce, targeted) = match threat.norm {
             Norm::L1 => (threat.apgd(Loss::Ce, 0, 5), threat.apgd(Loss::Dlr, 5, 1)),
             Norm::Linf | Norm::L2 => (threat.apgd(Loss::Ce, 0, 1), threat.apgd(Loss::Dlr, TARGETS, 1)),
@@ -202,14 +213,15 @@ impl AttackPlan {
         if name == "rand" {
             plan.gradient_samples = 20;
         }
-        if sparse && SUITES.contains(&name) && plan.attacks.iter().any(|a| matches!(a, Attack::Square(_))) {
-            plan.attacks.retain(|a| !matches!(a, Attack::Square(_)));
-            plan.notes.push("square does not work under l1 and is left out".into());
-        }
         match plan.attacks.iter().find_map(Attack::fault) {
             Some((key, message)) => Err(format!("plan `{name}`: `{key}` {message}")),
             None => Ok(plan),
         }
+    }
+
+    /// Whether what is to be a plan's name is the path of a file.
+    pub fn is_file(path: &Path) -> bool {
+        path.extension().is_some_and(|e| e == "toml" || e == "json")
     }
 
     /// Reads a plan: TOML, or JSON where the file's name ends so. An attack is a name, or a table with all its constants;
@@ -268,8 +280,9 @@ impl AttackPlan {
         if plan.attacks.is_empty() {
             return Err(bad("`attacks` is empty; robustness needs at least one attack".into()));
         }
-        if plan.gradient_samples == 0 {
-            return Err(bad("`gradient_samples` must be at least 1, got 0".into()));
+        let samples = plan.gradient_samples;
+        if !(1..=MOST).contains(&samples) {
+            return Err(bad(format!("`gradient_samples` must be from 1 to {MOST}, got {samples}")));
         }
         for (i, attack) in plan.attacks.iter().enumerate() {
             if let Some((key, message)) = attack.fault() {
@@ -289,7 +302,7 @@ impl AttackPlan {
         if classes < 2 {
             return Err(Error::Usage(format!("a network with {classes} class cannot be attacked")));
         }
-        let others = classes as u32 - 1;
+        let others = u32::try_from(classes - 1).unwrap_or(u32::MAX);
         for attack in &mut self.attacks {
             let name = attack.name();
             let targets = match attack {
@@ -351,8 +364,9 @@ mod tests {
         assert_eq!(names(&plan("apgd-only")), ["apgd-ce", "apgd-t"]);
         assert_eq!(plan("rand").gradient_samples, 20);
         let sparse = AttackPlan::named("autoattack", Threat { norm: Norm::L1, eps: "12".parse().unwrap() }).unwrap();
-        assert_eq!(names(&sparse), ["apgd-ce", "apgd-t", "fab-t"]);
-        assert!(sparse.notes[0].contains("left out"));
+        assert_eq!(names(&sparse), ["apgd-ce", "apgd-t", "fab-t", "square"]);
+        let Attack::Apgd(targeted) = sparse.attacks[1] else { panic!("{sparse:?}") };
+        assert_eq!((targeted.targets, sparse.notes.len()), (5, 0));
     }
 
     #[test]
@@ -387,6 +401,9 @@ mod tests {
         assert!(plan.attacks.iter().all(|a| a.ball() == Some((other.norm, other.eps))), "the caller's ball counts");
         for (from, to, word) in [
             ("queries = 1000", "queries = 0", "`queries` must be at least 1"),
+            ("queries = 1000", "queries = 4000000000", "`queries` must be at most 1000000"),
+            ("queries = 1000", "queries = 5000000000", "5000000000"),
+            ("name = \"two\"", "name = \"two\"\ngradient_samples = 0", "from 1 to 1000000"),
             ("eps = \"8/255\"", "", "needs `eps`"),
             ("queries", "querries", "querries"),
             ("\"apgd-ce\"", "3", "a name or a table"),

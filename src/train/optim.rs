@@ -95,6 +95,9 @@ impl InplaceOp2 for Add {
 
     fn cpu_fwd(&self, a: &mut CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> candle_core::Result<()> {
         let ((from, to), (other_from, other_to)) = (bounds(la)?, bounds(lb)?);
+        if to - from != other_to - other_from {
+            candle_core::bail!("{} numbers are not added to {}", other_to - other_from, to - from);
+        }
         match (a, b) {
             (CpuStorage::F32(a), CpuStorage::F32(b)) => add_runs(&mut a[from..to], &b[other_from..other_to]),
             (CpuStorage::F64(a), CpuStorage::F64(b)) => add_runs(&mut a[from..to], &b[other_from..other_to]),
@@ -207,7 +210,17 @@ impl Adam {
         Adam { config, first: vec![0.0; n], second: vec![0.0; n], steps: 0 }
     }
 
-    /// One step along `-grad`.
+    /// Parameters that it is for.
+    pub fn len(&self) -> usize {
+        self.first.len().min(self.second.len())
+    }
+
+    /// Whether it is for none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One step along `-grad`; `params` and `grad` are as many as it is for.
     pub fn step(&mut self, params: &mut [f64], grad: &[f64]) {
         self.steps += 1;
         let AdamConfig { lr, beta1, beta2, weight_decay } = self.config;
