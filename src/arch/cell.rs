@@ -178,7 +178,8 @@ pub fn factorized_reduce(net: &mut Net, prefix: &str, x: NodeId, out: usize, aff
     let half = Window::square(1, 2, 0);
     let relu = net.add(format!("{prefix}.relu"), Op::Act { act: Act::Relu }, &[x])?;
     let a = Chain::new(net, prefix, relu, affine).conv("conv1", out / 2, half)?.end();
-    let shift = Chain::new(net, prefix, relu, affine).push("shift", Op::Crop { top: 1, left: 1, bottom: 0, right: 0 })?;
+    let shift =
+        Chain::new(net, prefix, relu, affine).push("shift", Op::Crop { top: 1, left: 1, bottom: 0, right: 0 })?;
     let b = shift.conv("conv2", out / 2, half)?.end();
     let both = net.add(format!("{prefix}.concat"), Op::Concat, &[a, b])?;
     Ok(Chain::new(net, prefix, both, affine).norm("bn")?.end())

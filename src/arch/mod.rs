@@ -8,6 +8,8 @@ pub mod genotype;
 pub mod nb201;
 pub mod net;
 pub mod op;
+pub mod position;
 pub mod scaling;
 pub mod shape;
 pub mod spec;
+pub mod spectrum;

@@ -6,6 +6,7 @@ mod output;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::output::flc_side;
 pub use super::shape::{Shape, Window};
 use crate::error::{Error, Result};
 

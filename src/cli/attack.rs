@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::files;
+use super::named::Named;
 use super::progress::Terminal;
 use crate::arch::cost::cost;
-use crate::arch::file::{ArchFile, id_of};
-use crate::arch::spec::NetSpec;
+use crate::arch::file::id_of;
 use crate::attack::checks::{ENOUGH, judge, look, probe};
 use crate::attack::suite::{Finished, Found, Suite, Verdicts};
 use crate::attack::{Samples, Target};
@@ -19,7 +18,6 @@ use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::onnx;
 use crate::pipeline::{Interrupt, Progress, adversarial, duration_words, weights};
 use crate::record::Sample;
 use crate::report::attacked::{AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, model_info, table};
@@ -218,15 +216,9 @@ impl Subject {
 
     /// The network with its numbers, and what is said about it.
     fn network(&self, data: &Dataset) -> Result<(Network, Attacked)> {
-        let (net, own) = match NetSpec::parse(&self.net)? {
-            // Files know their classes; of arrays of labels the largest is no sure sign of their number.
-            NetSpec::Arch(path) => (ArchFile::from_json(&files::read(&path)?, &path)?.1, None),
-            NetSpec::Onnx(path) => {
-                let model = onnx::read(&path, data.image, &files::bytes)?;
-                (model.net, Some(model.tensors))
-            }
-            spec => (spec.load(data.image, data.classes.len(), &files::bytes)?.0, None),
-        };
+        // Files know their classes; of arrays of labels the largest is no sure sign of their number.
+        let named = Named::load(&self.net, data.image, data.classes.len())?;
+        let net = &named.net;
         if net.input_shape() != data.image {
             let words = format!("the network takes {} images, the data has {}", net.input_shape(), data.image);
             return Err(Error::Usage(words));
@@ -235,29 +227,9 @@ impl Subject {
             let words = format!("the network has {} classes, the data has a label {label}", net.classes());
             return Err(Error::Usage(words));
         }
-        let beside = || {
-            let path = PathBuf::from(&self.net);
-            (path.extension()? == "json").then(|| path.with_file_name("weights.safetensors"))
-        };
-        let (arch, cost) = (id_of(&net)?, cost(&net));
-        let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
-        match (own, self.weights.clone().or_else(beside)) {
-            (None, Some(file)) => weights::load(&mut network, &file)?,
-            (Some(own), None) => weights::set(&mut network, &own)?,
-            (Some(_), Some(_)) => {
-                return Err(Error::Usage(format!("--weights: `{}` has its own numbers; leave it out", self.net)));
-            }
-            (None, None) => {
-                return Err(Error::Usage(format!(
-                    "--weights is missing: `{}` names a network without numbers",
-                    self.net
-                )));
-            }
-        }
-        let numbers: Vec<f32> = network.state().to_vec1()?;
-        let mut hash = Sha256::new();
-        numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
-        let weights = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let (arch, cost) = (id_of(net)?, cost(net));
+        let (network, _) = named.numbered(self.weights.as_deref())?;
+        let weights = weights::id_of(&network)?;
         Ok((network, Attacked { net: self.net.clone(), arch, weights, params: cost.params, macs: cost.macs }))
     }
 

@@ -21,10 +21,10 @@ use crate::train::method::work;
 pub struct Sight {
     /// Image size.
     #[arg(long, default_value = "32x32x3")]
-    image: Shape,
+    pub image: Shape,
     /// Classes.
     #[arg(long, default_value_t = 10)]
-    classes: usize,
+    pub classes: usize,
 }
 
 impl Sight {
@@ -36,7 +36,7 @@ impl Sight {
 
 /// A network and the image it looks at.
 #[derive(clap::Args)]
-struct NetArguments {
+pub struct NetArguments {
     /// darts:FILE,channels=36,layers=20, dsara:FILE,channels=64,layers=20, nb201:CELL, preact-resnet:18,
     /// wrn:depth=28,width=10, an arch.json, or a model.onnx.
     net: String,
@@ -45,7 +45,8 @@ struct NetArguments {
 }
 
 impl NetArguments {
-    fn load(&self) -> Result<Loaded> {
+    /// Builds it.
+    pub fn load(&self) -> Result<Loaded> {
         self.sight.load(&self.net)
     }
 }

@@ -19,7 +19,11 @@ impl Op {
         let positive_number =
             |what: &str, n: f32| if n > 0.0 && n.is_finite() { Ok(()) } else { Err(format!("{what} is {n}")) };
         let divides = |what: &str, n: usize, x: Shape| {
-            if n > 0 && x.c.is_multiple_of(n) { Ok(x) } else { Err(format!("{n} {what} do not divide {} channels", x.c)) }
+            if n > 0 && x.c.is_multiple_of(n) {
+                Ok(x)
+            } else {
+                Err(format!("{n} {what} do not divide {} channels", x.c))
+            }
         };
         let shape = match self {
             Op::Input { shape } => match inputs {
