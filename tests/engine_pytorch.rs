@@ -47,7 +47,9 @@ fn set_state(network: &mut Network, readout: Values<'_>) {
             "weight" => (1.0, 0.3),
             "bias" => (0.0, 0.3),
             "running_mean" => (0.0, 0.2),
-            "running_var" => (0.8, 0.3),
+            "running_var" | "running_amplitude" => (0.8, 0.3),
+            "temperature" => (1.0, 0.3),
+            "batches" => (0.0, 0.0),
             other => panic!("no formula for `{other}`"),
         };
         let own = readout(&tensor.name, &tensor.shape);
@@ -196,8 +198,8 @@ fn every_operation() {
         assert!(cases.iter().any(|c| c.op == op && c.inputs == inputs), "no numbers for {op:?} on {inputs:?}");
     }
     for case in &cases {
-        let first = case.inputs.first().copied().unwrap_or(Shape::new(6, 5, 4));
-        let image = Shape { c: case.inputs.iter().map(|s| s.c).sum::<usize>().max(first.c), ..first };
+        let largest = case.inputs.iter().copied().max_by_key(|s| s.area()).unwrap_or(Shape::new(6, 5, 4));
+        let image = Shape { c: case.inputs.iter().map(|s| s.c).sum::<usize>().max(largest.c), ..largest };
         let mut net = Net::new();
         let from = net.add("image", Op::Input { shape: image }, &[]).unwrap();
         let feeds: Vec<NodeId> = match &case.inputs[..] {
@@ -207,7 +209,12 @@ fn every_operation() {
                 .enumerate()
                 .map(|(k, s)| {
                     let pick = Op::Conv2d { out: s.c, window: Window::square(1, 1, 0), groups: 1, bias: false };
-                    net.add(format!("feed{k}"), pick, &[from]).unwrap()
+                    let picked = net.add(format!("feed{k}"), pick, &[from]).unwrap();
+                    // A vector beside planes is the mean of its channels.
+                    match s.area() {
+                        1 => net.add(format!("mean{k}"), Op::GlobalAvgPool, &[picked]).unwrap(),
+                        _ => picked,
+                    }
                 })
                 .collect(),
         };

@@ -163,6 +163,15 @@ impl Net {
             .unwrap_or(0)
     }
 
+    /// Batch-norms side by side of which a call names one; 1 where there is no choice.
+    pub fn branches(&self) -> usize {
+        let of = |node: &Node| match node.op {
+            Op::MultiBatchNorm { branches } => Some(branches),
+            _ => None,
+        };
+        self.nodes().filter_map(|(_, node)| of(node)).min().unwrap_or(1)
+    }
+
     /// Checks what adding nodes one by one cannot: one input first, one vector of logits last.
     pub fn validate(&self) -> Result<()> {
         if self.len() < 2 {

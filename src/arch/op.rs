@@ -6,7 +6,8 @@ mod output;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::output::flc_side;
+pub use output::{amplitudes, flc_side};
+
 pub use super::shape::{Shape, Window};
 use crate::error::{Error, Result};
 

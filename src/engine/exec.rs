@@ -4,6 +4,8 @@
 //! time, and gathers their weight gradients. The number of lanes depends on the network and the batch alone, and
 //! lanes are added up in order, so the result is the same for any number of threads.
 
+mod layers;
+
 use std::ops::Range;
 
 use candle_core::{CpuStorage, InplaceOp3, Layout};
@@ -19,11 +21,13 @@ use super::kernels::pointwise::Term;
 use super::kernels::pool::Pool;
 use super::kernels::prefetch::Ahead;
 use super::kernels::separable::{Room, Wanted, WeightGradients, Weights};
-use super::kernels::{norm, pointwise};
+use super::kernels::{channels, norm, pointwise};
+use super::layer::Layer;
 use super::layout::ArenaLayout;
 use super::parts::{Others, around, disjoint};
 use super::plan::{Action, Gradient, Merge, Plan, Segment, Statistics, Step};
 use super::real::Real;
+use crate::seed::Seed;
 
 /// A pass over a plan; in-place on (arena, state, batch): the batch holds images forward and logit gradients backward.
 pub struct Pass<'a> {
@@ -37,6 +41,8 @@ pub struct Pass<'a> {
     pub backward: bool,
     /// The instructions to run on.
     pub isa: Isa,
+    /// What decides which entries and images are dropped.
+    pub drop: Option<Seed>,
 }
 
 impl InplaceOp3 for Pass<'_> {
@@ -65,7 +71,8 @@ impl Pass<'_> {
     fn run<T: Real>(&self, arena: &mut CpuStorage, state: &[T], batch: &[T]) -> candle_core::Result<()> {
         let Some(arena) = T::of_storage(arena) else { candle_core::bail!("the arena has another type") };
         let mix: Vec<T> = self.mix.iter().map(|v| T::from_f64(*v)).collect();
-        let call = Call { plan: self.plan, layout: self.layout, state, batch, mix: &mix, isa: self.isa };
+        let call =
+            Call { plan: self.plan, layout: self.layout, state, batch, mix: &mix, isa: self.isa, drop: self.drop };
         let segments = if self.backward { &self.plan.backward } else { &self.plan.forward };
         let (shared, lanes) = arena[self.layout.start..].split_at_mut(self.layout.shared);
         let lanes = &mut lanes[..self.layout.lanes * self.layout.lane];
@@ -96,6 +103,7 @@ struct Call<'a, T> {
     batch: &'a [T],
     mix: &'a [T],
     isa: Isa,
+    drop: Option<Seed>,
 }
 
 /// A lane's memory.
@@ -165,6 +173,8 @@ impl<T: Real> Call<'_, T> {
             let wanted = match &node.kind {
                 Kind::Conv { .. } => !backward || self.plan.own_gradient(node.inputs[0]).is_some(),
                 Kind::Separable { .. } => backward,
+                // What the way in prepared serves the way back.
+                Kind::Layer { layer, .. } => !backward && layer.prepared() > 0,
                 _ => false,
             };
             if !wanted {
@@ -172,14 +182,25 @@ impl<T: Real> Call<'_, T> {
             }
             let (mut memory, tail) = std::mem::take(&mut rest)[place.start - at..].split_at_mut(place.len());
             (rest, at) = (tail, place.end);
-            if let Kind::Separable { conv, pointwise, .. } = &node.kind {
-                conv.prepare(&self.state[pointwise.clone()], &mut memory[..pointwise.len()]);
-            }
-            let Kind::Conv { conv, weight, .. } = &node.kind else { continue };
-            for panel in conv.panels(direction).each() {
-                let (to, tail) = std::mem::take(&mut memory).split_at_mut(panel.range.len());
-                memory = tail;
-                panels.push((conv, weight, panel, to));
+            match &node.kind {
+                Kind::Separable { conv, pointwise, .. } => {
+                    conv.prepare(&self.state[pointwise.clone()], &mut memory[..pointwise.len()]);
+                }
+                Kind::Conv { conv, weight, .. } => {
+                    for panel in conv.panels(direction).each() {
+                        let (to, tail) = std::mem::take(&mut memory).split_at_mut(panel.range.len());
+                        memory = tail;
+                        panels.push((conv, weight, panel, to));
+                    }
+                }
+                Kind::Layer { layer: Layer::Precondition { map, weight, running }, .. } => {
+                    let memory = &mut memory[..map.amplitudes.len()];
+                    match self.plan.statistics {
+                        Statistics::Batch => map.measure(&self.state[weight.clone()], memory),
+                        Statistics::Running => memory.copy_from_slice(&self.state[running.clone()][..memory.len()]),
+                    }
+                }
+                _ => {}
             }
         }
         panels.into_par_iter().for_each(|(conv, weight, panel, to)| {
@@ -322,11 +343,12 @@ impl<T: Real> Call<'_, T> {
                 for x in &node.inputs {
                     let c = self.plan.nodes[*x].shape.c;
                     let [x, y] = disjoint(lane.planes, [part.of(self.plan.value[*x]), to.clone()]);
-                    pointwise::concat_forward(x, c, y, node.shape.c, at);
+                    pointwise::put_channels(x, c, y, node.shape.c, at, false);
                     at += c;
                 }
                 return;
             }
+            Kind::Layer { layer, params } => return self.layer_forward(i, (layer, params), to, part, shared, lane),
             _ => {}
         }
         let from = node.inputs.first().map_or(0..0, |x| part.of(self.plan.value[*x]));
@@ -340,8 +362,11 @@ impl<T: Real> Call<'_, T> {
                 let bias = bias.clone().map(|b| &self.state[b]);
                 conv.forward(self.isa, source, &shared[self.plan.prepared[i].clone()], bias, y, scratch);
             }
-            Kind::Depthwise { conv, weight } => {
+            Kind::Depthwise { conv, weight, bias } => {
                 conv.forward(self.isa, source, &self.state[weight.clone()], y, scratch);
+                if let Some(bias) = bias {
+                    channels::add_in_place(self.isa, &self.state[bias.clone()], y);
+                }
             }
             Kind::Separable { conv, depthwise, pointwise } => {
                 let weights =
@@ -353,10 +378,10 @@ impl<T: Real> Call<'_, T> {
             Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y, ahead),
             Kind::GlobalAvgPool => Pool::global_forward(x, y),
             Kind::Crop { top, left } => {
-                pointwise::crop_forward(x, self.plan.nodes[node.inputs[0]].shape, *top, *left, y);
+                pointwise::crop(x, self.plan.nodes[node.inputs[0]].shape, [*top, *left], node.shape, (y, false));
             }
             Kind::Zero => y.fill(T::zero()),
-            Kind::Image | Kind::Norm { .. } | Kind::Sum { .. } | Kind::Concat => {}
+            Kind::Image | Kind::Norm { .. } | Kind::Sum { .. } | Kind::Concat | Kind::Layer { .. } => {}
         }
     }
 
@@ -467,8 +492,12 @@ impl<T: Real> Call<'_, T> {
     fn backward(&self, i: usize, accumulate: &[bool], reads: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let plan = self.plan;
         let node = &plan.nodes[i];
-        if let Kind::Sum { .. } | Kind::Concat = &node.kind {
-            return self.fan_out(i, accumulate, part, shared, lane);
+        match &node.kind {
+            Kind::Sum { .. } | Kind::Concat => return self.fan_out(i, accumulate, part, shared, lane),
+            Kind::Layer { layer, params } => {
+                return self.layer_backward(i, (layer, params), (accumulate, reads), part, shared, lane);
+            }
+            _ => {}
         }
         let x = node.inputs[0];
         let dx = plan.own_gradient(x);
@@ -504,8 +533,11 @@ impl<T: Real> Call<'_, T> {
                     conv.backward_input(self.isa, &shared[plan.prepared[i].clone()], dy, target, scratch);
                 }
             }
-            Kind::Depthwise { conv, weight } => {
+            Kind::Depthwise { conv, weight, bias } => {
                 if plan.wrt.params {
+                    if let Some(bias) = bias {
+                        channels::add_up(self.isa, dy, &mut lane.gathered[bias.clone()]);
+                    }
                     conv.backward_weight(self.isa, source, dy, &mut lane.gathered[weight.clone()], scratch);
                 }
                 if through {
@@ -520,10 +552,17 @@ impl<T: Real> Call<'_, T> {
                 pool.avg_backward(self.isa, dy, *count_include_pad, (dx, acc), ahead);
             }
             Kind::GlobalAvgPool => Pool::global_backward(dy, dx, acc),
-            Kind::Crop { top, left } => pointwise::crop_backward(dy, plan.nodes[x].shape, *top, *left, dx, acc),
-            Kind::Zero if !acc => dx.fill(T::zero()),
-            Kind::Zero | Kind::Image | Kind::Norm { .. } | Kind::Separable { .. } | Kind::Sum { .. } | Kind::Concat => {
+            Kind::Crop { top, left } => {
+                pointwise::place(dy, node.shape, [*top, *left], plan.nodes[x].shape, (dx, acc));
             }
+            Kind::Zero if !acc => dx.fill(T::zero()),
+            Kind::Zero
+            | Kind::Image
+            | Kind::Norm { .. }
+            | Kind::Separable { .. }
+            | Kind::Sum { .. }
+            | Kind::Concat
+            | Kind::Layer { .. } => {}
         }
     }
 
@@ -555,7 +594,7 @@ impl<T: Real> Call<'_, T> {
             }
             match &node.kind {
                 _ if dx.is_none() => {}
-                Kind::Concat => pointwise::concat_backward(dy, node.shape.c, channel, to, c, *acc),
+                Kind::Concat => pointwise::take_channels(dy, node.shape.c, channel, to, c, *acc),
                 _ => {
                     let factor = weight.map_or(T::one(), |w| self.mix[w]);
                     pointwise::axpy(self.isa, factor, dy, to, *acc);

@@ -3,14 +3,23 @@
 
 use std::ops::Range;
 
+use super::kernels::activation::Activation;
+use super::kernels::attention::Attention;
 use super::kernels::conv::{Conv, Method};
+use super::kernels::cross_covariance::CrossCovariance;
 use super::kernels::depthwise::Depthwise;
+use super::kernels::group_norm::{GroupNorm, Over};
 use super::kernels::load::Load;
 use super::kernels::pool::Pool;
+use super::kernels::precondition::Precondition;
 use super::kernels::separable::Separable;
+use super::kernels::softmax::Softmax;
+use super::kernels::spectrum::FlcPool;
+use super::kernels::tokens;
+use super::layer::Layer;
 use super::params::ParamLayout;
 use crate::arch::net::{Net, NodeId};
-use crate::arch::op::{Act, Op, Shape, Window};
+use crate::arch::op::{Act, Op, Shape, Window, amplitudes};
 
 /// Which rewrites are made; each can be turned off to be tested against the plain plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,7 +53,7 @@ pub enum Kind {
     /// Dense or grouped convolution; a linear layer is one on a single pixel.
     Conv { conv: Conv, weight: Range<usize>, bias: Option<Range<usize>> },
     /// Depthwise convolution.
-    Depthwise { conv: Depthwise, weight: Range<usize> },
+    Depthwise { conv: Depthwise, weight: Range<usize>, bias: Option<Range<usize>> },
     /// Depthwise, then 1x1.
     Separable { conv: Separable, depthwise: Range<usize>, pointwise: Range<usize> },
     /// Batch-norm; `running` is the place of its running mean and variance, one after the other.
@@ -65,6 +74,8 @@ pub enum Kind {
     Crop { top: usize, left: usize },
     /// Zeros.
     Zero,
+    /// An operation that keeps nothing, and the place of its trainable numbers.
+    Layer { layer: Layer, params: Range<usize> },
 }
 
 /// A kernel call and what it reads.
@@ -78,14 +89,23 @@ pub struct Fused {
     pub shape: Shape,
 }
 
+/// What a call of a network chooses that changes what is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Choice {
+    /// Which of several batch-norms side by side.
+    pub branch: usize,
+    /// Whether entries and images are dropped at random; a drop that is not made is no kernel call.
+    pub dropping: bool,
+}
+
 /// Rewrites a network into kernel calls, in topological order.
-pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
+pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion, choice: Choice) -> Vec<Fused> {
     let sources: Vec<(NodeId, Load)> = net.nodes().map(|(id, _)| source(net, id, fusion)).collect();
     let separable = |id: NodeId| fusion.separable.then(|| separable_half(net, id)).flatten();
     // What each node reads once loads and pairs are merged; then only what the output reaches is kept.
     let reads = |id: NodeId| -> Vec<NodeId> {
         match &net.node(id).op {
-            Op::Conv2d { .. } => {
+            Op::Conv2d { .. } | Op::ConvNorm { .. } => {
                 let first = separable(id).unwrap_or(id);
                 vec![sources[net.inputs(first)[0].index()].0]
             }
@@ -107,7 +127,21 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
     let mut place = vec![usize::MAX; net.len()];
     let mut list = Vec::new();
     for id in order.into_iter().filter(|id| live[id.index()]) {
-        let inputs = reads(id).into_iter().map(|i| place[i.index()]).collect();
+        let inputs: Vec<usize> = reads(id).into_iter().map(|i| place[i.index()]).collect();
+        let idle = matches!(net.node(id).op, Op::Dropout { .. } | Op::StochasticDepth { .. }) && !choice.dropping;
+        // The logits are the last call's value, so a drop behind them stays.
+        if idle && id != net.output() {
+            place[id.index()] = inputs[0];
+            continue;
+        }
+        if let Op::ConvNorm { out, window } = &net.node(id).op {
+            let load = sources[net.inputs(id)[0].index()].1;
+            let [conv, map] = conv_norm(net, id, (*out, window), load, params, fusion);
+            list.push(Fused { inputs, ..conv });
+            place[id.index()] = list.len();
+            list.push(Fused { inputs: vec![list.len() - 1], ..map });
+            continue;
+        }
         let kind = match separable(id) {
             Some(first) => {
                 let depthwise = depthwise(net, first, sources[net.inputs(first)[0].index()].1);
@@ -117,7 +151,7 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion) -> Vec<Fused> {
                     pointwise: params.of(id)[0].clone(),
                 }
             }
-            None => plain(net, id, params, &sources, fusion),
+            None => plain(net, id, params, &sources, (fusion, choice)),
         };
         place[id.index()] = list.len();
         list.push(Fused { kind, inputs, shape: net.node(id).shape });
@@ -165,9 +199,7 @@ fn source(net: &Net, id: NodeId, fusion: Fusion) -> (NodeId, Load) {
 
 fn is_depthwise(net: &Net, id: NodeId) -> bool {
     match &net.node(id).op {
-        Op::Conv2d { out, groups, bias, .. } => {
-            *groups > 1 && groups == out && *groups == net.input_shapes(id)[0].c && !bias
-        }
+        Op::Conv2d { out, groups, .. } => *groups > 1 && groups == out && *groups == net.input_shapes(id)[0].c,
         _ => false,
     }
 }
@@ -177,7 +209,8 @@ fn separable_half(net: &Net, id: NodeId) -> Option<NodeId> {
     let Op::Conv2d { window, groups: 1, bias: false, .. } = net.node(id).op else { return None };
     let first = net.inputs(id)[0];
     let alone = net.readers(first).len() == 1;
-    (window == Window::square(1, 1, 0) && is_depthwise(net, first) && alone).then_some(first)
+    let biased = matches!(net.node(first).op, Op::Conv2d { bias: true, .. });
+    (window == Window::square(1, 1, 0) && is_depthwise(net, first) && alone && !biased).then_some(first)
 }
 
 fn depthwise(net: &Net, id: NodeId, load: Load) -> Depthwise {
@@ -191,18 +224,56 @@ fn uncropped(shape: Shape, load: Load) -> Shape {
     Shape::new(shape.h + load.crop[0], shape.w + load.crop[1], shape.c)
 }
 
-fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)], fusion: Fusion) -> Kind {
+/// A full convolution at stride 1, and what makes its spectrum flat.
+fn conv_norm(
+    net: &Net,
+    id: NodeId,
+    (out, window): (usize, &Window),
+    load: Load,
+    params: &ParamLayout,
+    fusion: Fusion,
+) -> [Fused; 2] {
+    let x = net.input_shapes(id)[0];
+    let ([kh, kw], [pad_h, pad_w]) = (window.kernel, window.pad);
+    let full = Shape::new(x.h + kh - 1, x.w + kw - 1, out);
+    let wide = Window { kernel: [kh, kw], stride: [1; 2], pad: [kh - 1, kw - 1], dilation: [1; 2] };
+    let direct =
+        Conv { source: uncropped(x, load), output: full, window: wide, groups: 1, load, method: Method::Direct };
+    let conv = if fusion.winograd { direct.fastest() } else { direct };
+    let output = net.node(id).shape;
+    let crop = [kh - 1 - pad_h, kw - 1 - pad_w];
+    let amplitudes = amplitudes(x, window, out);
+    let map = Precondition { full, output, kernel: window.kernel, amplitudes, crop, stride: window.stride };
+    let weight = params.of(id)[0].clone();
+    let layer = Layer::Precondition { map, weight: weight.clone(), running: params.running(id) };
+    [
+        Fused { kind: Kind::Conv { conv, weight, bias: None }, inputs: vec![], shape: full },
+        Fused { kind: Kind::Layer { layer, params: 0..0 }, inputs: vec![], shape: output },
+    ]
+}
+
+fn plain(
+    net: &Net,
+    id: NodeId,
+    params: &ParamLayout,
+    sources: &[(NodeId, Load)],
+    (fusion, choice): (Fusion, Choice),
+) -> Kind {
     let node = net.node(id);
     let shapes = net.input_shapes(id);
     let pool = |window: Window| Pool { source: shapes[0], output: node.shape, window };
     let tensors = params.of(id);
+    let c = node.shape.c;
+    let layer = |layer: Layer| Kind::Layer { layer, params: params.whole(id) };
+    let norm = |over, epsilon| Layer::GroupNorm(GroupNorm { c, over, epsilon });
     match &node.op {
         Op::Input { .. } => Kind::Image,
         Op::Normalize { mean, std } => Kind::Normalize { mean: mean.clone(), std: std.clone() },
         Op::Conv2d { window, groups, .. } => {
             let load = sources[net.inputs(id)[0].index()].1;
             if is_depthwise(net, id) {
-                return Kind::Depthwise { conv: depthwise(net, id, load), weight: tensors[0].clone() };
+                let (weight, bias) = (tensors[0].clone(), tensors.get(1).cloned());
+                return Kind::Depthwise { conv: depthwise(net, id, load), weight, bias };
             }
             let source = uncropped(shapes[0], load);
             let (output, groups) = (node.shape, *groups);
@@ -224,6 +295,14 @@ fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]
         Op::BatchNorm { affine } => {
             Kind::Norm { affine: affine.then(|| (tensors[0].clone(), tensors[1].clone())), running: params.running(id) }
         }
+        Op::MultiBatchNorm { branches } => {
+            let branch = choice.branch.min(branches - 1);
+            let part = |tensor: &Range<usize>| tensor.start + branch * c..tensor.start + (branch + 1) * c;
+            let all = params.running(id);
+            let len = all.len() / branches;
+            let running = all.start + branch * len..all.start + (branch + 1) * len;
+            Kind::Norm { affine: Some((part(&tensors[0]), part(&tensors[1]))), running }
+        }
         Op::Act { act: Act::Relu } => Kind::Relu,
         Op::MaxPool { window } => Kind::MaxPool(pool(*window)),
         Op::AvgPool { window, count_include_pad } => {
@@ -236,6 +315,29 @@ fn plain(net: &Net, id: NodeId, params: &ParamLayout, sources: &[(NodeId, Load)]
         Op::Concat => Kind::Concat,
         Op::Crop { top, left, .. } => Kind::Crop { top: *top, left: *left },
         Op::Zero { .. } => Kind::Zero,
-        _ => unimplemented!("kernels follow"),
+        Op::Act { act } => layer(Layer::Activation(Activation::Act(*act))),
+        Op::Clip { min, max } => layer(Layer::Activation(Activation::Clip { min: *min, max: *max })),
+        Op::Mul => layer(Layer::Mul),
+        Op::Scale { .. } => layer(Layer::Scale),
+        Op::LayerNorm { epsilon } => layer(norm(Over::Pixel, *epsilon)),
+        Op::GroupNorm { groups, epsilon } => layer(norm(Over::Groups(*groups), *epsilon)),
+        Op::Slice { from, .. } => layer(Layer::Slice { from: *from, c: shapes[0].c }),
+        Op::Reshape { .. } => layer(Layer::Reshape),
+        Op::Pad { top, left, .. } => layer(Layer::Pad { front: [*top, *left], source: shapes[0], output: node.shape }),
+        Op::Softmax { over } => layer(Layer::Softmax(Softmax { c, over: *over })),
+        Op::Attention { heads } => {
+            let (queries, keys) = (shapes[0].area(), shapes[shapes.len() - 1].area());
+            layer(Layer::Attention(Attention { queries, keys, d: c, heads: *heads, apart: shapes.len() > 1 }))
+        }
+        Op::CrossCovariance { heads } => {
+            layer(Layer::CrossCovariance(CrossCovariance { pixels: node.shape.area(), d: c, heads: *heads }))
+        }
+        Op::ClassToken => layer(Layer::ClassToken),
+        Op::Position => layer(Layer::Position),
+        Op::SinePosition { .. } => layer(Layer::SinePosition(tokens::sine_table(node.shape))),
+        Op::FlcPool { hamming } => layer(Layer::FlcPool(FlcPool::new(shapes[0], node.shape, *hamming))),
+        Op::Dropout { rate } => layer(Layer::Dropout { rate: *rate, seed: node.name.clone() }),
+        Op::StochasticDepth { rate } => layer(Layer::StochasticDepth { rate: *rate, seed: node.name.clone() }),
+        Op::ConvNorm { .. } => unreachable!("is two kernel calls"),
     }
 }

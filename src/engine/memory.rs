@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::fuse::Fusion;
 use super::layout::ArenaLayout;
-use super::network::NormMode;
+use super::network::{Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Wrt};
 use crate::arch::net::Net;
@@ -48,7 +48,7 @@ impl Memory {
     pub fn of(net: &Net, work: &Work, fusion: Fusion) -> Memory {
         let layout = ParamLayout::new(net);
         let arena = |(wrt, mode): &(Wrt, NormMode)| {
-            let plan = Plan::compile(net, &layout, *wrt, mode.statistics(), fusion);
+            let plan = Plan::compile(net, &layout, *wrt, Mode::from(*mode).setting(), fusion);
             ArenaLayout::new(&plan, work.batch, 0).scalars()
         };
         let bytes = |scalars: usize| (scalars * size_of::<f32>()) as u64;

@@ -9,6 +9,7 @@ mod exec;
 mod fuse;
 mod isa;
 pub mod kernels;
+mod layer;
 mod layout;
 pub mod memory;
 mod network;
@@ -18,15 +19,16 @@ mod parts;
 mod plan;
 mod real;
 mod schedule;
+mod special;
 mod vector;
 
-pub use fuse::Fusion;
+pub use fuse::{Choice, Fusion};
 pub use isa::Isa;
 pub use layout::ArenaLayout;
 pub use memory::{Memory, Work};
-pub use network::{Gradients, Logits, LossGradient, Network, NormMode};
+pub use network::{Gradients, Logits, LossGradient, Mode, Network, NormMode};
 pub use params::{ParamLayout, ParamTensor};
-pub use plan::{Plan, Statistics, Wrt};
+pub use plan::{Plan, Setting, Statistics, Wrt};
 pub use real::Real;
 
 impl From<candle_core::Error> for crate::error::Error {

@@ -6,14 +6,16 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Storage, Tensor
 
 use super::arena::Place;
 use super::exec::Pass;
-use super::fuse::Fusion;
+use super::fuse::{Choice, Fusion, Kind};
 use super::isa::Isa;
 use super::kernels::norm::MOMENTUM;
+use super::kernels::precondition;
+use super::layer::Layer;
 use super::layout::{ALIGNMENT, ArenaLayout};
 use super::memory::{Memory, Work};
 use super::pages;
 use super::params::ParamLayout;
-use super::plan::{Plan, Statistics, Wrt};
+use super::plan::{Plan, Setting, Statistics, Wrt};
 use super::real::Real;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
@@ -31,12 +33,32 @@ pub enum NormMode {
     Eval,
 }
 
-impl NormMode {
-    pub(super) fn statistics(self) -> Statistics {
-        match self {
+/// How a network is called. An argument of every call, like the mixing vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode {
+    /// What normalisations with statistics of the batch do.
+    pub norm: NormMode,
+    /// Which of several batch-norms side by side.
+    pub branch: usize,
+    /// What decides which entries and images are dropped at random; none are without it.
+    pub drop: Option<Seed>,
+}
+
+impl From<NormMode> for Mode {
+    /// The first branch, and nothing dropped.
+    fn from(norm: NormMode) -> Self {
+        Mode { norm, branch: 0, drop: None }
+    }
+}
+
+impl Mode {
+    /// The plan it takes.
+    pub(super) fn setting(self) -> Setting {
+        let statistics = match self.norm {
             NormMode::Train | NormMode::TrainNoRecord => Statistics::Batch,
             NormMode::Eval => Statistics::Running,
-        }
+        };
+        Setting { statistics, choice: Choice { branch: self.branch, dropping: self.drop.is_some() } }
     }
 }
 
@@ -97,7 +119,7 @@ pub struct Network {
     state: Tensor,
     fusion: Fusion,
     isa: Isa,
-    plans: HashMap<(Wrt, Statistics), Plan>,
+    plans: HashMap<(Wrt, Setting), Plan>,
     arena: Option<Arena>,
 }
 
@@ -170,16 +192,17 @@ impl Network {
         Memory::of(&self.net, work, self.fusion)
     }
 
-    fn plan(&mut self, wrt: Wrt, statistics: Statistics) -> &Plan {
+    fn plan(&mut self, wrt: Wrt, setting: Setting) -> &Plan {
         let (net, layout, fusion) = (&self.net, &self.layout, self.fusion);
-        self.plans.entry((wrt, statistics)).or_insert_with(|| Plan::compile(net, layout, wrt, statistics, fusion))
+        self.plans.entry((wrt, setting)).or_insert_with(|| Plan::compile(net, layout, wrt, setting, fusion))
     }
 
     /// The logits of a batch `[n, h, w, c]`.
     ///
     /// # Errors
     /// [`Error::Net`] where the batch or the mixing vector has the wrong shape.
-    pub fn logits(&mut self, x: &Tensor, mix: &[f64], mode: NormMode) -> Result<Logits> {
+    pub fn logits(&mut self, x: &Tensor, mix: &[f64], mode: impl Into<Mode>) -> Result<Logits> {
+        let mode = mode.into();
         let layout = self.forward(x, mix, mode, Wrt::NOTHING)?;
         self.read_logits(Wrt::NOTHING, mode, layout)
     }
@@ -192,10 +215,11 @@ impl Network {
         &mut self,
         x: &Tensor,
         mix: &[f64],
-        mode: NormMode,
+        mode: impl Into<Mode>,
         wrt: Wrt,
         loss: &dyn Fn(&Logits) -> LossGradient,
     ) -> Result<Gradients> {
+        let mode = mode.into();
         let layout = self.forward(x, mix, mode, wrt)?;
         let logits = self.read_logits(wrt, mode, layout)?;
         let LossGradient { value, dlogits } = loss(&logits);
@@ -204,10 +228,10 @@ impl Network {
         }
         let dlogits =
             Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
-        let statistics = mode.statistics();
         let Arena { memory: arena, .. } = self.arena(layout.scalars())?;
-        let plan = &self.plans[&(wrt, statistics)];
-        arena.inplace_op3(&self.state, &dlogits, &Pass { plan, layout, mix, backward: true, isa: self.isa })?;
+        let plan = &self.plans[&(wrt, mode.setting())];
+        let pass = Pass { plan, layout, mix, backward: true, isa: self.isa, drop: mode.drop };
+        arena.inplace_op3(&self.state, &dlogits, &pass)?;
         let gathered = layout.gathered(plan);
         let params = if wrt.params {
             // Not `copy`, which would take the whole arena along.
@@ -231,7 +255,7 @@ impl Network {
         Ok(Gradients { logits, loss: value, input, params, mix })
     }
 
-    fn forward(&mut self, x: &Tensor, mix: &[f64], mode: NormMode, wrt: Wrt) -> Result<ArenaLayout> {
+    fn forward(&mut self, x: &Tensor, mix: &[f64], mode: Mode, wrt: Wrt) -> Result<ArenaLayout> {
         let Shape { h, w, c } = self.net.input_shape();
         match x.dims() {
             [n, bh, bw, bc] if *n > 0 && [*bh, *bw, *bc] == [h, w, c] => {}
@@ -241,17 +265,22 @@ impl Network {
             let want = self.net.mix_len();
             return Err(Error::Net(format!("the network takes {want} mixing weights, got {}", mix.len())));
         }
+        let branches = self.net.branches();
+        if mode.branch >= branches {
+            return Err(Error::Net(format!("batch-norm branch {} of a network that has {branches}", mode.branch)));
+        }
         let batch = x.dims()[0];
-        let statistics = mode.statistics();
-        let scalars = ArenaLayout::new(self.plan(wrt, statistics), batch, 0).scalars();
+        let setting = mode.setting();
+        let scalars = ArenaLayout::new(self.plan(wrt, setting), batch, 0).scalars();
         let Arena { memory: arena, start } = self.arena(scalars)?;
-        let layout = ArenaLayout::new(self.plan(wrt, statistics), batch, start);
+        let layout = ArenaLayout::new(self.plan(wrt, setting), batch, start);
         // Kernels read memory from its beginning: a view that starts elsewhere is copied out.
         let whole = x.is_contiguous() && x.layout().start_offset() == 0;
         let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };
-        let plan = &self.plans[&(wrt, statistics)];
-        arena.inplace_op3(&self.state, &x, &Pass { plan, layout, mix, backward: false, isa: self.isa })?;
-        if mode == NormMode::Train {
+        let plan = &self.plans[&(wrt, setting)];
+        let pass = Pass { plan, layout, mix, backward: false, isa: self.isa, drop: mode.drop };
+        arena.inplace_op3(&self.state, &x, &pass)?;
+        if mode.norm == NormMode::Train {
             self.state.inplace_op2(&arena, &Record { plan, layout })?;
         }
         Ok(layout)
@@ -270,8 +299,8 @@ impl Network {
         }
     }
 
-    fn read_logits(&self, wrt: Wrt, mode: NormMode, layout: ArenaLayout) -> Result<Logits> {
-        let plan = &self.plans[&(wrt, mode.statistics())];
+    fn read_logits(&self, wrt: Wrt, mode: Mode, layout: ArenaLayout) -> Result<Logits> {
+        let plan = &self.plans[&(wrt, mode.setting())];
         let arena = self.arena.as_ref().ok_or_else(|| Error::Net("no forward pass was run".into()))?;
         let place = plan.value[plan.nodes.len() - 1];
         let values = gather(&arena.memory, layout, place)?.to_dtype(DType::F64)?.to_vec1()?;
@@ -328,7 +357,11 @@ struct Record<'a> {
 impl Record<'_> {
     fn run<T: Real>(&self, state: &mut [T], arena: &[T]) {
         for (i, node) in self.plan.nodes.iter().enumerate() {
-            let (Some(place), super::fuse::Kind::Norm { running, .. }) = (&self.plan.norms[i], &node.kind) else {
+            if let Kind::Layer { layer: Layer::Precondition { map, running, .. }, .. } = &node.kind {
+                let seen = &arena[self.layout.of_shared(self.plan.prepared[i].clone())][..map.amplitudes.len()];
+                precondition::record(seen, &mut state[running.clone()]);
+            }
+            let (Some(place), Kind::Norm { running, .. }) = (&self.plan.norms[i], &node.kind) else {
                 continue;
             };
             let n = (node.shape.area() * self.layout.batch) as f64;

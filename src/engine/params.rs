@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use super::real::Real;
 use crate::arch::net::{Net, NodeId};
-use crate::arch::op::{Op, Shape};
+use crate::arch::op::{Op, Shape, amplitudes};
 use crate::seed::Seed;
 
 /// A named tensor inside the flat vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamTensor {
-    /// `node.weight`, `node.bias`, `node.running_mean`, `node.running_var`.
+    /// `node.weight`, `node.bias`, `node.running_mean`, `node.running_var` and the like.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
@@ -47,11 +47,23 @@ impl ParamLayout {
         }
         layout.trainable = layout.len;
         for (id, node) in net.nodes() {
-            if matches!(node.op, Op::BatchNorm { .. }) {
-                let c = node.shape.c;
-                let mean = layout.push(format!("{}.running_mean", node.name), vec![c]);
-                let var = layout.push(format!("{}.running_var", node.name), vec![c]);
-                layout.running[id.index()] = mean.start..var.end;
+            let c = node.shape.c;
+            let mut push = |suffix: &str, shape| layout.push(format!("{}.{suffix}", node.name), shape);
+            let parts = match &node.op {
+                Op::BatchNorm { .. } => vec![push("running_mean", vec![c]), push("running_var", vec![c])],
+                Op::MultiBatchNorm { branches } => (0..*branches)
+                    .flat_map(|k| {
+                        [push(&format!("{k}.running_mean"), vec![c]), push(&format!("{k}.running_var"), vec![c])]
+                    })
+                    .collect(),
+                Op::ConvNorm { window, .. } => {
+                    let Shape { h, w, c } = amplitudes(net.input_shapes(id)[0], window, c);
+                    vec![push("running_amplitude", vec![h, w, c]), push("batches", vec![1])]
+                }
+                _ => continue,
+            };
+            if let [first, .., last] = &parts[..] {
+                layout.running[id.index()] = first.start..last.end;
             }
         }
         layout
@@ -74,7 +86,16 @@ impl ParamLayout {
         &self.of_node[id.index()]
     }
 
-    /// Running mean and variance of a batch-norm, one after the other.
+    /// All trainable numbers of a node.
+    pub fn whole(&self, id: NodeId) -> Range<usize> {
+        match (self.of(id).first(), self.of(id).last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        }
+    }
+
+    /// Running mean and variance of a batch-norm, one after the other, branch after branch; of a ConvNorm the inverse amplitudes and
+    /// the number of batches in them.
     pub fn running(&self, id: NodeId) -> Range<usize> {
         self.running[id.index()].clone()
     }
@@ -94,32 +115,76 @@ impl ParamLayout {
         self.len == 0
     }
 
-    /// Fresh values: convolution and linear weights and biases uniform in `+-1/sqrt(fan_in)` (PyTorch's default),
-    /// batch-norm scale 1, shift 0, running mean 0, variance 1. Every tensor has a seed of its own, by its name.
+    /// Fresh values: convolution and linear weights and biases uniform in `+-1/sqrt(fan_in)` (PyTorch's default);
+    /// normalisations' scales 1 and shifts 0, running means 0, variances and amplitudes 1; tokens and positions normal with deviation 0.02
+    /// (ViT's); temperatures 1; layer scales what they say. Every tensor has a seed of its own, by its name.
     pub fn init<T: Real>(&self, net: &Net, seed: Seed) -> Vec<T> {
         let mut values = vec![T::zero(); self.len];
         for (id, node) in net.nodes() {
             let shapes: Vec<Shape> = net.input_shapes(id);
-            let fan_in = match &node.op {
-                Op::Conv2d { window, groups, .. } => window.taps() * shapes[0].c / groups,
-                Op::Linear { .. } => shapes[0].c,
-                Op::BatchNorm { .. } => {
-                    if let Some(weight) = self.of(id).first() {
-                        values[weight.clone()].fill(T::one());
+            let tensors = self.of(id);
+            let running = &mut values[self.running(id)];
+            match &node.op {
+                Op::BatchNorm { .. } | Op::MultiBatchNorm { .. } => {
+                    for pair in running.chunks_exact_mut(2 * node.shape.c) {
+                        pair[node.shape.c..].fill(T::one());
                     }
-                    let running = self.running(id);
-                    let c = running.len() / 2;
-                    values[running][c..].fill(T::one());
-                    continue;
                 }
-                _ => continue,
-            };
-            let bound = (1.0 / fan_in as f64).sqrt();
+                Op::ConvNorm { .. } => {
+                    if let Some((_batches, amplitudes)) = running.split_last_mut() {
+                        amplitudes.fill(T::one());
+                    }
+                }
+                _ => {}
+            }
             let stream = &mut seed.child(&node.name).stream();
-            for range in self.of(id) {
-                for v in &mut values[range.clone()] {
+            let mut uniform = |fan_in: usize| {
+                let bound = (1.0 / fan_in as f64).sqrt();
+                for v in &mut values[self.whole(id)] {
                     *v = T::from_f64((2.0 * f64::from(stream.uniform()) - 1.0) * bound);
                 }
+            };
+            match &node.op {
+                Op::Conv2d { window, groups, .. } => uniform(window.taps() * shapes[0].c / groups),
+                Op::ConvNorm { window, .. } => uniform(window.taps() * shapes[0].c),
+                Op::Linear { .. } => uniform(shapes[0].c),
+                Op::BatchNorm { .. }
+                | Op::MultiBatchNorm { .. }
+                | Op::LayerNorm { .. }
+                | Op::GroupNorm { .. }
+                | Op::CrossCovariance { .. } => {
+                    if let Some(weight) = tensors.first() {
+                        values[weight.clone()].fill(T::one());
+                    }
+                }
+                Op::Scale { init } => values[self.whole(id)].fill(T::from_f64(f64::from(*init))),
+                Op::ClassToken | Op::Position => {
+                    for v in &mut values[self.whole(id)] {
+                        *v = T::from_f64(0.02 * f64::from(stream.normal()));
+                    }
+                }
+                Op::Input { .. }
+                | Op::Normalize { .. }
+                | Op::Act { .. }
+                | Op::Clip { .. }
+                | Op::MaxPool { .. }
+                | Op::AvgPool { .. }
+                | Op::GlobalAvgPool
+                | Op::FlcPool { .. }
+                | Op::Add
+                | Op::Mul
+                | Op::Concat
+                | Op::Slice { .. }
+                | Op::Reshape { .. }
+                | Op::Crop { .. }
+                | Op::Pad { .. }
+                | Op::Softmax { .. }
+                | Op::Attention { .. }
+                | Op::SinePosition { .. }
+                | Op::Dropout { .. }
+                | Op::StochasticDepth { .. }
+                | Op::Zero { .. }
+                | Op::MixedSum { .. } => {}
             }
         }
         values

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::arena::Place;
-use super::fuse::{Fused, Fusion, fuse};
+use super::fuse::{Choice, Fused, Fusion, fuse};
 use super::params::ParamLayout;
 use super::schedule::Scheduler;
 use crate::arch::net::Net;
@@ -45,6 +45,15 @@ pub enum Statistics {
     Batch,
     /// The running ones.
     Running,
+}
+
+/// What a plan depends on beside the wanted gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Setting {
+    /// Whose statistics.
+    pub statistics: Statistics,
+    /// What the call chooses.
+    pub choice: Choice,
 }
 
 /// One kernel call.
@@ -186,8 +195,9 @@ pub struct Plan {
 
 impl Plan {
     /// Compiles a network.
-    pub fn compile(net: &Net, params: &ParamLayout, wrt: Wrt, statistics: Statistics, fusion: Fusion) -> Plan {
-        let nodes = fuse(net, params, fusion);
+    pub fn compile(net: &Net, params: &ParamLayout, wrt: Wrt, setting: Setting, fusion: Fusion) -> Plan {
+        let Setting { statistics, choice } = setting;
+        let nodes = fuse(net, params, fusion, choice);
         Scheduler::new(nodes, wrt, statistics, fusion).finish(params.trainable(), net.mix_len())
     }
 

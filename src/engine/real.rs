@@ -3,8 +3,10 @@
 use std::fmt::Debug;
 use std::ops::{AddAssign, Neg};
 
+use candle_core::cpu::erf::erf_f64;
 use candle_core::{CpuStorage, WithDType};
 
+use super::special;
 use super::vector::{Array, Vector};
 
 /// A floating-point type of the engine.
@@ -25,12 +27,27 @@ pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign
     fn larger(self, other: Self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
+    /// `e^self`.
+    fn exp(self) -> Self;
+    /// `ln(1 + self)` for `0 <= self <= 1`.
+    fn ln_1p(self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
     /// Mutable view of a host storage of this type.
     fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 macro_rules! real {
-    ($t:ty, $variant:ident, $portable:ty, $avx2:ident, $avx512:ident) => {
+    (
+        $t:ty,
+        $variant:ident,
+        $portable:ty,
+        $avx2:ident,
+        $avx512:ident,
+        [$exp:path, $ln_1p:path, $tanh:path, $erf:path]
+    ) => {
         impl Real for $t {
             type Portable = $portable;
             #[cfg(target_arch = "x86_64")]
@@ -52,6 +69,22 @@ macro_rules! real {
             fn sqrt(self) -> Self {
                 self.sqrt()
             }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $exp(self)
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                $ln_1p(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                $tanh(self)
+            }
+            #[inline(always)]
+            fn erf(self) -> Self {
+                $erf(self)
+            }
             fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]> {
                 match storage {
                     CpuStorage::$variant(data) => Some(data),
@@ -61,8 +94,8 @@ macro_rules! real {
         }
     };
 }
-real!(f32, F32, Array<f32, 4>, F32x8, F32x16);
-real!(f64, F64, Array<f64, 2>, F64x4, F64x8);
+real!(f32, F32, Array<f32, 4>, F32x8, F32x16, [special::exp, special::ln_1p, special::tanh, special::erf]);
+real!(f64, F64, Array<f64, 2>, F64x4, F64x8, [f64::exp, f64::ln_1p, f64::tanh, erf_f64]);
 
 /// Calls `$body` for every group of channels `c0..c0 + L`, `L` a constant of 16, 8, 4 or 1, so that the inner loops
 /// over `[T; L]` become whole vector instructions whatever the number of channels.

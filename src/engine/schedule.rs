@@ -92,6 +92,7 @@ impl Scheduler {
             && match &self.nodes[i].kind {
                 Kind::Conv { .. } | Kind::Depthwise { .. } | Kind::Separable { .. } => true,
                 Kind::Norm { affine, .. } => affine.is_some(),
+                Kind::Layer { layer, .. } => layer.trains(),
                 _ => false,
             }
     }
@@ -104,11 +105,10 @@ impl Scheduler {
     fn normalized(&self, i: usize) -> Option<Normalized> {
         let Kind::Norm { affine, .. } = &self.nodes[i].kind else { return None };
         let x = self.nodes[i].inputs[0];
-        let applied = |r: &usize| {
-            matches!(
-                self.nodes[*r].kind,
-                Kind::Conv { .. } | Kind::Depthwise { .. } | Kind::Separable { .. } | Kind::Relu | Kind::Sum { .. }
-            )
+        let applied = |r: &usize| match &self.nodes[*r].kind {
+            Kind::Conv { .. } | Kind::Depthwise { .. } | Kind::Separable { .. } | Kind::Relu | Kind::Sum { .. } => true,
+            Kind::Layer { layer, .. } => layer.applies_norm(),
+            _ => false,
         };
         let readers = &self.readers[i];
         // A plane that many read is normalised once.
@@ -140,6 +140,7 @@ impl Scheduler {
                     conv.panels(Direction::Forward).scalars().max(conv.panels(Direction::Backward).scalars())
                 }
                 Kind::Separable { pointwise, .. } => pointwise.len(),
+                Kind::Layer { layer, .. } => layer.prepared(),
                 _ => continue,
             };
             *place = shared_len..shared_len + len.next_multiple_of(16);
@@ -403,6 +404,7 @@ impl Scheduler {
             Kind::Separable { conv, .. } => self.wants_params(i) || (through && conv.depthwise.load.relu),
             Kind::Relu | Kind::MaxPool(_) => through,
             Kind::Sum { weights } => self.wrt.mix && weights.iter().any(Option::is_some),
+            Kind::Layer { layer, .. } => layer.reads_values(through, self.wants_params(i)),
             Kind::Image
             | Kind::Normalize { .. }
             | Kind::Norm { .. }
@@ -468,6 +470,7 @@ fn scratch(node: &Fused) -> usize {
         Kind::Conv { conv, .. } => conv.scratch(),
         Kind::Depthwise { conv, .. } => conv.scratch(),
         Kind::Separable { conv, .. } => conv.scratch(),
+        Kind::Layer { layer, .. } => layer.scratch(node.shape.len()),
         _ => 0,
     }
 }

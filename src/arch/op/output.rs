@@ -205,3 +205,12 @@ impl Op {
 pub fn flc_side(n: usize) -> usize {
     3 * n / 4 - n / 4
 }
+
+/// The running inverse amplitudes of an [`Op::ConvNorm`] of `x` with `out` channels: one a channel and frequency of the one-sided
+/// spectrum of the full output, `[h + kh - 1, (w + kw - 1) / 2 + 1, out]`; of a single tap one a channel.
+pub fn amplitudes(x: Shape, window: &Window, out: usize) -> Shape {
+    match window.kernel {
+        [1, 1] => Shape::new(1, 1, out),
+        [kh, kw] => Shape::new(x.h + kh - 1, (x.w + kw - 1) / 2 + 1, out),
+    }
+}

@@ -1,9 +1,14 @@
 //! CPU kernels on one image's planes, `[h, w, c]` slices, one file a family. Plain functions on slices: no plan, no
 //! tensors, no threads.
 
+pub mod activation;
+pub mod attention;
+pub mod channels;
 pub mod conv;
 pub mod correlate;
+pub mod cross_covariance;
 pub mod depthwise;
+pub mod group_norm;
 pub mod incoming;
 pub mod load;
 pub mod norm;
@@ -12,7 +17,11 @@ pub mod phases;
 pub mod plane;
 pub mod pointwise;
 pub mod pool;
+pub mod precondition;
 pub mod prefetch;
 pub mod product;
 pub mod separable;
+pub mod softmax;
+pub mod spectrum;
+pub mod tokens;
 pub mod winograd;

@@ -229,17 +229,17 @@ pub fn relu<T: Real>(isa: Isa, x: Source<'_, T>, dst: &mut [T]) {
     x.read(isa, true, dst);
 }
 
-/// Copies `c` channels per pixel into a wider plane at channel `at`.
-pub fn concat_forward<T: Real>(src: &[T], c: usize, dst: &mut [T], width: usize, at: usize) {
+/// `dst[.., at..at + c] (+)= src`: `c` channels a pixel into a wider plane.
+pub fn put_channels<T: Real>(src: &[T], c: usize, dst: &mut [T], width: usize, at: usize, accumulate: bool) {
     for (d, s) in dst.chunks_exact_mut(width).zip(src.chunks_exact(c)) {
-        d[at..at + c].copy_from_slice(s);
+        store_run(s, &mut d[at..at + c], accumulate);
     }
 }
 
-/// Takes `c` channels per pixel out of a wider gradient.
-pub fn concat_backward<T: Real>(dy: &[T], width: usize, at: usize, dx: &mut [T], c: usize, accumulate: bool) {
-    for (g, d) in dy.chunks_exact(width).zip(dx.chunks_exact_mut(c)) {
-        store_run(&g[at..at + c], d, accumulate);
+/// `dst (+)= src[.., at..at + c]`: `c` channels a pixel out of a wider plane.
+pub fn take_channels<T: Real>(src: &[T], width: usize, at: usize, dst: &mut [T], c: usize, accumulate: bool) {
+    for (s, d) in src.chunks_exact(width).zip(dst.chunks_exact_mut(c)) {
+        store_run(&s[at..at + c], d, accumulate);
     }
 }
 
@@ -253,22 +253,34 @@ fn store_run<T: Real>(src: &[T], dst: &mut [T], accumulate: bool) {
     }
 }
 
-/// `dst = src[top.., left..]`.
-pub fn crop_forward<T: Real>(src: &[T], from: Shape, top: usize, left: usize, dst: &mut [T]) {
-    let run = (from.w - left) * from.c;
-    for (y, row) in dst.chunks_exact_mut(run).enumerate() {
-        row.copy_from_slice(&src[((y + top) * from.w + left) * from.c..][..run]);
+/// `to (+)= from[top.., left..]`, as many rows and columns as `to` has.
+pub fn crop<T: Real>(
+    from: &[T],
+    source: Shape,
+    [top, left]: [usize; 2],
+    target: Shape,
+    (to, accumulate): (&mut [T], bool),
+) {
+    let run = target.w * target.c;
+    for (y, row) in to.chunks_exact_mut(run).enumerate() {
+        store_run(&from[((y + top) * source.w + left) * source.c..][..run], row, accumulate);
     }
 }
 
-/// The gradient of [`crop_forward`]: zero in the rows and columns that were dropped.
-pub fn crop_backward<T: Real>(dy: &[T], from: Shape, top: usize, left: usize, dx: &mut [T], accumulate: bool) {
-    let run = (from.w - left) * from.c;
+/// `to[top.., left..] (+)= from`, zero around it: the transposed [`crop`].
+pub fn place<T: Real>(
+    from: &[T],
+    source: Shape,
+    [top, left]: [usize; 2],
+    target: Shape,
+    (to, accumulate): (&mut [T], bool),
+) {
+    let run = source.w * source.c;
     if !accumulate {
-        dx.fill(T::zero());
+        to.fill(T::zero());
     }
-    for (y, row) in dy.chunks_exact(run).enumerate() {
-        store_run(row, &mut dx[((y + top) * from.w + left) * from.c..][..run], accumulate);
+    for (y, row) in from.chunks_exact(run).enumerate() {
+        store_run(row, &mut to[((y + top) * target.w + left) * target.c..][..run], accumulate);
     }
 }
 

@@ -185,7 +185,9 @@ mod tests {
                 initializer: vec![floats("w", &[4, 3, 3, 3]), floats("m", &[4, 2])],
                 input: vec![value("x", &[0, 3, 8, 8])],
                 output: vec![value("y", &[0, 2])],
+                ..GraphProto::default()
             }),
+            ..ModelProto::default()
         }
     }
 

@@ -26,9 +26,12 @@ pub fn multi_batch(w: &mut Writer<'_, '_>, x: &str, branches: usize) -> Result<S
         return Err(format!("has {branches} branches; there is no branch {branch}"));
     }
     let mut operands = vec![x.to_owned()];
-    for suffix in ["weight", "bias", "running_mean", "running_var"] {
+    for suffix in ["weight", "bias"] {
         let all = w.numbers(suffix, branches * c)?;
         operands.push(w.floats(suffix, &[c], &all[branch * c..][..c]));
+    }
+    for suffix in ["running_mean", "running_var"] {
+        operands.push(w.tensor(&format!("{branch}.{suffix}"), &[c])?);
     }
     let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
     Ok(w.op("BatchNormalization", &operands, &[Attribute::Float("epsilon", EPSILON)]))

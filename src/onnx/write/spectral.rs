@@ -22,8 +22,8 @@ pub fn flc_pool(w: &mut Writer<'_, '_>, x: &str, shape: Shape, hamming: bool) ->
     w.op("Sub", &[&real, &imaginary], &[])
 }
 
-/// A convolution over all positions in which kernel and image meet, the spectrum of what comes out divided by the
-/// running amplitude, then the positions that the padding and the stride leave.
+/// A convolution over all positions in which kernel and image meet, the spectrum of what comes out multiplied by the
+/// running inverse amplitude, then the positions that the padding and the stride leave.
 pub fn conv_norm(w: &mut Writer<'_, '_>, x: &str, shape: Shape, window: &Window) -> Result<String, String> {
     let (out, [rows, columns]) = (w.node.shape, window.kernel);
     let whole = Shape::new(shape.h + rows - 1, shape.w + columns - 1, out.c);
@@ -33,7 +33,7 @@ pub fn conv_norm(w: &mut Writer<'_, '_>, x: &str, shape: Shape, window: &Window)
     let around = [rows - 1, columns - 1, rows - 1, columns - 1].map(|n| n as i64);
     let mut y = w.op("Conv", &[x, &weight], &[Attribute::Ints("pads", &around)]);
     y = if window.taps() == 1 {
-        let factor = w.tensor("running_precondition", &[1, out.c, 1, 1])?;
+        let factor = w.tensor("running_amplitude", &[1, out.c, 1, 1])?;
         w.op("Mul", &[&y, &factor], &[])
     } else {
         precondition(w, &y, whole)?
@@ -49,7 +49,8 @@ pub fn conv_norm(w: &mut Writer<'_, '_>, x: &str, shape: Shape, window: &Window)
 /// Every plane's spectrum, one-sided in the columns, times a factor, and back.
 fn precondition(w: &mut Writer<'_, '_>, y: &str, Shape { h, w: width, c }: Shape) -> Result<String, String> {
     let half = width / 2 + 1;
-    let factor = w.tensor("running_precondition", &[1, c, h, half])?;
+    let factor = numbers::planes(w.numbers("running_amplitude", h * half * c)?, c);
+    let factor = w.floats("running_amplitude", &[1, c, h, half], &factor);
     let (rows, columns) = (Complex::fourier(h, h), Complex::fourier(width, half));
     let back = Complex::inverse_one_sided(h, width);
     let rows = [matrix(w, "rows_re", &rows.re, rows.sides), matrix(w, "rows_im", &rows.im, rows.sides)];
