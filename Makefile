@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check bench bench-peer peer-venv doc golden pictures long attack-long
+.PHONY: help search test check bench bench-count bench-peer peer-venv doc golden pictures long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -26,6 +26,9 @@ check: ## Everything a change must pass, cheapest first
 
 bench: ## Time every kernel family, and convolutions beside stock candle's in the same run; FAMILY=conv narrows it
 	cargo bench --bench kernels -- $(FAMILY)
+
+bench-count: ## Time the counting of networks, one at a time and many on all cores
+	cargo bench --bench count
 
 bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 PYTHON=/path/to/python narrow it
 	cargo build --release

@@ -146,3 +146,8 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .min()
         .map(|(_, k)| k)
 }
+
+/// The one-based line of a byte of a text.
+pub fn line(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
+}

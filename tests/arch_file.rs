@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use robustnas::arch::cell::CellOp;
 use robustnas::arch::families::cells::{Placement, Skeleton, derived};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::file::{ArchFile, id_of};
 use robustnas::arch::genotype::{CellGenotype, Edge, Genotype};
 use robustnas::arch::net::Net;
@@ -17,7 +17,7 @@ use robustnas::units::Params;
 const LABEL: &str = "arch.json";
 
 fn resnet() -> Net {
-    PreActResNet { image: Shape::new(8, 8, 3), classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] }.lower().unwrap()
+    PreAct::basic(4, [(1, 4), (1, 8)]).lower(Shape::new(8, 8, 3), 4).unwrap()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -60,8 +60,8 @@ const PINNED: &str = "e4389dc831c99da6";
 
 #[test]
 fn ids_tell_networks_apart() {
-    let other = PreActResNet { image: Shape::new(8, 8, 3), classes: 5, stem: 4, stages: vec![(1, 4), (1, 8)] };
-    assert_ne!(id_of(&resnet()).unwrap(), id_of(&other.lower().unwrap()).unwrap());
+    let other = PreAct::basic(4, [(1, 4), (1, 8)]).lower(Shape::new(8, 8, 3), 5);
+    assert_ne!(id_of(&resnet()).unwrap(), id_of(&other.unwrap()).unwrap());
 }
 
 #[test]
@@ -169,18 +169,30 @@ fn bad_specs_say_what_was_expected() {
         ("darts:g.txt", "`channels=NUMBER` is missing"),
         ("darts:g.txt,channels=16", "`layers=NUMBER` is missing"),
         ("darts:g.txt,chanels=16,layers=8", "did you mean `channels`"),
-        ("darts:g.txt,zzzzzzzzzz=16", "known: channels, layers"),
+        ("darts:g.txt,zzzzzzzzzz=16", "known: genotype, channels, layers"),
         ("darts:g.txt,channels=0,layers=8", "positive whole number"),
         ("darts:g.txt,channels=1,channels=2,layers=8", "twice"),
         ("darts:g.txt,channels", "KEY=VALUE"),
         ("nb201:|none~0|", "at byte 8"),
         ("preact_resnet:18", "did you mean `preact-resnet`"),
         ("preact-resnet:", "`` is not a depth; expected preact-resnet:18"),
-        ("preact-resnet:50", "depth 50; known: 18"),
+        ("preact-resnet:19", "depth 19; known: 18, 34, 50, 101, 152"),
         ("preact-resnet:18,widht=64", "did you mean `width`"),
         ("wrm:depth=28,width=10", "did you mean `wrn`"),
         ("wrn:", "`depth=NUMBER` is missing"),
-        ("wrn:28-10", "`28-10` is not KEY=VALUE"),
+        ("wrn:28", "`28` is no wide network; expected one such as 28-10"),
+        ("wrn:depth=28,width=99999999", "at most 16384"),
+        ("wrn:27-10", "6 n + 4, not 27"),
+        ("wrn:28-10,width=4", "`width=4` does not go with the other keys"),
+        ("wrn:depths=4-4,widths=1-1-1", "one number for each of 3 stages"),
+        ("wrn:depths=4-4-4", "one of `channels=16-320-640-512` and `widths=5-7-3`"),
+        ("wrn:depth=28,width=10,block=3-2", "odd kernel sizes"),
+        ("wrn:ra-70-16,down=flc", "no strided convolution that `padding=corner` pads"),
+        ("resnet:51", "no `resnet` has depth 51; known: 18, 34, 50, 101, 152, 20, 32"),
+        ("resnext:18-32x4d", "known: 50, 101, 152"),
+        ("resnext:50", "expected one such as 50-32x4d"),
+        ("resnet:50,stem=imagnet", "expected cifar or imagenet"),
+        ("resnet:50,act=rleu", "did you mean `relu`"),
         ("wrn:depth=28", "`width=NUMBER` is missing"),
         ("wrn:depth=27,width=10", "6 n + 4, not 27; the nearest are 22 and 28"),
         ("wrn:depth=4,width=10", "the nearest are 10 and 16"),

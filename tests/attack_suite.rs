@@ -1,7 +1,7 @@
 //! What every attack must hold to, one table for all; known answers of a linear classifier; the suite and its checks.
 
 use candle_core::{Device, Tensor};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::op::Shape;
 use robustnas::attack::ball::Ball;
 use robustnas::attack::checks::{judge, look, probe};
@@ -20,8 +20,8 @@ const IMAGE: Shape = Shape::new(8, 8, 3);
 const IDS: [u32; 6] = [3, 14, 15, 92, 65, 35];
 
 fn network() -> Network {
-    let net = PreActResNet { image: IMAGE, classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] };
-    let mut network = Network::new(net.lower().unwrap(), Seed::root(3), &Device::Cpu).unwrap();
+    let net = PreAct::basic(4, [(1, 4), (1, 8)]).lower(IMAGE, 4);
+    let mut network = Network::new(net.unwrap(), Seed::root(3), &Device::Cpu).unwrap();
     for _ in 0..20 {
         network.logits(&images(), &[], NormMode::Train).unwrap();
     }

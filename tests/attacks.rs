@@ -1,7 +1,7 @@
 //! Attacks and evaluations: the threat model is kept, seeds decide everything, and known answers come out.
 
 use candle_core::{Device, Tensor};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
 use robustnas::attack::pgd::{noisy_step, pgd};
@@ -21,8 +21,8 @@ const IDS: [u32; 6] = [3, 14, 15, 92, 65, 35];
 const LABELS: [u32; 6] = [0, 1, 2, 3, 0, 1];
 
 fn network() -> Network {
-    let net = PreActResNet { image: IMAGE, classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] };
-    let mut network = Network::new(net.lower().unwrap(), Seed::root(3), &Device::Cpu).unwrap();
+    let net = PreAct::basic(4, [(1, 4), (1, 8)]).lower(IMAGE, 4);
+    let mut network = Network::new(net.unwrap(), Seed::root(3), &Device::Cpu).unwrap();
     for _ in 0..20 {
         network.logits(&images(), &[], NormMode::Train).unwrap();
     }

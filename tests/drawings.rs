@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use robustnas::arch::families::cells::{Placement, Skeleton, derived};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::genotype::Genotype;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::Shape;
@@ -23,7 +23,7 @@ fn skeleton(placement: &Placement, channels: usize, layers: usize) -> Skeleton {
 
 fn resnet() -> Net {
     let stages = vec![(2, 16), (2, 32), (2, 64)];
-    PreActResNet { image: Shape::new(32, 32, 3), classes: 10, stem: 16, stages }.lower().unwrap()
+    PreAct::basic(16, stages).lower(Shape::new(32, 32, 3), 10).unwrap()
 }
 
 /// Width and height of the picture and its share of dark pixels.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use candle_core::{DType, Device, Tensor};
 use robustnas::arch::cell::CellOp;
 use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, supernet};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::{Fusion, Logits, LossGradient, Mode, Network, NormMode, Wrt};
@@ -170,15 +170,15 @@ fn every_operation() {
 
 #[test]
 fn a_residual_network() {
-    let net = PreActResNet { image: Shape::new(8, 8, 3), classes: 4, stem: 4, stages: vec![(1, 4), (2, 6)] };
-    check_net("preact", net.lower().unwrap(), 3);
+    let net = PreAct::basic(4, [(1, 4), (2, 6)]).lower(Shape::new(8, 8, 3), 4);
+    check_net("preact", net.unwrap(), 3);
 }
 
 /// Wide enough for Winograd tiles, and a size that does not fill the last of them.
 #[test]
 fn a_network_in_winograd_tiles() {
-    let net = PreActResNet { image: Shape::new(6, 6, 3), classes: 3, stem: 16, stages: vec![(1, 16), (1, 16)] };
-    check_net("winograd", net.lower().unwrap(), 2);
+    let net = PreAct::basic(16, [(1, 16), (1, 16)]).lower(Shape::new(6, 6, 3), 3);
+    check_net("winograd", net.unwrap(), 2);
 }
 
 #[test]

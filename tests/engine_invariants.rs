@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use robustnas::arch::cell::{CellOp, lower};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
 use robustnas::engine::{Fusion, Gradients, Logits, LossGradient, Network, NormMode, Wrt};
@@ -16,7 +16,7 @@ const MODES: [NormMode; 3] = [NormMode::Train, NormMode::TrainNoRecord, NormMode
 
 /// A residual network, and one whose body mixes every cell operation at both strides.
 fn nets() -> [(&'static str, Net); 2] {
-    let residual = PreActResNet { image: IMAGE, classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] };
+    let residual = PreAct::basic(4, [(1, 4), (1, 8)]).lower(IMAGE, 4);
     let mut net = Net::new();
     let image = net.add("image", Op::Input { shape: IMAGE }, &[]).unwrap();
     let mut at = lower(&mut net, "stem", CellOp::NorConv(3), image, 1, true, false).unwrap();
@@ -44,7 +44,7 @@ fn nets() -> [(&'static str, Net); 2] {
     }
     at = net.add("pool", Op::GlobalAvgPool, &[at]).unwrap();
     net.add("fc", Op::Linear { out: 4, bias: true }, &[at]).unwrap();
-    [("residual", residual.lower().unwrap()), ("mixed", net)]
+    [("residual", residual.unwrap()), ("mixed", net)]
 }
 
 fn mix(net: &Net) -> Vec<f64> {

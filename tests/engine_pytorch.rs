@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use robustnas::arch::cell::{CellOp, lower};
 use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placed, Skeleton, supernet};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::{Net, NodeId};
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::attack::pgd::pgd;
@@ -342,8 +342,8 @@ fn ten_steps_of_adversarial_training() {
 }
 
 fn training_chain(want: &Training, tolerance: f64) {
-    let net = PreActResNet { image: IMAGE, classes: 4, stem: 4, stages: vec![(1, 4), (1, 8)] };
-    let mut network = Network::new(net.lower().unwrap(), Seed::root(1), &Device::Cpu).unwrap();
+    let net = PreAct::basic(4, [(1, 4), (1, 8)]).lower(IMAGE, 4);
+    let mut network = Network::new(net.unwrap(), Seed::root(1), &Device::Cpu).unwrap();
     set_state(&mut network, &|_, _| None);
     let config = SgdConfig { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: want.clip };
     let mut sgd = Sgd::new(config, &network.weights().unwrap()).unwrap();

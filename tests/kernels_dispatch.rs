@@ -7,7 +7,7 @@
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use robustnas::arch::cell::{CellOp, lower};
-use robustnas::arch::families::preact_resnet::PreActResNet;
+use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
@@ -464,8 +464,8 @@ fn everything<T: Real>(isa: Isa, net: &Net, fusion: Fusion, mode: NormMode) -> F
 #[test]
 fn whole_networks() {
     let image = Shape::new(8, 8, 3);
-    let residual = PreActResNet { image, classes: 4, stem: 5, stages: vec![(1, 5), (1, 20)] };
-    for (name, net) in [("residual", residual.lower().unwrap()), ("mixed", mixed(image))] {
+    let residual = PreAct::basic(5, [(1, 5), (1, 20)]).lower(image, 4);
+    for (name, net) in [("residual", residual.unwrap()), ("mixed", mixed(image))] {
         for fusion in [Fusion::ALL, Fusion::NONE] {
             for mode in [NormMode::Train, NormMode::Eval] {
                 let what = format!("{name} {mode:?} {fusion:?}");

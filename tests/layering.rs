@@ -77,7 +77,18 @@ const ONLY: &[Only] = &[
 const BLIND: &[(&str, &[&str])] = &[
     (
         "onnx",
-        &["arch::cell", "arch::families", "arch::file", "arch::genotype", "arch::nb201", "arch::scaling", "arch::spec"],
+        &[
+            "arch::cell",
+            "arch::chain",
+            "arch::elements",
+            "arch::families",
+            "arch::file",
+            "arch::genotype",
+            "arch::keys",
+            "arch::nb201",
+            "arch::scaling",
+            "arch::spec",
+        ],
     ),
     ("data", &["record", "rank"]),
     ("engine", &["data", "record", "rank"]),
@@ -91,9 +102,12 @@ const BLIND: &[(&str, &[&str])] = &[
 
 const SPACES_AND_RESULTS: &[&str] = &[
     "arch::cell",
+    "arch::chain",
+    "arch::elements",
     "arch::families",
     "arch::file",
     "arch::genotype",
+    "arch::keys",
     "arch::nb201",
     "arch::scaling",
     "arch::spec",

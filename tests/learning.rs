@@ -2,7 +2,8 @@
 //! below 50 % (`tests/data_synthetic.rs`).
 
 use candle_core::Device;
-use robustnas::arch::cell::Chain;
+use robustnas::arch::chain::Chain;
+use robustnas::arch::elements::Elements;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Window};
 use robustnas::config::{Method, Retrain, Sgd};
@@ -18,7 +19,7 @@ fn a_small_network_passes_85_percent() {
     let data = Source::Synthetic.load().unwrap();
     let mut net = Net::new();
     let image = net.add("image", Op::Input { shape: data.image }, &[]).unwrap();
-    let mut chain = Chain::new(&mut net, "body", image, true);
+    let mut chain = Chain::new(&mut net, "body", image, &Elements::default());
     for (i, (channels, stride)) in [(16, 2), (32, 1), (64, 2)].into_iter().enumerate() {
         chain = chain
             .conv(&format!("conv{i}"), channels, Window::same(3, stride, 1))

@@ -83,6 +83,32 @@ fn counts_published_networks() {
     }
 }
 
+/// pycls' integers for its R-56; every rule names its operations, and the layers of a table are as wide as its columns.
+#[test]
+fn counts_under_every_rule() {
+    let cost = json(&["cost", "resnet:56", "--rule", "pycls", "--json", "--per-layer"]);
+    assert_eq!((&cost["flops"], &cost["activations"]), (&125_747_850.into(), &544_778.into()));
+    assert_eq!((&cost["rule"], &cost["macs"]), (&"pycls-flops/1".into(), &serde_json::Value::Null));
+    let layers = cost["layers"].as_array().unwrap().iter();
+    assert_eq!(layers.map(|layer| layer["flops"].as_u64().unwrap()).sum::<u64>(), 125_747_850);
+    let profiled = json(&["cost", "wrn:28-10", "--rule", "torchprofile", "--json"]);
+    assert_eq!(profiled["macs"], 5_245_639_552u64);
+    refuses(&["cost", "wrn:28-10", "--rule", "pycl"], 2, &["did you mean `pycls`"]);
+
+    let output = run(&["cost", "wrn:16-1", "--per-layer"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let (head, body) = (lines[0], &lines[1..lines.len() - 1]);
+    let (output, macs) = (head.find("operation").unwrap(), head.find("MACs").unwrap() + "MACs".len());
+    assert!(body.iter().all(|line| line[..output].ends_with("  ") && !line[output..].starts_with(' ')), "{text}");
+    assert!(body.iter().filter(|line| line.contains("conv2d")).all(|line| !line[..macs].ends_with(' ')), "{text}");
+    assert!(lines.last().unwrap().contains("(175.1k and 26.84M; conv-linear-macs/1"), "{text}");
+
+    let file = json(&["cost", "search_spaces/networks/wrn-28-10-flc.toml", "--json"]);
+    let form = json(&["cost", "wrn:28-10,act=silu,down=flc,se=0.25,drop-path=0.1", "--json"]);
+    assert_eq!(file, form);
+}
+
 #[test]
 fn exit_codes_and_words() {
     refuses(&["serch"], 2, &["search"]);

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::chain::Chain;
+use super::elements::{Elements, Norm};
 use super::net::{Net, NodeId};
 use super::op::{Act, Op, Window};
 use crate::error::{Error, Result, nearest};
@@ -113,58 +115,14 @@ impl schemars::JsonSchema for CellOp {
     }
 }
 
-/// Adds layers one after another under a common name prefix.
-pub struct Chain<'a> {
-    net: &'a mut Net,
-    prefix: String,
-    at: NodeId,
-    /// Whether batch-norms learn a scale and a shift.
-    affine: bool,
-}
-
-impl<'a> Chain<'a> {
-    /// A chain that starts at `from`.
-    pub fn new(net: &'a mut Net, prefix: impl Into<String>, from: NodeId, affine: bool) -> Self {
-        Chain { net, prefix: prefix.into(), at: from, affine }
-    }
-
-    /// The last node added.
-    pub fn end(self) -> NodeId {
-        self.at
-    }
-
-    /// Adds one operation called `prefix.name`.
-    pub fn push(mut self, name: &str, op: Op) -> Result<Self> {
-        self.at = self.net.add(format!("{}.{name}", self.prefix), op, &[self.at])?;
-        Ok(self)
-    }
-
-    /// ReLU.
-    pub fn relu(self, name: &str) -> Result<Self> {
-        self.push(name, Op::Act { act: Act::Relu })
-    }
-
-    /// Bias-free convolution.
-    pub fn conv(self, name: &str, out: usize, window: Window) -> Result<Self> {
-        self.push(name, Op::Conv2d { out, window, groups: 1, bias: false })
-    }
-
-    /// Bias-free depthwise convolution.
-    pub fn depthwise(self, name: &str, window: Window) -> Result<Self> {
-        let c = self.net.node(self.at).shape.c;
-        self.push(name, Op::Conv2d { out: c, window, groups: c, bias: false })
-    }
-
-    /// Batch-norm.
-    pub fn norm(self, name: &str) -> Result<Self> {
-        let affine = self.affine;
-        self.push(name, Op::BatchNorm { affine })
-    }
+/// The elements of a cell, whose batch-norms learn a scale and a shift or not.
+fn elements(affine: bool) -> Elements {
+    Elements { norm: if affine { Norm::Batch } else { Norm::PlainBatch }, ..Elements::default() }
 }
 
 /// ReLU, 1x1 convolution, batch-norm.
 pub fn relu_conv_norm(net: &mut Net, prefix: &str, x: NodeId, out: usize, affine: bool) -> Result<NodeId> {
-    let chain = Chain::new(net, prefix, x, affine);
+    let chain = Chain::new(net, prefix, x, &elements(affine));
     Ok(chain.relu("relu")?.conv("conv", out, Window::square(1, 1, 0))?.norm("bn")?.end())
 }
 
@@ -176,13 +134,14 @@ pub fn factorized_reduce(net: &mut Net, prefix: &str, x: NodeId, out: usize, aff
         )));
     }
     let half = Window::square(1, 2, 0);
+    let elements = elements(affine);
     let relu = net.add(format!("{prefix}.relu"), Op::Act { act: Act::Relu }, &[x])?;
-    let a = Chain::new(net, prefix, relu, affine).conv("conv1", out / 2, half)?.end();
+    let a = Chain::new(net, prefix, relu, &elements).conv("conv1", out / 2, half)?.end();
     let shift =
-        Chain::new(net, prefix, relu, affine).push("shift", Op::Crop { top: 1, left: 1, bottom: 0, right: 0 })?;
+        Chain::new(net, prefix, relu, &elements).push("shift", Op::Crop { top: 1, left: 1, bottom: 0, right: 0 })?;
     let b = shift.conv("conv2", out / 2, half)?.end();
     let both = net.add(format!("{prefix}.concat"), Op::Concat, &[a, b])?;
-    Ok(Chain::new(net, prefix, both, affine).norm("bn")?.end())
+    Ok(Chain::new(net, prefix, both, &elements).norm("bn")?.end())
 }
 
 /// Lowers one candidate operation on `x` with the given spatial stride; channels stay.
@@ -198,9 +157,10 @@ pub fn lower(
     pool_norm: bool,
 ) -> Result<NodeId> {
     let c = net.node(x).shape.c;
+    let elements = &elements(affine);
     let point = Window::square(1, 1, 0);
     let pool = |net: &mut Net, op: Op| {
-        let chain = Chain::new(net, prefix, x, affine).push("pool", op)?;
+        let chain = Chain::new(net, prefix, x, elements).push("pool", op)?;
         Ok::<_, Error>(if pool_norm { chain.norm("bn")? } else { chain }.end())
     };
     match op {
@@ -209,7 +169,7 @@ pub fn lower(
         CellOp::AvgPool(k) => pool(net, Op::AvgPool { window: Window::same(k, stride, 1), count_include_pad: false }),
         CellOp::SkipConnect if stride == 1 => Ok(x),
         CellOp::SkipConnect => factorized_reduce(net, prefix, x, c, affine),
-        CellOp::SepConv(k) => Ok(Chain::new(net, prefix, x, affine)
+        CellOp::SepConv(k) => Ok(Chain::new(net, prefix, x, elements)
             .relu("relu1")?
             .depthwise("depthwise1", Window::same(k, stride, 1))?
             .conv("pointwise1", c, point)?
@@ -219,13 +179,13 @@ pub fn lower(
             .conv("pointwise2", c, point)?
             .norm("bn2")?
             .end()),
-        CellOp::DilConv(k) => Ok(Chain::new(net, prefix, x, affine)
+        CellOp::DilConv(k) => Ok(Chain::new(net, prefix, x, elements)
             .relu("relu")?
             .depthwise("depthwise", Window::same(k, stride, 2))?
             .conv("pointwise", c, point)?
             .norm("bn")?
             .end()),
-        CellOp::NorConv(k) => Ok(Chain::new(net, prefix, x, affine)
+        CellOp::NorConv(k) => Ok(Chain::new(net, prefix, x, elements)
             .relu("relu")?
             .conv("conv", c, Window::same(k, stride, 1))?
             .norm("bn")?
@@ -233,7 +193,7 @@ pub fn lower(
         CellOp::Conv7x1_1x7 => {
             let row = Window { kernel: [1, 7], stride: [1, stride], pad: [0, 3], dilation: [1, 1] };
             let column = Window { kernel: [7, 1], stride: [stride, 1], pad: [3, 0], dilation: [1, 1] };
-            let chain = Chain::new(net, prefix, x, affine).relu("relu")?;
+            let chain = Chain::new(net, prefix, x, elements).relu("relu")?;
             Ok(chain.conv("conv1", c, row)?.conv("conv2", c, column)?.norm("bn")?.end())
         }
     }

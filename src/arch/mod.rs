@@ -1,10 +1,13 @@
 //! Architectures as values. No tensors, no files, no clock, no threads.
 
 pub mod cell;
+pub mod chain;
 pub mod cost;
+pub mod elements;
 pub mod families;
 pub mod file;
 pub mod genotype;
+pub mod keys;
 pub mod nb201;
 pub mod net;
 pub mod op;

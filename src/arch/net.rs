@@ -107,18 +107,22 @@ impl Net {
 
     /// A node's inputs in operand order.
     pub fn inputs(&self, id: NodeId) -> Vec<NodeId> {
-        let mut list: Vec<(usize, NodeId)> = self
-            .graph
-            .edges_directed(NodeIndex::new(id.0), Direction::Incoming)
-            .map(|e| (e.weight().position, NodeId(e.source().index())))
-            .collect();
-        list.sort_unstable();
-        list.into_iter().map(|(_, id)| id).collect()
+        self.operands(id, |source, _| NodeId(source.index()))
     }
 
     /// The shapes of a node's inputs in operand order.
     pub fn input_shapes(&self, id: NodeId) -> Vec<Shape> {
-        self.inputs(id).into_iter().map(|i| self.node(i).shape).collect()
+        self.operands(id, |_, operand| operand.shape)
+    }
+
+    /// Something of every edge into a node, in operand order.
+    fn operands<T>(&self, id: NodeId, of: impl Fn(NodeIndex, &Operand) -> T) -> Vec<T> {
+        let edges = || self.graph.edges_directed(NodeIndex::new(id.0), Direction::Incoming);
+        let mut list: Vec<T> = edges().map(|edge| of(edge.source(), edge.weight())).collect();
+        // The newest edge comes first, and edges were added in operand order.
+        debug_assert!(edges().zip((0..list.len()).rev()).all(|(edge, position)| edge.weight().position == position));
+        list.reverse();
+        list
     }
 
     /// The nodes that read a node, once per edge, in topological order.

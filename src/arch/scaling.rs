@@ -22,7 +22,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::cost::cost;
-use super::families::preact_resnet::PreActResNet;
+use super::families::preact::PreAct;
 use super::net::Net;
 use super::op::Shape;
 use crate::error::{Error, Result};
@@ -326,15 +326,14 @@ fn first(mut holds: impl FnMut(usize) -> Result<bool>) -> Result<usize> {
 ///
 /// # Errors
 /// [`Error::Impossible`] when even the smallest is more than twice the budget.
-pub fn residual_control(budget: Macs, image: Shape, classes: usize) -> Result<(PreActResNet, Net)> {
+pub fn residual_control(budget: Macs, image: Shape, classes: usize) -> Result<(PreAct, Net)> {
     let network = |blocks: usize, channels: usize, stem: usize| {
-        let stages = (0..STAGES).map(|s| (blocks, channels << s)).collect();
-        let resnet = PreActResNet { image, classes, stem, stages };
-        let net = resnet.lower()?;
+        let resnet = PreAct::basic(stem, (0..STAGES).map(|s| (blocks, channels << s)).collect::<Vec<_>>());
+        let net = resnet.lower(image, classes)?;
         Ok::<_, Error>((cost(&net).macs, resnet, net))
     };
     let miss = |macs: Macs| macs.0.abs_diff(budget.0);
-    let mut best: Option<(Macs, PreActResNet, Net)> = None;
+    let mut best: Option<(Macs, PreAct, Net)> = None;
     for stem in [16, 14, 12, 10, 8, 6, 4, 2] {
         if best.as_ref().is_some_and(|b| 20 * miss(b.0) <= budget.0) {
             break;

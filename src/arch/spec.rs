@@ -1,25 +1,26 @@
-//! A network as typed on a command line.
+//! A network as typed on a command line, or named by a file.
+
+mod file;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::families::Model;
 use super::families::cells::{Placement, Skeleton, derived};
-use super::families::nb201::Nb201Net;
-use super::families::preact_resnet::PreActResNet;
 use super::file::ArchFile;
 use super::genotype::Genotype;
-use super::nb201::Nb201Cell;
+use super::keys::{Fault, Keys};
 use super::net::Net;
 use super::op::Shape;
 use crate::error::{Error, Result, nearest};
 use crate::onnx;
 
-/// The forms, for messages and help.
-pub const FORMS: &str = "darts:FILE,channels=36,layers=20  dsara:FILE,channels=64,layers=20  nb201:CELL  \
-    preact-resnet:18  wrn:depth=28,width=10  or the path of an arch.json or a model.onnx";
-
-/// The words in front of the colon.
-const WORDS: [&str; 5] = ["darts", "dsara", "nb201", "preact-resnet", "wrn"];
+/// The forms, for messages.
+pub fn forms() -> String {
+    let cells = ["darts:FILE,channels=36,layers=20", "dsara:FILE,channels=64,layers=20"].map(str::to_owned);
+    let models = Model::WORDS.map(|(word, example)| format!("{word}:{example}"));
+    format!("{}  {}  or the path of a net.toml, an arch.json or a model.onnx", cells.join("  "), models.join("  "))
+}
 
 /// Which placement a genotype file goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Family {
 }
 
 /// A network, named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum NetSpec {
     /// A genotype file in a family's placement.
     Cells {
@@ -65,36 +66,21 @@ pub enum NetSpec {
         /// Cells.
         layers: usize,
     },
-    /// A NAS-Bench-201 cell in the benchmark's network.
-    Nb201(Nb201Cell),
-    /// The pre-activation residual network of a known depth.
-    PreActResNet {
-        /// Layers with weights on the longest path.
-        depth: usize,
-        /// Channels of the first stage; 64 unless said otherwise.
-        width: usize,
-    },
-    /// A wide residual network.
-    Wrn {
-        /// Layers with weights on the longest path, `6 n + 4`.
-        depth: usize,
-        /// Channels as a multiple of 16 : 32 : 64.
-        width: usize,
-    },
+    /// A network of a family that needs no file.
+    Model(Model),
+    /// A network file: family, keys and elements as TOML.
+    Toml(PathBuf),
     /// An `arch.json`.
     Arch(PathBuf),
     /// An ONNX model; it has its numbers, too.
     Onnx(PathBuf),
 }
 
-/// Channels of a pre-activation network's first stage where nothing is said.
-const PREACT_WIDTH: usize = 64;
-
 /// A loaded network, with its cells and their places where it is made of such.
 pub type Loaded = (Net, Option<Genotype>, Option<Skeleton>);
 
 impl NetSpec {
-    /// Reads one of [`FORMS`]. Looks at no file.
+    /// Reads one of [`forms`]. Looks at no file.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the part that does not parse.
@@ -104,31 +90,40 @@ impl NetSpec {
             |head: &str| head.len() > 1 && head.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         let Some((head, rest)) = text.split_once(':').filter(|(head, _)| is_word(head)) else {
             return match text {
-                "" => Err(Error::Usage(format!("expected a network: {FORMS}"))),
+                "" => Err(Error::Usage(format!("expected a network: {}", forms()))),
+                path if path.ends_with(".toml") => Ok(NetSpec::Toml(path.into())),
                 path if path.ends_with(".json") => Ok(NetSpec::Arch(path.into())),
                 path if path.ends_with(".onnx") => Ok(NetSpec::Onnx(path.into())),
-                _ => Err(usage(format!("expected {FORMS}"))),
+                _ => Err(usage(format!("expected {}", forms()))),
             };
         };
-        let named = match head {
-            "nb201" => Nb201Cell::parse(rest, Path::new("nb201")).map(NetSpec::Nb201).map_err(|why| why.to_string()),
-            "preact-resnet" => preact_resnet(rest),
-            "wrn" => wrn(rest),
-            _ => match Family::ALL.into_iter().find(|f| f.word() == head) {
-                Some(family) => cells(family, rest),
-                None => {
-                    let hint = nearest(head, WORDS).map(|w| format!("did you mean `{w}`? "));
-                    Err(format!("unknown form `{head}`; {}expected {FORMS}", hint.unwrap_or_default()))
-                }
-            },
+        if !known_words().contains(&head) {
+            let near = nearest(head, known_words()).map(|word| format!("did you mean `{word}`? "));
+            return Err(usage(format!("unknown form `{head}`; {}expected {}", near.unwrap_or_default(), forms())));
+        }
+        let keys = match Family::ALL.into_iter().any(|family| family.word() == head) {
+            true => genotype_keys(rest),
+            false => Keys::parse(rest),
         };
-        named.map_err(usage)
+        keys.and_then(|keys| NetSpec::read(head, keys)).map_err(|fault| usage(fault.why))
+    }
+
+    /// Reads the keys of a family.
+    fn read(word: &str, mut keys: Keys) -> Result<Self, Fault> {
+        if let Some(family) = Family::ALL.into_iter().find(|family| family.word() == word) {
+            return cells(family, &mut keys);
+        }
+        let unknown = || match nearest(word, known_words()) {
+            Some(near) => format!("unknown family `{word}`; did you mean `{near}`?"),
+            None => format!("unknown family `{word}`; known: {}", known_words().join(", ")),
+        };
+        Model::read(word, keys).unwrap_or_else(|| Err(unknown().into())).map(NetSpec::Model)
     }
 
     /// Builds the network for an image and a number of classes; `read` gives a file's bytes.
     ///
     /// # Errors
-    /// What `read` says; [`Error::Data`] for a file that does not parse or a genotype of another family;
+    /// What `read` says; [`Error::Config`] for a network file that does not parse; [`Error::Data`] for a file that does not parse or a genotype of another family;
     /// [`Error::Usage`] for an `arch.json` or ONNX model made for another image or number of classes.
     pub fn load(&self, image: Shape, classes: usize, read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<Loaded> {
         let text = |path: &Path| {
@@ -157,13 +152,8 @@ impl NetSpec {
                     .map_err(|why| Error::data(file, format!("does not make a `{}` network: {why}", family.word())))?;
                 Ok((net, Some(genotype), Some(skeleton)))
             }
-            NetSpec::Nb201(cell) => Ok((Nb201Net::benchmark(image, classes, *cell).lower()?, None, None)),
-            NetSpec::PreActResNet { depth, width } => {
-                Ok((PreActResNet::basic(image, classes, *depth, *width)?.lower()?, None, None))
-            }
-            NetSpec::Wrn { depth, width } => {
-                Ok((PreActResNet::wide(image, classes, *depth, *width)?.lower()?, None, None))
-            }
+            NetSpec::Model(model) => Ok((model.lower(image, classes)?, None, None)),
+            NetSpec::Toml(path) => file::parse(&text(path)?, path)?.load(image, classes, read),
             NetSpec::Arch(path) => {
                 let (file, net) = ArchFile::from_json(&text(path)?, path)?;
                 for_own_data(path, (file.image, file.classes))?;
@@ -178,62 +168,29 @@ impl NetSpec {
     }
 }
 
+/// The words in front of the colon.
+fn known_words() -> Vec<&'static str> {
+    Family::ALL.into_iter().map(Family::word).chain(Model::WORDS.map(|(word, _)| word)).collect()
+}
+
+/// The key of a cell network's file.
+const GENOTYPE: &str = "genotype";
+
+/// The keys of `FILE,channels=36,layers=20`; a file's name may have an `=`.
+fn genotype_keys(text: &str) -> Result<Keys, Fault> {
+    let (file, rest) = text.split_once(',').unwrap_or((text, ""));
+    let mut keys = Keys::parse(rest)?;
+    if !file.is_empty() {
+        keys.put(GENOTYPE, file)?;
+    }
+    Ok(keys)
+}
+
 /// `FILE,channels=36,layers=20`.
-fn cells(family: Family, text: &str) -> Result<NetSpec, String> {
-    let mut parts = text.split(',');
-    let file = parts.next().filter(|f| !f.is_empty()).ok_or("expected a genotype file after the colon")?;
-    let [channels, layers] = required(["channels", "layers"], parts)?;
-    Ok(NetSpec::Cells { family, file: file.into(), channels, layers })
-}
-
-/// `18`, `18,width=64`.
-fn preact_resnet(text: &str) -> Result<NetSpec, String> {
-    let mut parts = text.split(',');
-    let depth = parts.next().unwrap_or_default();
-    let depth = positive(depth).ok_or_else(|| format!("`{depth}` is not a depth; expected preact-resnet:18"))?;
-    let [width] = numbers(["width"], parts)?;
-    PreActResNet::blocks(depth).map_err(|why| why.to_string())?;
-    Ok(NetSpec::PreActResNet { depth, width: width.unwrap_or(PREACT_WIDTH) })
-}
-
-/// `depth=28,width=10`.
-fn wrn(text: &str) -> Result<NetSpec, String> {
-    let [depth, width] = required(["depth", "width"], text.split(',').filter(|part| !part.is_empty()))?;
-    PreActResNet::wide_blocks(depth).map_err(|why| why.to_string())?;
-    Ok(NetSpec::Wrn { depth, width })
-}
-
-/// The numbers of `KEY=NUMBER` parts, in the order of `keys`, none left out.
-fn required<'a, const N: usize>(keys: [&str; N], parts: impl Iterator<Item = &'a str>) -> Result<[usize; N], String> {
-    let found = numbers(keys, parts)?;
-    match keys.iter().zip(found).find(|(_, number)| number.is_none()) {
-        Some((key, _)) => Err(format!("`{key}=NUMBER` is missing")),
-        None => Ok(found.map(Option::unwrap_or_default)),
-    }
-}
-
-/// The numbers of `KEY=NUMBER` parts, in the order of `keys`.
-fn numbers<'a, const N: usize>(
-    keys: [&str; N],
-    parts: impl Iterator<Item = &'a str>,
-) -> Result<[Option<usize>; N], String> {
-    let mut found = [None; N];
-    for part in parts {
-        let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is not KEY=VALUE"))?;
-        let at = keys.iter().position(|known| *known == key).ok_or_else(|| match nearest(key, keys) {
-            Some(known) => format!("unknown key `{key}`; did you mean `{known}`?"),
-            None => format!("unknown key `{key}`; known: {}", keys.join(", ")),
-        })?;
-        let number = positive(value).ok_or_else(|| format!("`{part}`: expected a positive whole number"))?;
-        if found[at].replace(number).is_some() {
-            return Err(format!("`{key}` is given twice"));
-        }
-    }
-    Ok(found)
-}
-
-fn positive(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|n| *n > 0)
+fn cells(family: Family, keys: &mut Keys) -> Result<NetSpec, Fault> {
+    keys.among(&[&[GENOTYPE, "channels", "layers"]])?;
+    let file = keys.text(GENOTYPE).ok_or("expected a genotype file after the colon, or as `genotype`")?.into();
+    Ok(NetSpec::Cells { family, file, channels: keys.needed("channels")?, layers: keys.needed("layers")? })
 }
 
 impl fmt::Display for NetSpec {
@@ -242,11 +199,8 @@ impl fmt::Display for NetSpec {
             NetSpec::Cells { family, file, channels, layers } => {
                 write!(f, "{}:{},channels={channels},layers={layers}", family.word(), file.display())
             }
-            NetSpec::Nb201(cell) => write!(f, "nb201:{cell}"),
-            NetSpec::PreActResNet { depth, width: PREACT_WIDTH } => write!(f, "preact-resnet:{depth}"),
-            NetSpec::PreActResNet { depth, width } => write!(f, "preact-resnet:{depth},width={width}"),
-            NetSpec::Wrn { depth, width } => write!(f, "wrn:depth={depth},width={width}"),
-            NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),
+            NetSpec::Model(model) => model.fmt(f),
+            NetSpec::Toml(path) | NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -89,8 +89,11 @@ enum Verb {
         docs/attacks.md tells of the plans and of the checks that doubt a result.")]
     Attack(attack::AttackArguments),
     /// Count parameters and multiply-accumulates of a network.
-    #[command(after_help = "Example:\n  robustnas cost dsara:search_spaces/genotypes/ARNAS.txt,channels=64,layers=20 \
-        --json")]
+    #[command(
+        after_help = "Examples:\n  robustnas cost dsara:search_spaces/genotypes/ARNAS.txt,channels=64,layers=20 \
+        --json\n  robustnas cost wrn:28-10,act=silu,down=flc --per-layer\n  robustnas cost resnet:50 --image 224x224x3 \
+        --classes 1000 --rule pycls\n\ndocs/networks.md tells of the families, their keys and their elements."
+    )]
     Cost(network::CostArguments),
     /// Draw a network or its cells.
     #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::bench::positive;
 use super::files;
-use crate::arch::cost::{cost as count, per_node};
+use crate::arch::cost::{Cost, NodeCost, Rule, activations, auxiliary_params, cost_under, per_node_under};
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::arch::spec::{Loaded, NetSpec};
@@ -37,8 +37,8 @@ impl Sight {
 /// A network and the image it looks at.
 #[derive(clap::Args)]
 pub struct NetArguments {
-    /// darts:FILE,channels=36,layers=20, dsara:FILE,channels=64,layers=20, nb201:CELL, preact-resnet:18,
-    /// wrn:depth=28,width=10, an arch.json, or a model.onnx.
+    /// A family and its keys, such as wrn:28-10, resnet:50, preact-resnet:18,act=silu, nb201:CELL or
+    /// darts:FILE,channels=36,layers=20; a net.toml, an arch.json, or a model.onnx. docs/networks.md has all.
     net: String,
     #[command(flatten)]
     sight: Sight,
@@ -59,6 +59,10 @@ pub struct CostArguments {
     /// Count every layer.
     #[arg(long)]
     per_layer: bool,
+    /// What counts as an operation: macs (convolutions and linear layers), pycls (and their biases), torchprofile (and
+    /// normalisations, products and means) or 2x-macs.
+    #[arg(long, default_value = Rule::default().word())]
+    rule: Rule,
     /// Foretell the memory of its training.
     #[arg(long)]
     memory: bool,
@@ -84,15 +88,28 @@ impl CostArguments {
 /// Counts a network.
 pub fn cost(arguments: &CostArguments) -> Result<()> {
     let (net, ..) = arguments.net.load()?;
-    let total = count(&net);
-    let layers = arguments.per_layer.then(|| per_node(&net));
-    let training = arguments.training(&net);
+    let rule = arguments.rule;
+    let total = cost_under(&net, rule);
+    let layers = arguments.per_layer.then(|| per_node_under(&net, rule));
+    let (auxiliary, training) = (auxiliary_params(&net), arguments.training(&net));
     if arguments.json {
-        let mut value = serde_json::json!(total);
-        value["image"] = serde_json::json!(net.input_shape());
-        value["classes"] = serde_json::json!(net.classes());
+        // A network with an auxiliary head has two sizes; every other has one.
+        let unit = rule.unit().to_lowercase();
+        let mut value = serde_json::json!({
+            "params": total.params, unit.as_str(): total.macs, "activations": activations(&net), "rule": total.rule,
+            "image": net.input_shape(), "classes": net.classes(),
+        });
+        if auxiliary.0 > 0 {
+            value["params_without_auxiliary"] = serde_json::json!(total.params.0 - auxiliary.0);
+        }
         if let Some(layers) = &layers {
-            value["layers"] = serde_json::json!(layers);
+            let line = |l: &NodeCost| {
+                serde_json::json!({
+                    "name": l.name, "op": l.op, "shape": l.shape, "params": l.params, unit.as_str(): l.macs,
+                    "activations": l.activations,
+                })
+            };
+            value["layers"] = layers.iter().map(line).collect();
         }
         if let Some(memory) = &training {
             value["training_bytes"] = serde_json::json!(memory.total());
@@ -102,25 +119,23 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
         }
         return files::print_json(&value);
     }
-    let mut text = String::new();
-    if let Some(layers) = &layers {
-        let width = layers.iter().map(|l| l.name.len()).max().unwrap_or(0);
-        for l in layers {
-            let _ =
-                writeln!(text, "{:width$}  {:15} {:>11} {:>12} {:>14}", l.name, l.op, l.shape, l.params.0, l.macs.0);
-        }
-    }
+    let mut text = layers.map(|layers| layer_table(&layers, &total, rule)).unwrap_or_default();
     let _ = writeln!(
         text,
-        "{} parameters, {} MACs ({} and {}; {}, one {} image, {} classes)",
+        "{} parameters, {} {unit} ({} and {}; {}, one {} image, {} classes), {} activations",
         total.params.0,
         total.macs.0,
         total.params,
         total.macs,
         total.rule,
         net.input_shape(),
-        net.classes()
+        net.classes(),
+        activations(&net),
+        unit = rule.unit(),
     );
+    if auxiliary.0 > 0 {
+        let _ = writeln!(text, "{} parameters without the auxiliary head", total.params.0 - auxiliary.0);
+    }
     if let Some(memory) = &training {
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
         let _ = writeln!(
@@ -137,6 +152,53 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
         );
     }
     files::print(&text)
+}
+
+/// Every layer with its counts, and how much of the whole they are.
+fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
+    let share = |part: u64, whole: u64| match whole {
+        0 => String::new(),
+        whole => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+    };
+    let head = ["layer", "operation", "output", "parameters", "", rule.unit(), "", "activations"].map(str::to_owned);
+    let rows = layers.iter().map(|l| {
+        [
+            l.name.clone(),
+            l.op.to_owned(),
+            l.shape.to_string(),
+            grouped(l.params.0),
+            share(l.params.0, total.params.0),
+            grouped(l.macs.0),
+            share(l.macs.0, total.macs.0),
+            grouped(l.activations),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            0 | 1 => format!("{cell:width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A count with a blank between thousands; zero is left empty.
+fn grouped(count: u64) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    let head = (!head.is_empty()).then(|| head.to_owned());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(" ")
 }
 
 /// What `draw` takes.

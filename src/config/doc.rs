@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result, line, nearest};
 
 type Span = Range<usize>;
 type Node<'a> = Spanned<DeValue<'a>>;
@@ -180,11 +180,6 @@ impl<'a> Doc<'a> {
     fn node(&self, path: &[String]) -> Option<&Node<'a>> {
         path.iter().try_fold(&self.root, |node, step| child(node.get_ref(), step))
     }
-}
-
-/// One-based line of a byte.
-fn line(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|b| *b == b'\n').count()
 }
 
 fn read<T: DeserializeOwned>(root: &Node<'_>) -> Result<T, toml::de::Error> {

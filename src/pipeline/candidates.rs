@@ -4,6 +4,7 @@ use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{MixLayout, Skeleton, derived};
 use crate::arch::file::id_of;
 use crate::arch::genotype::Genotype;
+use crate::arch::keys::dashed;
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::Config;
@@ -141,8 +142,4 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
         }
     }
     Ok(list)
-}
-
-fn dashed(numbers: &[usize]) -> String {
-    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
 }

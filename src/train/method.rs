@@ -103,7 +103,7 @@ pub fn describe(method: &Method) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::families::preact_resnet::PreActResNet;
+    use crate::arch::families::preact::PreAct;
     use crate::arch::op::Shape;
     use crate::engine::Fusion;
     use crate::seed::Seed;
@@ -115,8 +115,8 @@ mod tests {
     const TRADES: Method = Method::Trades { eps: Fraction::of_255(8), step: Fraction::of_255(2), steps: 10, beta: 6.0 };
 
     fn network() -> Network {
-        let net = PreActResNet { image: IMAGE, classes: 3, stem: 3, stages: vec![(1, 3), (1, 4)] };
-        Network::with(net.lower().unwrap(), Seed::root(1), &Device::Cpu, DType::F64, Fusion::ALL).unwrap()
+        let net = PreAct::basic(3, [(1, 3), (1, 4)]).lower(IMAGE, 3);
+        Network::with(net.unwrap(), Seed::root(1), &Device::Cpu, DType::F64, Fusion::ALL).unwrap()
     }
 
     fn images(name: &str) -> Tensor {

@@ -7,7 +7,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::cell::{CellOp, Chain, factorized_reduce, lower, relu_conv_norm};
+use crate::arch::cell::{CellOp, factorized_reduce, lower, relu_conv_norm};
+use crate::arch::chain::Chain;
+use crate::arch::elements::Elements;
 use crate::arch::genotype::{CellGenotype, Edge, Genotype};
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
@@ -203,8 +205,9 @@ fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net
     if let Some(n) = &skeleton.normalize {
         x = net.add("normalize", Op::Normalize { mean: n.mean.clone(), std: n.std.clone() }, &[x])?;
     }
-    let stem =
-        Chain::new(&mut net, "stem", x, true).conv("conv", skeleton.stem, Window::same(3, 1, 1))?.norm("bn")?.end();
+    let elements = Elements::default();
+    let stem = Chain::new(&mut net, "stem", x, &elements).conv("conv", skeleton.stem, Window::same(3, 1, 1))?;
+    let stem = stem.norm("bn")?.end();
     let (mut before, mut last, mut halved) = (stem, stem, false);
     for (i, placed) in skeleton.cells.iter().enumerate() {
         let prefix = format!("cell{i}.{}", placed.kind);
@@ -218,7 +221,7 @@ fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net
         let out = cell(&mut net, &prefix, placed, s0, s1)?;
         (before, last, halved) = (last, out, placed.reduction);
     }
-    let tail = Chain::new(&mut net, "head", last, affine).push("pool", Op::GlobalAvgPool)?;
+    let tail = Chain::new(&mut net, "head", last, &elements).push("pool", Op::GlobalAvgPool)?;
     tail.push("fc", Op::Linear { out: skeleton.classes, bias: true })?;
     Ok(net)
 }

@@ -1,5 +1,101 @@
-//! Families of networks, one file each; every one lowers to a [`Net`](super::net::Net).
+//! Families of networks, one file each; every one lowers to a [`Net`].
 
 pub mod cells;
 pub mod nb201;
+pub mod preact;
 pub mod preact_resnet;
+pub mod resnet;
+pub mod stem;
+pub mod wrn;
+
+use std::fmt;
+use std::path::Path;
+
+use nb201::Nb201Net;
+use preact_resnet::PreActResNet;
+use resnet::ResNet;
+use wrn::Wrn;
+
+use super::keys::{Fault, Keys, MODEL};
+use super::nb201::Nb201Cell;
+use super::net::Net;
+use super::op::Shape;
+use crate::error::Result;
+
+/// A network of a family that needs no file besides: the family's word, a colon, and what the family reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// A NAS-Bench-201 cell in the benchmark's network.
+    Nb201(Nb201Cell),
+    /// The pre-activation residual network of a known depth.
+    PreActResNet(PreActResNet),
+    /// A residual network with the activation behind the sum.
+    ResNet(ResNet),
+    /// A wide residual network.
+    Wrn(Wrn),
+}
+
+impl Model {
+    /// The words in front of the colon, with an example of what comes behind.
+    pub const WORDS: [(&str, &str); 6] = [
+        ("nb201", "CELL"),
+        ("preact-resnet", "18"),
+        ("resnet", "50"),
+        ("resnext", "50-32x4d"),
+        ("wide-resnet", "50-2"),
+        ("wrn", "depth=28,width=10"),
+    ];
+
+    /// Reads a family's keys; nothing where no family has this word.
+    pub fn read(word: &str, mut keys: Keys) -> Option<Result<Self, Fault>> {
+        let model = match word {
+            "nb201" => nb201(&mut keys).map(Model::Nb201),
+            "preact-resnet" => PreActResNet::parse(&mut keys).map(Model::PreActResNet),
+            "resnet" | "resnext" | "wide-resnet" => ResNet::parse(word, &mut keys).map(Model::ResNet),
+            "wrn" => Wrn::parse(&mut keys).map(Model::Wrn),
+            _ => return None,
+        };
+        Some(model.and_then(|model| keys.finish().map(|()| model)))
+    }
+
+    /// The word in front of the colon.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Model::Nb201(_) => "nb201",
+            Model::PreActResNet(_) => "preact-resnet",
+            Model::ResNet(net) => net.word(),
+            Model::Wrn(_) => "wrn",
+        }
+    }
+
+    /// Builds the network for an image and a number of classes.
+    ///
+    /// # Errors
+    /// [`Error::Net`](crate::error::Error::Net) where the image is too small or elements and widths do not fit together.
+    pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
+        match self {
+            Model::Nb201(cell) => Nb201Net::benchmark(image, classes, *cell).lower(),
+            Model::PreActResNet(net) => net.lower(image, classes),
+            Model::ResNet(net) => net.lower(image, classes),
+            Model::Wrn(net) => net.lower(image, classes),
+        }
+    }
+}
+
+fn nb201(keys: &mut Keys) -> Result<Nb201Cell, Fault> {
+    keys.among(&[&[MODEL]])?;
+    let cell = keys.text(MODEL).unwrap_or_default();
+    Nb201Cell::parse(&cell, Path::new("nb201")).map_err(|why| Fault::of(MODEL, why.to_string()))
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.word())?;
+        match self {
+            Model::Nb201(cell) => cell.fmt(f),
+            Model::PreActResNet(net) => net.fmt(f),
+            Model::ResNet(net) => net.fmt(f),
+            Model::Wrn(net) => net.fmt(f),
+        }
+    }
+}

@@ -6,7 +6,9 @@
 //! The order of layers inside blocks is not spelled out in the paper; it is confirmed by the benchmark's published
 //! smallest and largest counts (0.073306 M and 1.531546 M parameters), which this lowering gives to the unit.
 
-use crate::arch::cell::{Chain, lower};
+use crate::arch::cell::lower;
+use crate::arch::chain::Chain;
+use crate::arch::elements::Elements;
 use crate::arch::nb201::Nb201Cell;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
@@ -37,7 +39,11 @@ impl Nb201Net {
     pub fn lower(&self) -> Result<Net> {
         let mut net = Net::new();
         let image = net.add("image", Op::Input { shape: self.image }, &[])?;
-        let stem = Chain::new(&mut net, "stem", image, true).conv("conv", self.channels, Window::same(3, 1, 1))?;
+        let stem = Chain::new(&mut net, "stem", image, &Elements::default()).conv(
+            "conv",
+            self.channels,
+            Window::same(3, 1, 1),
+        )?;
         let mut x = stem.norm("bn")?.end();
         for stage in 0..3 {
             if stage > 0 {
@@ -47,7 +53,10 @@ impl Nb201Net {
                 x = place(&mut net, &format!("stage{stage}.cell{i}"), &self.cell, x)?;
             }
         }
-        let tail = Chain::new(&mut net, "head", x, true).norm("bn")?.relu("relu")?.push("pool", Op::GlobalAvgPool)?;
+        let tail = Chain::new(&mut net, "head", x, &Elements::default())
+            .norm("bn")?
+            .relu("relu")?
+            .push("pool", Op::GlobalAvgPool)?;
         tail.push("fc", Op::Linear { out: self.classes, bias: true })?;
         net.validate()?;
         Ok(net)
@@ -67,7 +76,7 @@ fn place(net: &mut Net, prefix: &str, cell: &Nb201Cell, x: NodeId) -> Result<Nod
 }
 
 fn residual(net: &mut Net, prefix: &str, x: NodeId, channels: usize) -> Result<NodeId> {
-    let body = Chain::new(net, prefix, x, true)
+    let body = Chain::new(net, prefix, x, &Elements::default())
         .relu("relu1")?
         .conv("conv1", channels, Window::same(3, 2, 1))?
         .norm("bn1")?
@@ -76,8 +85,10 @@ fn residual(net: &mut Net, prefix: &str, x: NodeId, channels: usize) -> Result<N
         .norm("bn2")?
         .end();
     let pool = Op::AvgPool { window: Window::square(2, 2, 0), count_include_pad: false };
-    let shortcut =
-        Chain::new(net, prefix, x, true).push("pool", pool)?.conv("shortcut", channels, Window::square(1, 1, 0))?.end();
+    let shortcut = Chain::new(net, prefix, x, &Elements::default())
+        .push("pool", pool)?
+        .conv("shortcut", channels, Window::square(1, 1, 0))?
+        .end();
     net.add(format!("{prefix}.add"), Op::Add, &[body, shortcut])
 }
 

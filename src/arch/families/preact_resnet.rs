@@ -1,107 +1,106 @@
-//! Pre-activation residual networks of basic blocks, CIFAR style: the hand-made control of every ranking, and the
-//! networks that adversarial training is usually measured on.
+//! PreActResNet: the four-stage pre-activation residual networks, CIFAR style, that single-step adversarial training is
+//! usually measured on.
 //!
-//! Source: He et al. 2016 (identity mappings), Zagoruyko and Komodakis 2016 (the three-stage layout). A block is
-//! BN-ReLU-conv-BN-ReLU-conv plus a shortcut; the shortcut of a changing block is a 1x1 convolution of the first ReLU.
+//! Source: He et al. 2016 (identity mappings). Depths 18 and 34 are of basic blocks, 50 to 152 of bottlenecks. The networks
+//! of FLC pooling (Grabinski et al. 2022) are `preact-resnet:18,down=flc,shortcut=raw`; their code leaves the strided
+//! convolution of a bottleneck out by mistake, we do not.
 
-use crate::arch::cell::Chain;
-use crate::arch::net::{Net, NodeId};
-use crate::arch::op::{Op, Shape, Window};
+use std::fmt;
+
+use super::preact::{Block, Padding, PreAct, Shortcut};
+use super::stem::Stem;
+use crate::arch::elements::Elements;
+use crate::arch::keys::{Fault, Keys, MODEL};
+use crate::arch::net::Net;
+use crate::arch::op::Shape;
 use crate::error::{Error, Result};
 
-/// Depth (blocks) and channels of each stage; every stage but the first halves the size.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A network of a known depth.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PreActResNet {
-    /// Image `[h, w, c]`.
-    pub image: Shape,
-    /// Classes.
-    pub classes: usize,
-    /// Channels of the stem convolution.
-    pub stem: usize,
-    /// `(blocks, channels)` per stage.
-    pub stages: Vec<(usize, usize)>,
+    /// Layers with weights on the longest path.
+    pub depth: usize,
+    /// Channels of the stem and of the convolutions of the first stage; every further stage doubles them.
+    pub width: usize,
+    /// How the image is taken in.
+    pub stem: Stem,
+    /// What a changing shortcut reads.
+    pub shortcut: Shortcut,
+    /// What the blocks are made of.
+    pub elements: Elements,
 }
 
-impl PreActResNet {
-    /// Known depths with the blocks of their four stages (He et al. 2016).
-    const DEPTHS: [(usize, [usize; 4]); 1] = [(18, [2, 2, 2, 2])];
+/// Known depths with the blocks of their four stages, and whether these are bottlenecks (He et al. 2016).
+pub(super) const DEPTHS: [(usize, [usize; 4], bool); 5] = [
+    (18, [2, 2, 2, 2], false),
+    (34, [3, 4, 6, 3], false),
+    (50, [3, 4, 6, 3], true),
+    (101, [3, 4, 23, 3], true),
+    (152, [3, 8, 36, 3], true),
+];
 
-    /// The blocks of each of the four stages of a network of a depth.
+impl PreActResNet {
+    /// Channels of the first stage where nothing is said.
+    const WIDTH: usize = 64;
+
+    /// Reads `18`, `18,width=64,stem=cifar,shortcut=activated`, and elements.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a depth that is not known.
-    pub fn blocks(depth: usize) -> Result<[usize; 4]> {
-        Self::DEPTHS.iter().find(|(d, _)| *d == depth).map(|(_, blocks)| *blocks).ok_or_else(|| {
-            let known: Vec<String> = Self::DEPTHS.iter().map(|(d, _)| d.to_string()).collect();
-            Error::Usage(format!("no pre-activation network has depth {depth}; known: {}", known.join(", ")))
+    /// What does not parse, or a depth that is not known.
+    pub fn parse(keys: &mut Keys) -> Result<Self, Fault> {
+        keys.among(&[&[MODEL, "width", "stem", "shortcut"], Elements::KEYS])?;
+        let depth = keys.text(MODEL).unwrap_or_default();
+        let depth: usize = depth
+            .parse()
+            .map_err(|_| Fault::of(MODEL, format!("`{depth}` is not a depth; expected preact-resnet:18")))?;
+        if !DEPTHS.iter().any(|(known, ..)| *known == depth) {
+            let known = DEPTHS.map(|(d, ..)| d.to_string()).join(", ");
+            return Err(Fault::of(MODEL, format!("no pre-activation network has depth {depth}; known: {known}")));
+        }
+        Ok(PreActResNet {
+            depth,
+            width: keys.count("width")?.unwrap_or(Self::WIDTH),
+            stem: keys.value("stem")?.unwrap_or(Stem::Cifar),
+            shortcut: keys.value("shortcut")?.unwrap_or(Shortcut::Activated),
+            elements: Elements::take(keys, Elements::default())?,
         })
     }
 
-    /// Four stages of `width`, `2 width`, `4 width` and `8 width` channels.
-    ///
-    /// # Errors
-    /// That of [`Self::blocks`].
-    pub fn basic(image: Shape, classes: usize, depth: usize, width: usize) -> Result<Self> {
-        let stages = Self::blocks(depth)?.into_iter().enumerate().map(|(s, blocks)| (blocks, width << s)).collect();
-        Ok(PreActResNet { image, classes, stem: width, stages })
-    }
-
-    /// The blocks of each of the three stages of a wide network of a depth.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a depth that is not `6 n + 4`.
-    pub fn wide_blocks(depth: usize) -> Result<usize> {
-        match depth {
-            10.. if (depth - 4).is_multiple_of(6) => Ok((depth - 4) / 6),
-            _ => {
-                let below = 6 * (depth.max(10) - 4).div_euclid(6) + 4;
-                Err(Error::Usage(format!(
-                    "a wide network has depth 6 n + 4, not {depth}; the nearest are {below} and {}",
-                    below + 6
-                )))
-            }
-        }
-    }
-
-    /// WRN-depth-width (Zagoruyko and Komodakis 2016): a stem of 16, three stages of 16, 32 and 64 times `width`.
-    ///
-    /// # Errors
-    /// That of [`Self::wide_blocks`].
-    pub fn wide(image: Shape, classes: usize, depth: usize, width: usize) -> Result<Self> {
-        let blocks = Self::wide_blocks(depth)?;
-        Ok(PreActResNet { image, classes, stem: 16, stages: [16, 32, 64].map(|c| (blocks, c * width)).into() })
-    }
-
     /// Lowers to a network.
-    pub fn lower(&self) -> Result<Net> {
-        let mut net = Net::new();
-        let image = net.add("image", Op::Input { shape: self.image }, &[])?;
-        let mut x = Chain::new(&mut net, "stem", image, true).conv("conv", self.stem, Window::same(3, 1, 1))?.end();
-        for (s, &(blocks, channels)) in self.stages.iter().enumerate() {
-            for b in 0..blocks {
-                let stride = if s > 0 && b == 0 { 2 } else { 1 };
-                x = block(&mut net, &format!("stage{s}.block{b}"), x, channels, stride)?;
-            }
+    ///
+    /// # Errors
+    /// [`Error::Net`] for a depth that is not known, and where elements and widths do not fit.
+    pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
+        let known = DEPTHS.iter().find(|(depth, ..)| *depth == self.depth);
+        let (_, blocks, bottleneck) =
+            known.ok_or_else(|| Error::Net(format!("no network has depth {}", self.depth)))?;
+        let (block, expansion) = if *bottleneck { (Block::Bottleneck, 4) } else { (Block::Plain(vec![3, 3]), 1) };
+        let stages = blocks.iter().enumerate().map(|(s, blocks)| (*blocks, expansion * self.width << s)).collect();
+        PreAct {
+            entry: self.stem,
+            stem: self.width,
+            stages,
+            block,
+            shortcut: self.shortcut,
+            padding: Padding::Even,
+            elements: self.elements,
         }
-        let tail = Chain::new(&mut net, "head", x, true).norm("bn")?.relu("relu")?.push("pool", Op::GlobalAvgPool)?;
-        tail.push("fc", Op::Linear { out: self.classes, bias: true })?;
-        net.validate()?;
-        Ok(net)
+        .lower(image, classes)
     }
 }
 
-fn block(net: &mut Net, prefix: &str, x: NodeId, channels: usize, stride: usize) -> Result<NodeId> {
-    let pre = Chain::new(net, prefix, x, true).norm("bn1")?.relu("relu1")?.end();
-    let shortcut = if stride != 1 || net.node(x).shape.c != channels {
-        Chain::new(net, prefix, pre, true).conv("shortcut", channels, Window::square(1, stride, 0))?.end()
-    } else {
-        x
-    };
-    let body = Chain::new(net, prefix, pre, true)
-        .conv("conv1", channels, Window::same(3, stride, 1))?
-        .norm("bn2")?
-        .relu("relu2")?
-        .conv("conv2", channels, Window::same(3, 1, 1))?
-        .end();
-    net.add(format!("{prefix}.add"), Op::Add, &[body, shortcut])
+impl fmt::Display for PreActResNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.depth)?;
+        if self.width != Self::WIDTH {
+            write!(f, ",width={}", self.width)?;
+        }
+        if self.stem != Stem::Cifar {
+            write!(f, ",stem={}", self.stem)?;
+        }
+        if self.shortcut != Shortcut::Activated {
+            write!(f, ",shortcut={}", self.shortcut)?;
+        }
+        write!(f, "{}", self.elements.beside(&Elements::default()))
+    }
 }

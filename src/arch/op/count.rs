@@ -1,4 +1,4 @@
-//! What an operation costs: its trainable tensors, and its multiply-accumulates.
+//! What an operation costs: its trainable tensors, its multiply-accumulates, and what other counters count besides.
 
 use super::{Op, Shape, Window};
 
@@ -93,6 +93,94 @@ impl Op {
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Softmax { .. }
+            | Op::SinePosition { .. }
+            | Op::Dropout { .. }
+            | Op::StochasticDepth { .. }
+            | Op::Zero { .. }
+            | Op::MixedSum { .. } => 0,
+        };
+        count as u64
+    }
+
+    /// Additions of biases as pycls counts them: one an output channel, not one an output entry.
+    pub fn bias_adds(&self) -> u64 {
+        match self {
+            Op::Conv2d { out, bias: true, .. } | Op::Linear { out, bias: true } => *out as u64,
+            _ => 0,
+        }
+    }
+
+    /// What torchprofile counts beside convolutions and products of matrices: one an output entry for normalisations with
+    /// a learned scale, products entry by entry and means. Activations, sums, maxima and softmax are free there.
+    pub fn entry_wise(&self, output: Shape) -> u64 {
+        match self {
+            Op::BatchNorm { affine: true }
+            | Op::MultiBatchNorm { .. }
+            | Op::LayerNorm { .. }
+            | Op::GroupNorm { .. }
+            | Op::Mul
+            | Op::Scale { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAvgPool => output.len() as u64,
+            Op::BatchNorm { affine: false }
+            | Op::Conv2d { .. }
+            | Op::ConvNorm { .. }
+            | Op::Linear { .. }
+            | Op::MaxPool { .. }
+            | Op::Attention { .. }
+            | Op::CrossCovariance { .. }
+            | Op::Input { .. }
+            | Op::Normalize { .. }
+            | Op::Act { .. }
+            | Op::Clip { .. }
+            | Op::FlcPool { .. }
+            | Op::Add
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Reshape { .. }
+            | Op::Crop { .. }
+            | Op::Pad { .. }
+            | Op::Softmax { .. }
+            | Op::ClassToken
+            | Op::Position
+            | Op::SinePosition { .. }
+            | Op::Dropout { .. }
+            | Op::StochasticDepth { .. }
+            | Op::Zero { .. }
+            | Op::MixedSum { .. } => 0,
+        }
+    }
+
+    /// Activations as pycls counts them: entries that convolutions, linear layers and windowed pools put out. Of attention,
+    /// which its published counts do not have, the scores and the output.
+    pub fn activations(&self, inputs: &[Shape], output: Shape) -> u64 {
+        let count = match self {
+            Op::Conv2d { .. } | Op::ConvNorm { .. } | Op::Linear { .. } | Op::MaxPool { .. } | Op::AvgPool { .. } => {
+                output.len()
+            }
+            Op::Attention { heads } => heads * output.area() * inputs.last().map_or(0, |x| x.area()) + output.len(),
+            Op::CrossCovariance { heads } => output.c * (output.c / heads) + output.len(),
+            Op::BatchNorm { .. }
+            | Op::MultiBatchNorm { .. }
+            | Op::LayerNorm { .. }
+            | Op::GroupNorm { .. }
+            | Op::Mul
+            | Op::Scale { .. }
+            | Op::GlobalAvgPool
+            | Op::Input { .. }
+            | Op::Normalize { .. }
+            | Op::Act { .. }
+            | Op::Clip { .. }
+            | Op::FlcPool { .. }
+            | Op::Add
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Reshape { .. }
+            | Op::Crop { .. }
+            | Op::Pad { .. }
+            | Op::Softmax { .. }
+            | Op::ClassToken
+            | Op::Position
             | Op::SinePosition { .. }
             | Op::Dropout { .. }
             | Op::StochasticDepth { .. }
