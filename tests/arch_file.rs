@@ -115,7 +115,14 @@ fn the_schema_accepts_what_is_written() {
 
 fn dsara(genotype: &Genotype) -> (Net, Skeleton) {
     let cells = Placement::dsara().row(4, 4).unwrap();
-    let skeleton = Skeleton { image: Shape::new(12, 12, 3), classes: 3, normalize: None, stem: 12, cells };
+    let skeleton = Skeleton {
+        image: Shape::new(12, 12, 3),
+        classes: 3,
+        normalize: None,
+        stem: 12,
+        stem_kind: Default::default(),
+        cells,
+    };
     (derived(&skeleton, genotype).unwrap(), skeleton)
 }
 
@@ -155,7 +162,16 @@ fn specs_read_and_print() {
         assert_eq!(NetSpec::parse(text).unwrap().to_string(), text);
     }
     let swapped = NetSpec::parse("darts:g.txt,layers=8,channels=16").unwrap();
-    assert_eq!(swapped, NetSpec::Cells { family: Family::Darts, file: "g.txt".into(), channels: 16, layers: 8 });
+    assert_eq!(
+        swapped,
+        NetSpec::Cells {
+            family: Family::Darts,
+            file: "g.txt".into(),
+            channels: 16,
+            layers: 8,
+            stem: Default::default()
+        }
+    );
     assert_eq!(NetSpec::parse("preact-resnet:18,width=64").unwrap().to_string(), "preact-resnet:18");
 }
 

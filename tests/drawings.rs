@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use robustnas::arch::families::cells::{Placement, Skeleton, derived};
+use robustnas::arch::cell::CellOp;
+use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, derived, supernet};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::genotype::Genotype;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::Shape;
+use robustnas::arch::spec::NetSpec;
 use robustnas::report::png::rasterise;
 use robustnas::report::svg::{Anchor, Stroke, Svg, escape};
 use robustnas::report::{blocks, cells, row};
@@ -18,7 +20,14 @@ fn published(name: &str) -> Genotype {
 
 fn skeleton(placement: &Placement, channels: usize, layers: usize) -> Skeleton {
     let cells = placement.row(channels, layers).unwrap();
-    Skeleton { image: Shape::new(32, 32, 3), classes: 10, normalize: None, stem: 3 * channels, cells }
+    Skeleton {
+        image: Shape::new(32, 32, 3),
+        classes: 10,
+        normalize: None,
+        stem: 3 * channels,
+        stem_kind: Default::default(),
+        cells,
+    }
 }
 
 fn resnet() -> Net {
@@ -154,23 +163,161 @@ fn the_row_shows_stages_widths_and_sizes() {
     assert!(picture(&svg, 1.0).2 > 0.005);
 }
 
+fn named(form: &str, side: usize) -> Net {
+    let spec = NetSpec::parse(form).unwrap();
+    spec.load(Shape::new(side, side, 3), 10, &|_| unreachable!("no file")).unwrap().0
+}
+
+/// The texts of a drawing.
+fn texts(svg: &str) -> Vec<&str> {
+    let lines = svg.lines().filter(|l| l.starts_with("<text"));
+    lines.map(|l| l.split_once('>').unwrap().1.strip_suffix("</text>").unwrap()).collect()
+}
+
+/// Every block is in one row of the overview, equal neighbours in one row together.
 #[test]
-fn blocks_show_every_block_once() {
+fn blocks_fold_equal_neighbours() {
+    let svg = blocks::draw(&named("convnext:tiny", 224)).finish();
+    let texts = texts(&svg);
+    for (row, times) in [("stage0.block0–2", "× 3"), ("stage2.block0–8", "× 9"), ("stage3.block0–2", "× 3")] {
+        let at = texts.iter().position(|t| *t == row).unwrap_or_else(|| panic!("{row}: {texts:?}"));
+        assert_eq!(texts[at + 2], times, "{row}");
+    }
+    for row in ["image", "stem", "stage1.down", "head"] {
+        assert!(texts.contains(&row), "{row}");
+    }
+    assert!(!texts.contains(&"stage2.block4"));
+    // A changing block is of another kind than the one behind it.
     let svg = blocks::draw(&resnet()).finish();
-    for stage in 0..3 {
-        for block in 0..2 {
-            assert_eq!(svg.matches(&format!(">stage{stage}.block{block}<")).count(), 1);
-        }
+    for row in ["stage0.block0–1", "stage1.block0", "stage1.block1", "stage2.block0", "stage2.block1"] {
+        assert!(svg.contains(&format!(">{row}<")), "{row}");
     }
     let net = derived(&skeleton(&Placement::dsara(), 16, 20), &published("ARNAS")).unwrap();
-    assert!(blocks::draw(&net).finish().contains(">cell19.robust<"));
+    let svg = blocks::draw(&net).finish();
+    for row in ["cell0.accurate", "cell6.reduce", "cell15–19.robust"] {
+        assert!(svg.contains(&format!(">{row}<")), "{row}");
+    }
+}
+
+/// The detail says kernel, channels, stride and groups of every operation of a block.
+#[test]
+fn blocks_show_the_operations_of_each_kind() {
+    let svg = blocks::draw(&named("sknet:50", 224)).finish();
+    for words in [
+        "7×7 conv, 64, stride 2",
+        "3×3 max pool, stride 2",
+        "1×1 conv, 128",
+        "3×3 conv, 128, 32 groups",
+        "3×3 conv, 128, dilation 2, 32 groups",
+        "softmax over 2",
+        "channels 128 to 255",
+        "grouped or depthwise convolution",
+        "also stage0.block1–2 (× 2), stage1.block1–3 (× 3), stage3.block1–2 (× 2)",
+    ] {
+        assert!(svg.contains(&format!(">{words}<")), "{words}: {:?}", texts(&svg));
+    }
+    let svg = blocks::draw(&named("vit:tiny-4", 32)).finish();
+    for words in ["block0–11", "attention, 3 heads", "class token", "1×1 conv, 576"] {
+        assert!(svg.contains(&format!(">{words}<")), "{words}: {:?}", texts(&svg));
+    }
+}
+
+/// A network whose names say nothing is divided where one value alone goes on.
+#[test]
+fn blocks_of_a_network_without_names() {
+    let named = resnet();
+    let mut layers = named.layers();
+    let flat: std::collections::HashMap<String, String> =
+        layers.iter().enumerate().map(|(i, l)| (l.name.clone(), format!("n{i}"))).collect();
+    for layer in &mut layers {
+        layer.name = flat[&layer.name].clone();
+        layer.inputs.iter_mut().for_each(|i| *i = flat[i].clone());
+    }
+    let svg = blocks::draw(&Net::from_layers(&layers).unwrap()).finish();
+    let texts = texts(&svg);
+    assert!(texts.contains(&"block2–3") && texts.contains(&"× 2"), "{texts:?}");
+    // Stem, identity block, what is left of the norm behind it, changing block, head.
+    assert!(texts.contains(&"E") && !texts.contains(&"F"), "{texts:?}");
+}
+
+/// The cells of a supernet, drawn or left out, stay within what a picture can hold at twice the size.
+#[test]
+fn blocks_of_a_supernet() {
+    let ops = [CellOp::SepConv(3), CellOp::DilConv(5), CellOp::MaxPool(3), CellOp::SkipConnect];
+    let mut offset = 0;
+    let kinds = ["accurate", "reduce", "robust"].map(|kind| {
+        let edges = (2..6).flat_map(|to| (0..to).map(move |from| (from, to))).map(|(from, to)| {
+            offset += ops.len();
+            MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
+        });
+        MixKind { kind: kind.into(), nodes: 4, edges: edges.collect(), concat: vec![2, 3, 4, 5] }
+    });
+    let net = supernet(&skeleton(&Placement::dsara(), 8, 8), &MixLayout { kinds: kinds.into() }).unwrap();
+    let svg = blocks::draw(&net);
+    assert!(svg.size().0 < 8192.0 && svg.size().1 < 8192.0, "{:?}", svg.size());
+    assert!(svg.finish().contains(">cell7.robust<"));
+}
+
+/// No text runs out of the picture or into its neighbour.
+#[test]
+fn nothing_is_cut_off() {
+    for (form, side) in [("sknet:50", 224), ("convnext:tiny", 224), ("vit:b-16", 224), ("xcit:small-12", 224)] {
+        let svg = blocks::draw(&named(form, side));
+        let (width, height) = svg.size();
+        let found = placed(&svg.finish());
+        for (i, (text, [left, top, right, bottom])) in found.iter().enumerate() {
+            let inside = *left >= 0.0 && *top >= 0.0 && *right <= width && *bottom <= height;
+            assert!(inside, "{form}: `{text}` at {left}..{right}, {top}..{bottom} of {width}x{height}");
+            for (other, [l, t, r, b]) in &found[..i] {
+                let apart = *r <= *left || *right <= *l || *b <= *top || *bottom <= *t;
+                assert!(apart, "{form}: `{text}` runs into `{other}`");
+            }
+        }
+    }
+}
+
+/// The texts of a drawing with the boxes of their letters, left, top, right, bottom; four fifths of the generous width.
+fn placed(svg: &str) -> Vec<(String, [f64; 4])> {
+    let value = |line: &str, key: &str| -> f64 {
+        let start = line.find(&format!(" {key}=\"")).unwrap() + key.len() + 3;
+        line[start..].split('"').next().unwrap().parse().unwrap()
+    };
+    let (mut shifts, mut found) = (vec![(0.0, 0.0)], Vec::new());
+    for line in svg.lines() {
+        if let Some(shift) = line.strip_prefix("<g transform=\"translate(") {
+            let (x, y) = shift.trim_end_matches(")\">").split_once(' ').unwrap();
+            let (x0, y0): (f64, f64) = *shifts.last().unwrap();
+            shifts.push((x0 + x.parse::<f64>().unwrap(), y0 + y.parse::<f64>().unwrap()));
+        } else if line == "</g>" {
+            shifts.pop();
+        } else if line.starts_with("<text") {
+            let text = line.split_once('>').unwrap().1.trim_end_matches("</text>");
+            let (x0, y0) = shifts.last().unwrap();
+            let (x, y, size) = (x0 + value(line, "x"), y0 + value(line, "y"), value(line, "font-size"));
+            let width = 0.8 * robustnas::report::svg::text_width(text, size);
+            let left = match () {
+                () if line.contains("\"end\"") => x - width,
+                () if line.contains("\"middle\"") => x - width / 2.0,
+                () => x,
+            };
+            found.push((text.to_owned(), [left, y - 0.75 * size, left + width, y + 0.2 * size]));
+        }
+    }
+    found
 }
 
 #[test]
 fn reports_know_no_tensors() {
-    for file in std::fs::read_dir(format!("{}/src/report", env!("CARGO_MANIFEST_DIR"))).unwrap() {
-        let path = file.unwrap().path();
-        assert!(!std::fs::read_to_string(&path).unwrap().contains("candle"), "{}", path.display());
+    let mut folders = vec![std::path::PathBuf::from(format!("{}/src/report", env!("CARGO_MANIFEST_DIR")))];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                assert!(!std::fs::read_to_string(&path).unwrap().contains("candle"), "{}", path.display());
+            }
+        }
     }
 }
 
@@ -193,6 +340,23 @@ fn pictures_to_look_at() {
     save("blocks_resnet.png", &blocks::draw(&resnet()));
     let net = derived(&skeleton(&Placement::dsara(), 16, 8), &published("ARNAS")).unwrap();
     save("blocks_arnas.png", &blocks::draw(&net));
+    for (form, side) in [
+        ("preact-resnet:18", 32),
+        ("wrn:depth=28,width=10", 32),
+        ("sknet:50", 224),
+        ("convnext:tiny", 224),
+        ("vit:b-16", 224),
+        ("xcit:small-12", 224),
+        ("robnet:free", 32),
+        ("nb201:|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|", 32),
+    ] {
+        let name: String = form.chars().take_while(|c| *c != '|').map(|c| if c == ':' { '_' } else { c }).collect();
+        save(&format!("blocks_{name}.png"), &blocks::draw(&named(form, side)));
+    }
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attack_net_a/model.onnx");
+    let read = |path: &Path| Ok(std::fs::read(path).unwrap());
+    let (net, ..) = NetSpec::parse(model).unwrap().load(Shape::new(32, 32, 3), 10, &read).unwrap();
+    save("blocks_onnx.png", &blocks::draw(&net));
     let mut lines = Svg::new(100.0, 60.0);
     lines.line((5.0, 5.0), (95.0, 55.0), Stroke::dashed("#000", 1.0)).circle((50.0, 30.0), 10.0, "red", Stroke::NONE);
     save("primitives.png", &lines);

@@ -213,6 +213,7 @@ fn a_supernet_with_every_cell_operation() {
         classes: 3,
         normalize: None,
         stem: 4,
+        stem_kind: Default::default(),
         cells: placement.row(2, 5).unwrap(),
     };
     check_net("supernet", supernet(&skeleton, &MixLayout { kinds: kinds.to_vec() }).unwrap(), 2);

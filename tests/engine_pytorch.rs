@@ -420,6 +420,7 @@ fn a_search_step() {
         classes: 4,
         normalize: None,
         stem: 6,
+        stem_kind: Default::default(),
         cells: vec![placed("normal", 4, false), placed("reduce", 8, true), placed("normal", 8, false)],
     };
     let net = supernet(&skeleton, &layout).unwrap();

@@ -1,6 +1,7 @@
 //! `Net`: every network, as one value. A directed acyclic graph of primitive operations with shapes on the edges.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -43,7 +44,8 @@ struct Operand {
 #[derive(Clone, Debug, Default)]
 pub struct Net {
     graph: DiGraph<Node, Operand>,
-    names: HashMap<String, NodeId>,
+    /// Where a name's hash leads; the place is the next free one where two names have the same.
+    places: HashMap<u64, NodeId>,
 }
 
 /// One line of a network file.
@@ -74,9 +76,10 @@ impl Net {
         let shapes: Vec<Shape> = inputs.iter().map(|i| self.node(*i).shape).collect();
         let shape = checked_output(&name, &op, &shapes)?;
         let id = NodeId(self.graph.node_count());
-        if self.names.insert(name.clone(), id).is_some() {
-            return Err(Error::Net(format!("two nodes are called `{name}`")));
-        }
+        match self.place(&name) {
+            (_, Some(_)) => return Err(Error::Net(format!("two nodes are called `{name}`"))),
+            (free, None) => self.places.insert(free, id),
+        };
         let index = self.graph.add_node(Node { name, op, shape });
         for (position, input) in inputs.iter().enumerate() {
             let shape = self.node(*input).shape;
@@ -138,7 +141,20 @@ impl Net {
 
     /// The node called `name`.
     pub fn find(&self, name: &str) -> Option<NodeId> {
-        self.names.get(name).copied()
+        self.place(name).1
+    }
+
+    /// A name's place and the node there, or the place where it would be put. A network has thousands of names, and holding
+    /// each twice would take a good part of the time that counting it takes.
+    fn place(&self, name: &str) -> (u64, Option<NodeId>) {
+        let mut place = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
+        loop {
+            match self.places.get(&place) {
+                None => return (place, None),
+                Some(id) if self.node(*id).name == name => return (place, Some(*id)),
+                Some(_) => place = place.wrapping_add(1),
+            }
+        }
     }
 
     /// The image's shape.

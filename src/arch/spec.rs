@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::families::Model;
-use super::families::cells::{Placement, Skeleton, derived};
+use super::families::cells::{Placement, Skeleton, StemKind, derived};
 use super::file::ArchFile;
 use super::genotype::Genotype;
 use super::keys::{Fault, Keys};
@@ -65,6 +65,8 @@ pub enum NetSpec {
         channels: usize,
         /// Cells.
         layers: usize,
+        /// What stands in front of them.
+        stem: StemKind,
     },
     /// A network of a family that needs no file.
     Model(Model),
@@ -142,12 +144,17 @@ impl NetSpec {
             )))
         };
         match self {
-            NetSpec::Cells { family, file, channels, layers } => {
+            NetSpec::Cells { family, file, channels, layers, stem } => {
                 let genotype = Genotype::parse(&text(file)?, file)?;
                 let placement = family.placement();
-                let cells = placement.row(*channels, *layers)?;
-                let skeleton =
-                    Skeleton { image, classes, normalize: None, stem: placement.stem_multiplier * channels, cells };
+                let skeleton = Skeleton {
+                    image,
+                    classes,
+                    normalize: None,
+                    stem: placement.stem_channels(*channels, *stem),
+                    stem_kind: *stem,
+                    cells: placement.row(*channels, *layers)?,
+                };
                 let net = derived(&skeleton, &genotype)
                     .map_err(|why| Error::data(file, format!("does not make a `{}` network: {why}", family.word())))?;
                 Ok((net, Some(genotype), Some(skeleton)))
@@ -186,18 +193,21 @@ fn genotype_keys(text: &str) -> Result<Keys, Fault> {
     Ok(keys)
 }
 
-/// `FILE,channels=36,layers=20`.
+/// `FILE,channels=36,layers=20`, `FILE,channels=48,layers=14,stem=imagenet`.
 fn cells(family: Family, keys: &mut Keys) -> Result<NetSpec, Fault> {
-    keys.among(&[&[GENOTYPE, "channels", "layers"]])?;
+    keys.among(&[&[GENOTYPE, "channels", "layers", "stem"]])?;
     let file = keys.text(GENOTYPE).ok_or("expected a genotype file after the colon, or as `genotype`")?.into();
-    Ok(NetSpec::Cells { family, file, channels: keys.needed("channels")?, layers: keys.needed("layers")? })
+    let (channels, layers) = (keys.needed("channels")?, keys.needed("layers")?);
+    let stem = keys.value("stem")?.unwrap_or_default();
+    Ok(NetSpec::Cells { family, file, channels, layers, stem })
 }
 
 impl fmt::Display for NetSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NetSpec::Cells { family, file, channels, layers } => {
-                write!(f, "{}:{},channels={channels},layers={layers}", family.word(), file.display())
+            NetSpec::Cells { family, file, channels, layers, stem } => {
+                write!(f, "{}:{},channels={channels},layers={layers}", family.word(), file.display())?;
+                if stem.keeps_size() { Ok(()) } else { write!(f, ",stem={stem}") }
             }
             NetSpec::Model(model) => model.fmt(f),
             NetSpec::Toml(path) | NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),

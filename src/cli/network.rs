@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::bench::positive;
 use super::files;
 use crate::arch::cost::{Cost, NodeCost, Rule, activations, auxiliary_params, cost_under, per_node_under};
+use crate::arch::families::cells::auxiliary;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::arch::spec::{Loaded, NetSpec};
@@ -15,6 +16,7 @@ use crate::engine::{Fusion, Memory};
 use crate::error::{Error, Result};
 use crate::report::{blocks, cells, png, row};
 use crate::train::method::work;
+use crate::units::Params;
 
 /// The image a network looks at and what it sees in it.
 #[derive(clap::Args)]
@@ -87,20 +89,24 @@ impl CostArguments {
 
 /// Counts a network.
 pub fn cost(arguments: &CostArguments) -> Result<()> {
-    let (net, ..) = arguments.net.load()?;
+    let (net, genotype, skeleton) = arguments.net.load()?;
     let rule = arguments.rule;
     let total = cost_under(&net, rule);
     let layers = arguments.per_layer.then(|| per_node_under(&net, rule));
-    let (auxiliary, training) = (auxiliary_params(&net), arguments.training(&net));
+    let training = arguments.training(&net);
+    let head = match skeleton.zip(genotype) {
+        Some((skeleton, genotype)) => auxiliary(&skeleton, &genotype)?,
+        None => None,
+    };
+    let with_head = head.map(|head| Params(total.params.0 + auxiliary_params(&head).0));
     if arguments.json {
-        // A network with an auxiliary head has two sizes; every other has one.
         let unit = rule.unit().to_lowercase();
         let mut value = serde_json::json!({
             "params": total.params, unit.as_str(): total.macs, "activations": activations(&net), "rule": total.rule,
             "image": net.input_shape(), "classes": net.classes(),
         });
-        if auxiliary.0 > 0 {
-            value["params_without_auxiliary"] = serde_json::json!(total.params.0 - auxiliary.0);
+        if let Some(params) = with_head {
+            value["params_with_auxiliary_head"] = serde_json::json!(params);
         }
         if let Some(layers) = &layers {
             let line = |l: &NodeCost| {
@@ -133,8 +139,8 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
         activations(&net),
         unit = rule.unit(),
     );
-    if auxiliary.0 > 0 {
-        let _ = writeln!(text, "{} parameters without the auxiliary head", total.params.0 - auxiliary.0);
+    if let Some(params) = with_head {
+        let _ = writeln!(text, "{} parameters with the auxiliary head", params.0);
     }
     if let Some(memory) = &training {
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / f64::from(1 << 20));
@@ -156,9 +162,9 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
 
 /// Every layer with its counts, and how much of the whole they are.
 fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
-    let share = |part: u64, whole: u64| match whole {
+    let share = |part: u64, whole: u64| match part {
         0 => String::new(),
-        whole => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        part => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
     };
     let head = ["layer", "operation", "output", "parameters", "", rule.unit(), "", "activations"].map(str::to_owned);
     let rows = layers.iter().map(|l| {

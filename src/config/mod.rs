@@ -262,6 +262,7 @@ impl Config {
             classes,
             normalize: self.normalize.clone(),
             stem: self.placement.stem_multiplier * self.supernet.channels,
+            stem_kind: Default::default(),
             cells: self.placement.row(self.supernet.channels, self.supernet.layers)?,
         })
     }
@@ -274,6 +275,7 @@ impl Config {
             classes,
             normalize: self.normalize.clone(),
             stem: self.placement.stem_multiplier * channels[0],
+            stem_kind: Default::default(),
             cells: self.placement.scaled_row(cells, channels),
         }
     }

@@ -376,7 +376,8 @@ mod tests {
 
     fn subject<'a>(images: &'a Images, ids: &'a [u32], dtype: DType, config: Search) -> Supernet<'a> {
         let cells = Placement::dsara().row(4, 3).unwrap();
-        let skeleton = Skeleton { image: IMAGE, classes: 10, normalize: None, stem: 4, cells };
+        let skeleton =
+            Skeleton { image: IMAGE, classes: 10, normalize: None, stem: 4, stem_kind: Default::default(), cells };
         let net = supernet(&skeleton, &layout()).unwrap();
         let network = Network::with(net, Seed::root(3), &Device::Cpu, dtype, Fusion::ALL).unwrap();
         let arch = loader(images, ids);

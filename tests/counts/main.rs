@@ -15,6 +15,7 @@ fn skeleton(placement: &Placement, channels: usize, layers: usize) -> Skeleton {
         classes: 10,
         normalize: None,
         stem: placement.stem_multiplier * channels,
+        stem_kind: Default::default(),
         cells: placement.row(channels, layers).unwrap(),
     }
 }

@@ -3,12 +3,21 @@
 //! Source: Liu et al. 2019 (DARTS) for the skeleton; arXiv 2212.14049 and its released successor for DSARA's placement
 //! and widths. Stem: 3x3 convolution to `stem_multiplier * C` and batch-norm. A cell reads the two preceding
 //! outputs through 1x1 convolutions (a factorised reduction where the preceding cell halved the size). Head:
-//! global average pool and a linear layer.
+//! global average pool and a linear layer. For ImageNet three convolutions of stride 2 stand in front, the first cell
+//! reading the second's and the third's output.
+//!
+//! The auxiliary head of DARTS looks at what the second reduction gives and helps training alone. A [`Net`] has one
+//! output, so the head is the end of a second network ([`auxiliary`]) that has the trunk up to there in common with the
+//! first: nodes of one name are one layer, with the same parameters.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::arch::cell::{CellOp, factorized_reduce, lower, relu_conv_norm};
 use crate::arch::chain::Chain;
+use crate::arch::cost::AUXILIARY;
 use crate::arch::elements::Elements;
 use crate::arch::genotype::{CellGenotype, Edge, Genotype};
 use crate::arch::net::{Net, NodeId};
@@ -38,8 +47,50 @@ pub struct Skeleton {
     pub normalize: Option<Normalize>,
     /// Channels behind the stem.
     pub stem: usize,
+    /// What the stem is made of.
+    #[serde(default, skip_serializing_if = "StemKind::keeps_size")]
+    pub stem_kind: StemKind,
     /// The cells in order.
     pub cells: Vec<Placed>,
+}
+
+/// What stands in front of the cells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StemKind {
+    /// A 3x3 convolution and batch-norm.
+    #[default]
+    Cifar,
+    /// Three 3x3 convolutions of stride 2, the first to half of the channels, with batch-norms.
+    ImageNet,
+}
+
+impl StemKind {
+    /// Whether the stem keeps the image's size.
+    pub fn keeps_size(&self) -> bool {
+        *self == StemKind::Cifar
+    }
+}
+
+impl fmt::Display for StemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            StemKind::Cifar => "cifar",
+            StemKind::ImageNet => "imagenet",
+        })
+    }
+}
+
+impl FromStr for StemKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cifar" => Ok(StemKind::Cifar),
+            "imagenet" => Ok(StemKind::ImageNet),
+            _ => Err("expected cifar or imagenet".into()),
+        }
+    }
 }
 
 /// Layer 0.
@@ -67,6 +118,11 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Channels behind the stem: `stem_multiplier * C`, or `C` where the stem makes the image smaller.
+    pub fn stem_channels(&self, channels: usize, stem: StemKind) -> usize {
+        if stem.keeps_size() { self.stem_multiplier * channels } else { channels }
+    }
+
     /// DSARA: accurate cells before the second reduction, robust cells after it, widths `C : 2C : 2C`.
     pub fn dsara() -> Self {
         Placement {
@@ -171,14 +227,12 @@ impl MixLayout {
 
 /// A derived network: discrete cells, learned scale and shift in every batch-norm.
 pub fn derived(skeleton: &Skeleton, genotype: &Genotype) -> Result<Net> {
-    build(
-        skeleton,
-        &mut |net, prefix, placed, s0, s1| {
-            let cell = genotype.cell(&placed.kind)?;
-            discrete_cell(net, prefix, cell, placed.reduction, s0, s1)
-        },
-        true,
-    )
+    build(skeleton, &mut discrete(genotype, true), true)
+}
+
+/// A network of discrete cells whose batch-norms learn no scale and shift (RobNet).
+pub(super) fn plain(skeleton: &Skeleton, genotype: &Genotype) -> Result<Net> {
+    build(skeleton, &mut discrete(genotype, false), false)
 }
 
 /// A supernet: every edge a mixed sum of its candidates, batch-norms in cells without scale and shift.
@@ -197,19 +251,65 @@ pub fn supernet(skeleton: &Skeleton, layout: &MixLayout) -> Result<Net> {
     )
 }
 
+/// The auxiliary classifier of a derived network (DARTS): the trunk up to the last reduction, then ReLU, a 5x5 average
+/// pool that leaves 2x2 pixels, a 1x1 convolution to 128 channels and a 2x2 one to 768, each with batch-norm and ReLU,
+/// and a linear layer. The head's nodes are called `auxiliary.*`.
+///
+/// Nothing where no such head is defined: without a reduction, or where the reduction does not give 8x8 pixels (CIFAR,
+/// stride 3) or 7x7 (ImageNet, stride 2).
+///
+/// # Errors
+/// That of [`derived`].
+pub fn auxiliary(skeleton: &Skeleton, genotype: &Genotype) -> Result<Option<Net>> {
+    let Some(last) = skeleton.cells.iter().rposition(|cell| cell.reduction) else { return Ok(None) };
+    let (mut net, tap) = trunk(skeleton, last + 1, &mut discrete(genotype, true), true)?;
+    let Shape { h, w, .. } = net.node(tap).shape;
+    if h != w || ![7, 8].contains(&h) {
+        return Ok(None);
+    }
+    let pool = Op::AvgPool { window: Window::square(5, h - 5, 0), count_include_pad: false };
+    Chain::new(&mut net, AUXILIARY.trim_end_matches('.'), tap, &Elements::default())
+        .relu("relu1")?
+        .push("pool", pool)?
+        .conv("conv1", 128, Window::square(1, 1, 0))?
+        .norm("bn1")?
+        .relu("relu2")?
+        .conv("conv2", 768, Window::square(2, 1, 0))?
+        .norm("bn2")?
+        .relu("relu3")?
+        .push("fc", Op::Linear { out: skeleton.classes, bias: true })?;
+    Ok(Some(net))
+}
+
 type CellBuilder<'a> = &'a mut dyn FnMut(&mut Net, &str, &Placed, NodeId, NodeId) -> Result<NodeId>;
 
+fn discrete(
+    genotype: &Genotype,
+    affine: bool,
+) -> impl FnMut(&mut Net, &str, &Placed, NodeId, NodeId) -> Result<NodeId> + '_ {
+    move |net, prefix, placed, s0, s1| {
+        let cell = genotype.cell(&placed.kind)?;
+        discrete_cell(net, prefix, cell, stride_of(placed.reduction), affine, [s0, s1])
+    }
+}
+
 fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net> {
+    let (mut net, last) = trunk(skeleton, skeleton.cells.len(), cell, affine)?;
+    let tail = Chain::new(&mut net, "head", last, &Elements::default()).push("pool", Op::GlobalAvgPool)?;
+    tail.push("fc", Op::Linear { out: skeleton.classes, bias: true })?;
+    Ok(net)
+}
+
+/// The stem and the first `cells` cells, and what the last of them gives.
+fn trunk(skeleton: &Skeleton, cells: usize, cell: CellBuilder<'_>, affine: bool) -> Result<(Net, NodeId)> {
     let mut net = Net::new();
     let mut x = net.add("image", Op::Input { shape: skeleton.image }, &[])?;
     if let Some(n) = &skeleton.normalize {
         x = net.add("normalize", Op::Normalize { mean: n.mean.clone(), std: n.std.clone() }, &[x])?;
     }
-    let elements = Elements::default();
-    let stem = Chain::new(&mut net, "stem", x, &elements).conv("conv", skeleton.stem, Window::same(3, 1, 1))?;
-    let stem = stem.norm("bn")?.end();
-    let (mut before, mut last, mut halved) = (stem, stem, false);
-    for (i, placed) in skeleton.cells.iter().enumerate() {
+    let [mut before, mut last] = stem(&mut net, skeleton, x)?;
+    let mut halved = !skeleton.stem_kind.keeps_size();
+    for (i, placed) in skeleton.cells.iter().take(cells).enumerate() {
         let prefix = format!("cell{i}.{}", placed.kind);
         let pre0 = format!("{prefix}.pre0");
         let s0 = if halved {
@@ -221,30 +321,52 @@ fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net
         let out = cell(&mut net, &prefix, placed, s0, s1)?;
         (before, last, halved) = (last, out, placed.reduction);
     }
-    let tail = Chain::new(&mut net, "head", last, &elements).push("pool", Op::GlobalAvgPool)?;
-    tail.push("fc", Op::Linear { out: skeleton.classes, bias: true })?;
-    Ok(net)
+    Ok((net, last))
 }
 
-fn stride_of(reduction: bool, from: usize) -> usize {
-    if reduction && from < 2 { 2 } else { 1 }
+/// What the first cell reads.
+fn stem(net: &mut Net, skeleton: &Skeleton, x: NodeId) -> Result<[NodeId; 2]> {
+    let (elements, channels) = (Elements::default(), skeleton.stem);
+    match skeleton.stem_kind {
+        StemKind::Cifar => {
+            let stem = Chain::new(net, "stem", x, &elements).conv("conv", channels, Window::same(3, 1, 1))?;
+            Ok([stem.norm("bn")?.end(); 2])
+        }
+        StemKind::ImageNet => {
+            let half = Window::same(3, 2, 1);
+            let first = Chain::new(net, "stem0", x, &elements)
+                .conv("conv1", channels / 2, half)?
+                .norm("bn1")?
+                .relu("relu")?
+                .conv("conv2", channels, half)?
+                .norm("bn2")?
+                .end();
+            let second = Chain::new(net, "stem1", first, &elements).relu("relu")?.conv("conv", channels, half)?;
+            Ok([first, second.norm("bn")?.end()])
+        }
+    }
+}
+
+/// The stride of an edge from a state.
+fn stride_of(reduction: bool) -> impl Fn(usize) -> usize {
+    move |from| if reduction && from < 2 { 2 } else { 1 }
 }
 
 fn discrete_cell(
     net: &mut Net,
     prefix: &str,
     cell: &CellGenotype,
-    reduction: bool,
-    s0: NodeId,
-    s1: NodeId,
+    stride: impl Fn(usize) -> usize,
+    affine: bool,
+    inputs: [NodeId; 2],
 ) -> Result<NodeId> {
     cell.validate()?;
-    let mut states = vec![s0, s1];
+    let mut states = inputs.to_vec();
     for (i, edges) in cell.nodes.iter().enumerate() {
         let mut terms = Vec::with_capacity(edges.len());
         for (e, Edge { op, from }) in edges.iter().enumerate() {
             let name = format!("{prefix}.node{}.{e}.{op}", i + 2);
-            terms.push(lower(net, &name, *op, states[*from], stride_of(reduction, *from), true, false)?);
+            terms.push(lower(net, &name, *op, states[*from], stride(*from), affine, false)?);
         }
         states.push(net.add(format!("{prefix}.node{}", i + 2), Op::Add, &terms)?);
     }
@@ -262,7 +384,7 @@ fn mixed_cell(net: &mut Net, prefix: &str, kind: &MixKind, reduction: bool, s0: 
                     continue; // zeros: its share of the softmax is what it takes away from the others
                 }
                 let name = format!("{prefix}.edge{}_{to}.{op}", edge.from);
-                let stride = stride_of(reduction, edge.from);
+                let stride = stride_of(reduction)(edge.from);
                 terms.push(lower(net, &name, *op, states[edge.from], stride, false, true)?);
                 weights.push(edge.offset + k);
             }

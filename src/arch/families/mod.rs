@@ -1,20 +1,31 @@
 //! Families of networks, one file each; every one lowers to a [`Net`].
 
 pub mod cells;
+pub mod convnext;
 pub mod nb201;
 pub mod preact;
 pub mod preact_resnet;
 pub mod resnet;
+pub mod robnet;
+pub mod sknet;
 pub mod stem;
+mod token;
+pub mod vit;
 pub mod wrn;
+pub mod xcit;
 
 use std::fmt;
 use std::path::Path;
 
+use convnext::ConvNeXt;
 use nb201::Nb201Net;
 use preact_resnet::PreActResNet;
 use resnet::ResNet;
+use robnet::RobNet;
+use sknet::SkNet;
+use vit::Vit;
 use wrn::Wrn;
+use xcit::Xcit;
 
 use super::keys::{Fault, Keys, MODEL};
 use super::nb201::Nb201Cell;
@@ -33,17 +44,32 @@ pub enum Model {
     ResNet(ResNet),
     /// A wide residual network.
     Wrn(Wrn),
+    /// A selective kernel network.
+    SkNet(SkNet),
+    /// DARTS' row of cells of separable convolutions and shortcuts.
+    RobNet(RobNet),
+    /// A ConvNeXt.
+    ConvNeXt(ConvNeXt),
+    /// A vision transformer.
+    Vit(Vit),
+    /// An XCiT.
+    Xcit(Xcit),
 }
 
 impl Model {
     /// The words in front of the colon, with an example of what comes behind.
-    pub const WORDS: [(&str, &str); 6] = [
+    pub const WORDS: [(&str, &str); 11] = [
         ("nb201", "CELL"),
         ("preact-resnet", "18"),
         ("resnet", "50"),
         ("resnext", "50-32x4d"),
         ("wide-resnet", "50-2"),
         ("wrn", "depth=28,width=10"),
+        ("robnet", "free"),
+        ("sknet", "50"),
+        ("convnext", "tiny"),
+        ("vit", "base-16"),
+        ("xcit", "small-12"),
     ];
 
     /// Reads a family's keys; nothing where no family has this word.
@@ -53,6 +79,11 @@ impl Model {
             "preact-resnet" => PreActResNet::parse(&mut keys).map(Model::PreActResNet),
             "resnet" | "resnext" | "wide-resnet" => ResNet::parse(word, &mut keys).map(Model::ResNet),
             "wrn" => Wrn::parse(&mut keys).map(Model::Wrn),
+            "robnet" => RobNet::parse(&mut keys).map(Model::RobNet),
+            "sknet" => SkNet::parse(&mut keys).map(Model::SkNet),
+            "convnext" => ConvNeXt::parse(&mut keys).map(Model::ConvNeXt),
+            "vit" => Vit::parse(&mut keys).map(Model::Vit),
+            "xcit" => Xcit::parse(&mut keys).map(Model::Xcit),
             _ => return None,
         };
         Some(model.and_then(|model| keys.finish().map(|()| model)))
@@ -65,6 +96,11 @@ impl Model {
             Model::PreActResNet(_) => "preact-resnet",
             Model::ResNet(net) => net.word(),
             Model::Wrn(_) => "wrn",
+            Model::RobNet(_) => "robnet",
+            Model::SkNet(_) => "sknet",
+            Model::ConvNeXt(_) => "convnext",
+            Model::Vit(_) => "vit",
+            Model::Xcit(_) => "xcit",
         }
     }
 
@@ -78,6 +114,11 @@ impl Model {
             Model::PreActResNet(net) => net.lower(image, classes),
             Model::ResNet(net) => net.lower(image, classes),
             Model::Wrn(net) => net.lower(image, classes),
+            Model::RobNet(net) => net.lower(image, classes),
+            Model::SkNet(net) => net.lower(image, classes),
+            Model::ConvNeXt(net) => net.lower(image, classes),
+            Model::Vit(net) => net.lower(image, classes),
+            Model::Xcit(net) => net.lower(image, classes),
         }
     }
 }
@@ -96,6 +137,11 @@ impl fmt::Display for Model {
             Model::PreActResNet(net) => net.fmt(f),
             Model::ResNet(net) => net.fmt(f),
             Model::Wrn(net) => net.fmt(f),
+            Model::RobNet(net) => net.fmt(f),
+            Model::SkNet(net) => net.fmt(f),
+            Model::ConvNeXt(net) => net.fmt(f),
+            Model::Vit(net) => net.fmt(f),
+            Model::Xcit(net) => net.fmt(f),
         }
     }
 }

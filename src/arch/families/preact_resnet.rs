@@ -75,7 +75,7 @@ impl PreActResNet {
         let (_, blocks, bottleneck) =
             known.ok_or_else(|| Error::Net(format!("no network has depth {}", self.depth)))?;
         let (block, expansion) = if *bottleneck { (Block::Bottleneck, 4) } else { (Block::Plain(vec![3, 3]), 1) };
-        let stages = blocks.iter().enumerate().map(|(s, blocks)| (*blocks, expansion * self.width << s)).collect();
+        let stages = blocks.iter().enumerate().map(|(s, blocks)| (*blocks, (expansion * self.width) << s)).collect();
         PreAct {
             entry: self.stem,
             stem: self.width,

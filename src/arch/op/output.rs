@@ -74,7 +74,7 @@ impl Op {
                 divides("groups", *groups, one()?)?
             }
             Op::Clip { min, max } => {
-                if !(min <= max) {
+                if min.is_nan() || max.is_nan() || min > max {
                     return Err(format!("nothing lies between {min} and {max}"));
                 }
                 one()?

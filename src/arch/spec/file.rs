@@ -61,9 +61,9 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<NetSpec> {
     };
     let spec = NetSpec::read(&word, keys).map_err(|fault| fail(place(&fault), fault.why))?;
     Ok(match spec {
-        NetSpec::Cells { family, file, channels, layers } => {
+        NetSpec::Cells { family, file, channels, layers, stem } => {
             let file = path.parent().map_or(file.clone(), |folder| folder.join(&file));
-            NetSpec::Cells { family, file, channels, layers }
+            NetSpec::Cells { family, file, channels, layers, stem }
         }
         other => other,
     })
