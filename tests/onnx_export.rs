@@ -118,21 +118,27 @@ fn apart(got: &[f64], want: &[f64]) -> f64 {
     got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
 }
 
-/// What the reader does not know again, and says so.
-fn is_refused(op: &Op) -> bool {
-    matches!(op, Op::ConvNorm { window, .. } if window.taps() > 1)
+/// What the reader does not know again, and what it says: spectra other than of pools, and layers that read nothing of the image.
+fn refusal(op: &Op) -> Option<&'static str> {
+    match op {
+        Op::ConvNorm { window, .. } if window.taps() > 1 => Some("low-frequency-cut pooling"),
+        Op::SinePosition { .. } => Some("takes a constant"),
+        Op::Zero { .. } => Some("takes a constant"),
+        _ => None,
+    }
 }
 
 #[test]
 fn files_that_are_read_back_give_the_same_logits() {
     for (name, net) in cases() {
-        let refused = net.nodes().any(|(_, node)| is_refused(&node.op));
+        let alone = name.starts_with(|c: char| c.is_ascii_digit());
+        let refused = net.nodes().find_map(|(_, node)| refusal(&node.op)).filter(|_| alone);
         let mut own = network(net);
         let file = exported(&own);
         let found = read(Path::new("m.onnx"), Shape::new(1, 1, 1), &|_| Ok(file.clone()));
-        if refused {
+        if let Some(words) = refused {
             let why = found.unwrap_err().to_string();
-            assert!(why.contains("not supported") || why.contains("is known"), "{name}: {why}");
+            assert!(why.contains(words), "{name}: {why}");
             continue;
         }
         let model = found.unwrap_or_else(|why| panic!("{name}: {why}"));

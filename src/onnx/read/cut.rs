@@ -119,10 +119,10 @@ fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usi
     let unfit = || format!("takes {from} to {to} of an axis of [{}] that is no side of the planes", x.view.words());
     let [len, stride] = axis.only().ok_or_else(unfit)?;
     let Shape { h, w, c } = low.shape(&x);
-    let name = "";
     if stride * len == c {
-        let (from, kept) = (from * stride, (to - from) * stride);
-        let layer = low.draft.push(name, Op::Slice { from, len: kept }, &[x.layer], Weights::default())?;
+        let kept = (to - from) * stride;
+        let op = Op::Slice { from: from * stride, len: kept };
+        let layer = low.draft.push("", op, &[x.layer], Weights::default())?;
         let mut view = x.view.with_channels(c, kept);
         view.axes[place] = Axis::steps(to - from, stride);
         return Ok(Activation::new(layer, view));
@@ -153,6 +153,6 @@ fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usi
             _ => return Err(unfit()),
         });
     }
-    let layer = low.draft.push(name, op, &[x.layer], Weights::default())?;
+    let layer = low.draft.push("", op, &[x.layer], Weights::default())?;
     Ok(Activation::new(layer, View { axes }))
 }
