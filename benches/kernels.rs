@@ -10,9 +10,13 @@ use candle_core::{Device, Tensor, Var};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
 use robustnas::arch::net::Net;
-use robustnas::arch::op::{Op, Shape, Window};
+use robustnas::arch::op::{Act, Op, Shape, Window};
+use robustnas::engine::kernels::activation::Activation;
+use robustnas::engine::kernels::attention::{Attention, Planes};
 use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
+use robustnas::engine::kernels::cross_covariance::CrossCovariance;
 use robustnas::engine::kernels::depthwise::Depthwise;
+use robustnas::engine::kernels::group_norm::{Affine, GroupNorm, Over};
 use robustnas::engine::kernels::incoming::Incoming;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::{Term, sum};
@@ -20,6 +24,7 @@ use robustnas::engine::kernels::pool::Pool;
 use robustnas::engine::kernels::prefetch::Ahead;
 use robustnas::engine::kernels::product::{Product, Tap};
 use robustnas::engine::kernels::separable::{Room, Separable, Wanted, WeightGradients, Weights};
+use robustnas::engine::kernels::spectrum::FlcPool;
 use robustnas::engine::kernels::{norm, pointwise};
 use robustnas::engine::{Isa, Network, NormMode, Wrt};
 use robustnas::seed::Seed;
@@ -197,6 +202,87 @@ fn conv(criterion: &mut Criterion) {
 }
 
 /// Those of 1x1 convolutions: pixels by channels, forward, and channels by pixels, the weights' gradient.
+/// Point-wise functions, with the batch-norm in front of them applied on the way in.
+fn activation(criterion: &mut Criterion) {
+    let (group, isa) = (&mut criterion.benchmark_group("activation"), Isa::widest());
+    let shape = RESIDUAL[0];
+    let (x, dy, scale, shift) = (numbers(shape.len()), numbers(shape.len()), numbers(shape.c), numbers(shape.c));
+    let mut y = x.clone();
+    let source = Source { values: &x[..], affine: Some((&scale[..], &shift[..])) };
+    for act in Act::ALL {
+        let f = Activation::Act(act);
+        time(group, format!("{} {shape} forward", act.name()), shape.len(), || f.forward(isa, source, &mut y));
+        time(group, format!("{} {shape} backward", act.name()), shape.len(), || {
+            f.backward(isa, source, &dy, (&mut y, false));
+        });
+    }
+}
+
+/// Normalisation within an image: of pixels as in ConvNeXt and ViT, of groups.
+fn group_norm(criterion: &mut Criterion) {
+    let (group, isa) = (&mut criterion.benchmark_group("group norm"), Isa::widest());
+    for (name, shape, over) in [
+        ("pixels", Shape::new(14, 14, 384), Over::Pixel),
+        ("8 groups", Shape::new(32, 32, 64), Over::Groups(8)),
+        ("instance", Shape::new(32, 32, 64), Over::Groups(64)),
+    ] {
+        let norm = GroupNorm { c: shape.c, over, epsilon: 1e-5 };
+        let (x, dy, weight, bias) = (numbers(shape.len()), numbers(shape.len()), numbers(shape.c), numbers(shape.c));
+        let (mut y, mut scratch) = (x.clone(), vec![0.0; norm.scratch()]);
+        let affine = Affine { weight: &weight[..], bias: &bias };
+        time(group, format!("{name} {shape} forward"), shape.len(), || {
+            norm.forward(isa, &x, affine, &mut y, &mut scratch);
+        });
+        time(group, format!("{name} {shape} backward"), shape.len(), || {
+            norm.backward(isa, &x, &weight, &dy, (&mut y, false), &mut scratch);
+        });
+    }
+}
+
+/// ViT-S at 224 pixels, XCiT-S, and ViT-T on CIFAR.
+fn attention(criterion: &mut Criterion) {
+    let (group, isa) = (&mut criterion.benchmark_group("attention"), Isa::widest());
+    for (n, d, heads) in [(197, 384, 6), (65, 192, 3)] {
+        let attention = Attention { queries: n, keys: n, d, heads, apart: false };
+        let (x, dy) = (numbers(n * 3 * d), numbers(n * d));
+        let (mut y, mut dx, mut scratch) = (dy.clone(), x.clone(), vec![0.0; attention.scratch()]);
+        let planes = Planes { queries: &x[..], keys: &x };
+        let flop = 4 * n * n * d;
+        time(group, format!("{n} pixels of {d} forward"), flop, || {
+            attention.forward(isa, planes, &mut y, &mut scratch);
+        });
+        time(group, format!("{n} pixels of {d} backward"), 2 * flop, || {
+            attention.backward(isa, planes, true, &dy, (&mut dx, false), &mut scratch);
+        });
+    }
+    let (n, d, heads) = (196, 384, 8);
+    let attention = CrossCovariance { pixels: n, d, heads };
+    let (x, dy, temperature) = (numbers(n * 3 * d), numbers(n * d), vec![1.0; heads]);
+    let (mut y, mut dx, mut scratch) = (dy.clone(), x.clone(), vec![0.0; attention.scratch()]);
+    let flop = 4 * n * d * d / heads;
+    time(group, format!("channels, {n} pixels of {d} forward"), flop, || {
+        attention.forward(isa, &x, &temperature, &mut y, &mut scratch);
+    });
+    time(group, format!("channels, {n} pixels of {d} backward"), 2 * flop, || {
+        attention.backward(isa, &x, &temperature, &dy, (&mut dx, false), &mut scratch);
+    });
+}
+
+/// FLC pooling, in scalars of what goes in.
+fn flc_pool(criterion: &mut Criterion) {
+    let (group, isa) = (&mut criterion.benchmark_group("flc pool"), Isa::widest());
+    for source in &RESIDUAL[..3] {
+        let output = Shape::new(source.h / 2, source.w / 2, source.c);
+        let pool = FlcPool::new(*source, output, false);
+        let (x, dy) = (numbers(source.len()), numbers(output.len()));
+        let (mut y, mut dx, mut scratch) = (dy.clone(), x.clone(), vec![0.0; pool.scratch()]);
+        time(group, format!("{source} forward"), source.len(), || pool.forward(isa, &x, &mut y, &mut scratch));
+        time(group, format!("{source} backward"), source.len(), || {
+            pool.backward(isa, &dy, (&mut dx, false), &mut scratch);
+        });
+    }
+}
+
 fn product(criterion: &mut Criterion) {
     let (group, isa) = (&mut criterion.benchmark_group("product"), Isa::widest());
     for Shape { h, w, c } in SUPERNET.into_iter().chain(RESIDUAL.into_iter().take(2)) {
@@ -223,7 +309,7 @@ fn short() -> Criterion {
         .configure_from_args()
 }
 
-criterion_group!(name = families; config = short(); targets = depthwise, separable, pool, norms, sums, conv, product);
+criterion_group!(name = families; config = short(); targets = depthwise, separable, pool, norms, sums, conv, activation, group_norm, attention, flc_pool, product);
 
 /// One convolution of 32 images with its image and weight gradients as a network has it, on all cores, ours and candle's in
 /// turn: the ratio of the medians.

@@ -49,7 +49,7 @@ fn set_state(network: &mut Network, readout: Values<'_>) {
             "running_mean" => (0.0, 0.2),
             "running_var" | "running_amplitude" => (0.8, 0.3),
             "temperature" => (1.0, 0.3),
-            "batches" => (0.0, 0.0),
+            "running_batches" => (0.0, 0.0),
             other => panic!("no formula for `{other}`"),
         };
         let own = readout(&tensor.name, &tensor.shape);

@@ -23,6 +23,9 @@ use robustnas::engine::kernels::{norm, pointwise};
 use robustnas::engine::{Fusion, Isa, Logits, LossGradient, Network, NormMode, Real, Wrt};
 use robustnas::seed::Seed;
 
+#[path = "fixtures/elements.rs"]
+mod elements;
+
 /// Whole registers of every width, parts of them, and every remainder: 48 is three registers of AVX-512, 20 one and a
 /// quarter, 36 two and a quarter, 5 and 3 none.
 const CHANNELS: [usize; 7] = [1, 3, 5, 16, 20, 36, 48];
@@ -465,7 +468,8 @@ fn everything<T: Real>(isa: Isa, net: &Net, fusion: Fusion, mode: NormMode) -> F
 fn whole_networks() {
     let image = Shape::new(8, 8, 3);
     let residual = PreAct::basic(5, [(1, 5), (1, 20)]).lower(image, 4);
-    for (name, net) in [("residual", residual.unwrap()), ("mixed", mixed(image))] {
+    let nets = [("residual", residual.unwrap()), ("mixed", mixed(image)), ("elements", elements::net(image, 4))];
+    for (name, net) in nets {
         for fusion in [Fusion::ALL, Fusion::NONE] {
             for mode in [NormMode::Train, NormMode::Eval] {
                 let what = format!("{name} {mode:?} {fusion:?}");

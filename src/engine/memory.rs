@@ -6,11 +6,11 @@
 
 use serde::Serialize;
 
-use super::fuse::Fusion;
+use super::fuse::{Choice, Fusion};
 use super::layout::ArenaLayout;
 use super::network::{Mode, NormMode};
 use super::params::ParamLayout;
-use super::plan::{Plan, Wrt};
+use super::plan::{Plan, Setting, Wrt};
 use crate::arch::net::Net;
 
 /// Work on a network, as far as memory goes.
@@ -48,7 +48,11 @@ impl Memory {
     pub fn of(net: &Net, work: &Work, fusion: Fusion) -> Memory {
         let layout = ParamLayout::new(net);
         let arena = |(wrt, mode): &(Wrt, NormMode)| {
-            let plan = Plan::compile(net, &layout, *wrt, Mode::from(*mode).setting(), fusion);
+            // A network that learns drops at random where it can.
+            let Setting { statistics, choice } = Mode::from(*mode).setting();
+            let choice = Choice { dropping: *mode == NormMode::Train, ..choice };
+            let setting = Setting { statistics, choice };
+            let plan = Plan::compile(net, &layout, *wrt, setting, fusion);
             ArenaLayout::new(&plan, work.batch, 0).scalars()
         };
         let bytes = |scalars: usize| (scalars * size_of::<f32>()) as u64;

@@ -58,7 +58,7 @@ impl ParamLayout {
                     .collect(),
                 Op::ConvNorm { window, .. } => {
                     let Shape { h, w, c } = amplitudes(net.input_shapes(id)[0], window, c);
-                    vec![push("running_amplitude", vec![h, w, c]), push("batches", vec![1])]
+                    vec![push("running_amplitude", vec![h, w, c]), push("running_batches", vec![1])]
                 }
                 _ => continue,
             };

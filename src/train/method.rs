@@ -7,7 +7,7 @@ use super::optim::add;
 use crate::attack::pgd::{noisy_step, pgd};
 use crate::attack::{Samples, Target};
 use crate::config::Method;
-use crate::engine::{Network, NormMode, Work, Wrt};
+use crate::engine::{Mode, Network, NormMode, Work, Wrt};
 use crate::error::Result;
 use crate::threat::{AttackNorm, Loss, Pgd};
 
@@ -41,6 +41,12 @@ pub fn training_images(method: &Method, network: &mut Network, mix: &[f64], samp
     }
 }
 
+/// How a network is called to learn: statistics of the batch, recorded, and what is dropped at random by the step's seed. Attacks drop
+/// nothing, so that they are made on one network.
+fn learning(samples: Samples<'_>) -> Mode {
+    Mode { norm: NormMode::Train, branch: 0, drop: Some(samples.seed.child("drop")) }
+}
+
 /// The loss of a step and its gradient in the weights, with the statistics of what the network saw recorded. `attacked`
 /// are the method's [`training_images`].
 ///
@@ -54,21 +60,18 @@ pub fn weight_gradient(
     samples: Samples<'_>,
     attacked: &Tensor,
 ) -> Result<(f64, Tensor)> {
-    let labels = samples.labels;
+    let (labels, mode) = (samples.labels, learning(samples));
     match *method {
         Method::Standard | Method::PgdAt { .. } | Method::NFgsm { .. } => {
-            let found = network
-                .gradients(attacked, mix, NormMode::Train, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
+            let found = network.gradients(attacked, mix, mode, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;
             Ok((found.loss, found.weights()?.clone()))
         }
         Method::Trades { beta, .. } => {
-            let answers = network.logits(attacked, mix, NormMode::TrainNoRecord)?;
-            let clean = network.gradients(samples.images, mix, NormMode::Train, Wrt::PARAMS, &|logits| {
-                trades(logits, &answers, labels, beta)
-            })?;
-            let moved = network.gradients(attacked, mix, NormMode::Train, Wrt::PARAMS, &|logits| {
-                trades_attacked(&clean.logits, logits, beta)
-            })?;
+            let answers = network.logits(attacked, mix, Mode { norm: NormMode::TrainNoRecord, ..mode })?;
+            let clean = network
+                .gradients(samples.images, mix, mode, Wrt::PARAMS, &|logits| trades(logits, &answers, labels, beta))?;
+            let moved = network
+                .gradients(attacked, mix, mode, Wrt::PARAMS, &|logits| trades_attacked(&clean.logits, logits, beta))?;
             add(clean.weights()?, moved.weights()?)?;
             Ok((clean.loss, clean.weights()?.clone()))
         }
