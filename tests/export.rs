@@ -55,7 +55,8 @@ fn every_form_leads_back_to_the_network() {
     assert_eq!(bytes(&folder, "model.onnx"), bytes(&folder, "again.onnx"));
     // The model has its own.
     done(&folder, "export @model.onnx --safetensors @back.safetensors");
-    let (own, back) = (tensors(&folder.path().join("weights.safetensors")), tensors(&folder.path().join("back.safetensors")));
+    let (own, back) =
+        (tensors(&folder.path().join("weights.safetensors")), tensors(&folder.path().join("back.safetensors")));
     let total = |all: &HashMap<String, Tensor>| all.values().map(Tensor::elem_count).sum::<usize>();
     assert_eq!(total(&own), total(&back));
     // Another seed is another network.
@@ -66,10 +67,7 @@ fn every_form_leads_back_to_the_network() {
     refused(&folder, "export preact-resnet:18,width=2 --genotype @cells.txt", 2, &["is not made of cells"]);
     refused(&folder, "export @model.onnx --weights @weights.safetensors --onnx @x.onnx", 2, &["has its own numbers"]);
     refused(&folder, "export preact-resnet:18 --robustbench @info.json", 2, &["--attacked"]);
-    done(
-        &folder,
-        "export dsara:search_spaces/genotypes/ARNAS.txt,channels=4,layers=6 --genotype @cells.txt",
-    );
+    done(&folder, "export dsara:search_spaces/genotypes/ARNAS.txt,channels=4,layers=6 --genotype @cells.txt");
     assert!(String::from_utf8(bytes(&folder, "cells.txt")).unwrap().starts_with("Genotype("));
 }
 

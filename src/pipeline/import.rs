@@ -21,25 +21,29 @@ pub fn import(network: &mut Network, file: &Path, map: &NameMap) -> Result<()> {
         .map_err(|why| Error::data(file, format!("no safetensors: {why}")))?;
     let (mut taken, mut faults) = (BTreeSet::new(), Vec::new());
     let mut values = HashMap::new();
-    for tensor in network.layout().tensors().to_vec() {
-        let name = match map.theirs(&tensor.name) {
+    let own: Vec<(ParamTensor, Result<Option<String>, String>)> =
+        network.layout().tensors().iter().map(|tensor| (tensor.clone(), map.theirs(&tensor.name))).collect();
+    let wanted: BTreeSet<&str> = own.iter().filter_map(|(_, name)| name.as_ref().ok()?.as_deref()).collect();
+    let free = || theirs.keys().map(String::as_str).filter(|name| !wanted.contains(name));
+    for (tensor, name) in &own {
+        let name = match name {
             Ok(Some(name)) => name,
             Ok(None) => {
                 faults.push(format!("`{}` {:?}: the map has no name for it", tensor.name, tensor.shape));
                 continue;
             }
             Err(why) => {
-                faults.push(why);
+                faults.push(why.clone());
                 continue;
             }
         };
-        let Some(found) = theirs.get(&name) else {
-            let near = nearest(&name, theirs.keys().map(String::as_str));
+        let Some(found) = theirs.get(name) else {
+            let near = nearest(name, free());
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             faults.push(format!("`{}` = `{name}`: the file has no such tensor{hint}", tensor.name));
             continue;
         };
-        let spatial = spatial(network, &tensor);
+        let spatial = spatial(network, tensor);
         match turned(found, &tensor.shape, map.layout, spatial)? {
             Some(numbers) => values.insert(tensor.name.clone(), numbers),
             None => {

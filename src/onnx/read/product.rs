@@ -6,8 +6,8 @@ use super::lowering::Lowering;
 use super::node::Node;
 use super::value::{Activation, Turned, Value};
 use super::view::View;
+use crate::arch::fourier::flc_matrix;
 use crate::arch::op::{Act, Op};
-use crate::arch::spectrum::flc_matrix;
 
 /// The largest least length by which is divided: it only keeps from dividing by zero.
 pub const LEAST: f32 = 1e-6;

@@ -4,8 +4,8 @@
 use super::graph::Attribute;
 use super::numbers;
 use super::writer::Writer;
+use crate::arch::fourier::{Complex, flc_matrix};
 use crate::arch::op::{Shape, Window};
-use crate::arch::spectrum::{Complex, flc_matrix};
 
 /// `Re(A X B^T)`: forward transform, crop and inverse transform of both axes at once.
 pub fn flc_pool(w: &mut Writer<'_, '_>, x: &str, shape: Shape, hamming: bool) -> String {
