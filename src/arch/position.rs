@@ -19,7 +19,7 @@ pub fn sine(shape: Shape) -> Vec<f32> {
     let wave = |at: usize, size: usize, i: usize| {
         let position = TAU * (at + 1) as f64 / (size as f64 + EPSILON);
         let angle = position / TEMPERATURE.powf(2.0 * (i / 2) as f64 / half as f64);
-        if i % 2 == 0 { angle.sin() } else { angle.cos() }
+        if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }
     };
     let mut values = Vec::with_capacity(shape.len());
     for row in 0..shape.h {
