@@ -148,18 +148,27 @@ fn position(
     low.push(node, Op::Position, &[x.layer], weights, x.view).map(Some)
 }
 
-/// `Sum`, and `Add` of activations.
+/// `Sum`, and `Add` of activations; constants among them are numbers a channel.
 pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let mut list = Vec::new();
+    let (mut list, mut constants) = (Vec::new(), Vec::new());
     for at in 0..node.inputs().len() {
-        list.push(low.settled(node, at)?);
+        match low.value(node, at)? {
+            Value::Constant(constant) => constants.push(constant.clone()),
+            _ => list.push(low.settled(node, at)?),
+        }
     }
-    add(low, node, list)
+    let mut sum = add(low, node, list)?;
+    for constant in constants {
+        let Value::Activation(x) = sum else { return Err("is no activation".into()) };
+        let numbers = per_channel(low, &x, &constant)?;
+        sum = low.line(x, |k, _, shift| *shift += numbers[k]);
+    }
+    Ok(sum)
 }
 
 /// A sum of activations that are seen alike.
 fn add(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>) -> Result<Value, String> {
-    let first = list.first().cloned().ok_or("has no inputs")?;
+    let first = list.first().cloned().ok_or("adds no activations")?;
     let shape = low.shape(&first);
     let mut layers = Vec::new();
     for mut x in list {
