@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use robustnas::arch::cell::CellOp;
-use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, derived, supernet};
+use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, StemKind, derived, supernet};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::genotype::Genotype;
 use robustnas::arch::net::Net;
@@ -161,6 +161,21 @@ fn the_row_shows_stages_widths_and_sizes() {
         "two reductions, arrows into stem, five groups and head"
     );
     assert!(picture(&svg, 1.0).2 > 0.005);
+}
+
+/// The stem for ImageNet gives an eighth of the image's sides.
+#[test]
+fn the_row_of_a_network_for_imagenet() {
+    let imagenet = Skeleton {
+        image: Shape::new(224, 224, 3),
+        stem: 48,
+        stem_kind: StemKind::ImageNet,
+        ..skeleton(&Placement::darts(), 48, 14)
+    };
+    let svg = row::draw(&imagenet).finish();
+    for words in ["224×224", "28×28", "14×14", "7×7", "4 × normal"] {
+        assert!(svg.contains(&format!(">{words}<")), "{words}");
+    }
 }
 
 fn named(form: &str, side: usize) -> Net {

@@ -2,7 +2,6 @@
 
 use super::svg::{Anchor, Stroke, Svg};
 use crate::arch::families::cells::{Placed, Skeleton};
-use crate::arch::op::Shape;
 
 const INK: &str = "#2b2f36";
 /// Fill and border per kind, in order of first appearance.
@@ -35,7 +34,8 @@ struct Group<'a> {
 /// Draws the row; heights follow the resolution.
 pub fn draw(skeleton: &Skeleton) -> Svg {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let (mut h, mut w) = (skeleton.image.h, skeleton.image.w);
+    let stem = skeleton.stem_kind.size(skeleton.image);
+    let (mut h, mut w) = stem;
     for cell in &skeleton.cells {
         if cell.reduction {
             (h, w) = (h.div_ceil(2), w.div_ceil(2));
@@ -55,8 +55,7 @@ pub fn draw(skeleton: &Skeleton) -> Svg {
     let group_width = |g: &Group<'_>| (g.count as f64 * CELL).max(GROUP);
     let width = 32.0 + 3.0 * (END + GAP) + groups.iter().map(|g| group_width(g) + GAP).sum::<f64>();
     let mut svg = Svg::new(width, TOP + HIGH + 78.0);
-    let Shape { h: full, .. } = skeleton.image;
-    let high = |h: usize| (HIGH * (h as f64 / full as f64).sqrt()).max(34.0);
+    let high = |h: usize| (HIGH * (h as f64 / stem.0 as f64).sqrt()).max(34.0);
     let axis = TOP + HIGH / 2.0;
     let below = TOP + HIGH + 20.0;
     svg.text(
@@ -80,7 +79,7 @@ pub fn draw(skeleton: &Skeleton) -> Svg {
     };
     let image = skeleton.image;
     end(&mut svg, &mut x, "image", HIGH, [format!("{} channels", image.c), format!("{}×{}", image.h, image.w)]);
-    end(&mut svg, &mut x, "stem", HIGH, [format!("{} channels", skeleton.stem), format!("{}×{}", image.h, image.w)]);
+    end(&mut svg, &mut x, "stem", HIGH, [format!("{} channels", skeleton.stem), format!("{}×{}", stem.0, stem.1)]);
     svg.arrow_head((16.0 + END + GAP, axis), (1.0, 0.0), INK);
     for g in &groups {
         let (fill, border) = colour(&g.cell.kind);

@@ -70,6 +70,14 @@ impl StemKind {
     pub fn keeps_size(&self) -> bool {
         *self == StemKind::Cifar
     }
+
+    /// Rows and columns behind the stem.
+    pub fn size(self, image: Shape) -> (usize, usize) {
+        match self {
+            StemKind::Cifar => (image.h, image.w),
+            StemKind::ImageNet => (image.h.div_ceil(8), image.w.div_ceil(8)),
+        }
+    }
 }
 
 impl fmt::Display for StemKind {
