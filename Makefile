@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check bench bench-count bench-peer peer-venv doc golden pictures long attack-long
+.PHONY: help search test check bench bench-count bench-peer peer-venv doc golden pictures onnx-venv onnx-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -49,6 +49,17 @@ pictures: ## Draw the pictures of the drawing tests into PICTURES (target/pictur
 	mkdir -p $(PICTURES)
 	DRAWINGS=$(abspath $(PICTURES)) cargo test --test drawings
 	ROBUSTNAS_PICTURES=$(abspath $(PICTURES)) cargo test --test report
+
+# The Python that has ONNX Runtime.
+ONNX_PYTHON ?= target/onnx-venv/bin/python
+
+onnx-venv: ## Make target/onnx-venv with ONNX Runtime for onnx-check
+	test -x target/onnx-venv/bin/python || python3 -m venv target/onnx-venv
+	target/onnx-venv/bin/python -c "import onnxruntime, numpy" 2>/dev/null || \
+		target/onnx-venv/bin/python -m pip install --quiet onnxruntime numpy
+
+onnx-check: ## Hold exported networks to ONNX Runtime; ONNX_PYTHON=/path/to/python is another Python
+	ONNX_PYTHON=$(abspath $(ONNX_PYTHON)) cargo test --test onnx_export -- --nocapture
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume

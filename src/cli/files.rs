@@ -53,6 +53,7 @@ pub fn print_json_line<T: Serialize>(value: &T) -> Result<()> {
     print(&(serde_json::to_string(value).map_err(unwritable)? + "\n"))
 }
 
-fn unwritable(e: serde_json::Error) -> Error {
+/// Why a value is no JSON.
+pub fn unwritable(e: serde_json::Error) -> Error {
     Error::Usage(format!("cannot be written as JSON: {e}"))
 }

@@ -8,7 +8,6 @@ use serde_json::json;
 use super::files;
 use crate::arch::cost::cost;
 use crate::arch::families::cells;
-use crate::arch::file::ArchFile;
 use crate::arch::op::Shape;
 use crate::config::Config;
 use crate::data::{Source, check};
@@ -23,7 +22,6 @@ use crate::report::schema::{NAMES, schema as schema_of};
 use crate::report::table::table;
 use crate::store::event::{Event, records};
 use crate::store::run::{read_events, read_records, read_run};
-use crate::units::Macs;
 
 /// Which numbers a frontier shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -43,7 +41,8 @@ impl From<SplitName> for Split {
     }
 }
 
-fn ranked(run: &Path) -> Result<Ranked> {
+/// What a run found, in order.
+pub fn ranked(run: &Path) -> Result<Ranked> {
     Ranked::new(read_run(run)?.file.seed, &read_records(run)?)
 }
 
@@ -136,31 +135,6 @@ pub fn frontier(runs: &[PathBuf], out: &Path, split: SplitName) -> Result<()> {
         "json" => files::write(out, &frontier.to_json()?),
         other => Err(Error::Usage(format!("--out: `.{other}` is not known; expected .svg, .png or .json"))),
     }
-}
-
-/// The architecture of a rank.
-pub fn export(run: &Path, rank: u32, budget: Option<Macs>, json: &Path) -> Result<()> {
-    let ranked = ranked(run)?;
-    let budgets: Vec<String> = ranked.budgets.iter().map(|b| b.budget.to_string()).collect();
-    let found = match budget {
-        Some(budget) => ranked.budgets.iter().find(|b| b.budget == budget),
-        None => ranked.budgets.iter().max_by_key(|b| b.budget),
-    };
-    let found = found.ok_or_else(|| Error::Usage(format!("no such budget; the run has {}", budgets.join(", "))))?;
-    let entry = found.entries.iter().find(|e| e.rank.is_some_and(|r| u64::from(rank) == r as u64));
-    let entry = entry.ok_or_else(|| Error::Usage(format!("budget {} has no rank {rank}", found.budget)))?;
-    let path = run.join("archs").join(&entry.record.arch).join("arch.json");
-    let (file, _) = ArchFile::from_json(&files::read(&path)?, &path)?;
-    files::write(json, file.to_json()?.as_bytes())?;
-    eprintln!(
-        "{}: {} ({}), {} parameters, {} MACs",
-        json.display(),
-        entry.record.arch,
-        entry.record.summary,
-        file.cost.params,
-        file.cost.macs
-    );
-    Ok(())
 }
 
 /// Checks a space file.

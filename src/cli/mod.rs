@@ -2,8 +2,11 @@
 
 mod attack;
 mod bench;
+mod export;
 mod files;
+mod import;
 mod inspect;
+mod named;
 mod network;
 mod progress;
 mod search;
@@ -71,21 +74,17 @@ enum Verb {
         #[arg(long, value_enum, default_value = "test")]
         split: inspect::SplitName,
     },
-    /// Write the architecture of a rank as one file that is enough to rebuild it.
-    #[command(after_help = "Example:\n  robustnas export results/night --rank 1 --budget 100M --json best.json")]
-    Export {
-        /// A run folder.
-        run: PathBuf,
-        /// The rank within the budget.
-        #[arg(long, default_value_t = 1)]
-        rank: u32,
-        /// The budget; default: the largest.
-        #[arg(long)]
-        budget: Option<Macs>,
-        /// Where the arch.json goes.
-        #[arg(long)]
-        json: PathBuf,
-    },
+    /// Write a network, or that of a run's rank, as ONNX, arch.json, safetensors, or a genotype.
+    #[command(
+        after_help = "Examples:\n  robustnas export results/night --rank 1 --budget 100M --json best.json --onnx best.onnx\n  \
+        robustnas export preact-resnet:18 --weights trained.safetensors --onnx model.onnx\n\n\
+        docs/export.md has the names and layouts of all tensors."
+    )]
+    Export(export::ExportArguments),
+    /// Take the numbers of another program's safetensors by a map of names.
+    #[command(after_help = "Example:\n  robustnas import preact-resnet:18 --from theirs.safetensors --map names.toml \
+        --out weights.safetensors\n\ndocs/export.md tells how a map is written.")]
+    Import(import::ImportArguments),
     /// Attack a trained network and say what stays right.
     #[command(after_help = "Example:\n  robustnas attack --net results/night/archs/ID/arch.json --data cifar10:DIR \
         --plan autoattack --eps 8/255 --norm linf --n 1000 --seed 0 --out results/attacked\n\n\
@@ -194,7 +193,8 @@ pub fn main() -> Result<()> {
         Verb::Status { run, json } => inspect::status(&run, json),
         Verb::Rank { runs, json } => inspect::rank(&runs, json),
         Verb::Frontier { runs, out, split } => inspect::frontier(&runs, &out, split),
-        Verb::Export { run, rank, budget, json } => inspect::export(&run, rank, budget, &json),
+        Verb::Export(arguments) => export::export(&arguments),
+        Verb::Import(arguments) => import::import(&arguments),
         Verb::Attack(arguments) => attack::attack(&arguments),
         Verb::Cost(arguments) => network::cost(&arguments),
         Verb::Draw(arguments) => network::draw(&arguments),

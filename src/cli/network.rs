@@ -23,10 +23,10 @@ use crate::units::Params;
 pub struct Sight {
     /// Image size.
     #[arg(long, default_value = "32x32x3")]
-    image: Shape,
+    pub image: Shape,
     /// Classes.
     #[arg(long, default_value_t = 10)]
-    classes: usize,
+    pub classes: usize,
 }
 
 impl Sight {
@@ -38,7 +38,7 @@ impl Sight {
 
 /// A network and the image it looks at.
 #[derive(clap::Args)]
-struct NetArguments {
+pub struct NetArguments {
     /// A family and its keys, such as wrn:28-10, resnet:50, preact-resnet:18,act=silu, nb201:CELL or
     /// darts:FILE,channels=36,layers=20; a net.toml, an arch.json, or a model.onnx. docs/networks.md has all.
     net: String,
@@ -47,7 +47,8 @@ struct NetArguments {
 }
 
 impl NetArguments {
-    fn load(&self) -> Result<Loaded> {
+    /// Builds it.
+    pub fn load(&self) -> Result<Loaded> {
         self.sight.load(&self.net)
     }
 }

@@ -14,8 +14,10 @@
 
 pub mod adversarial;
 mod candidates;
+pub mod import;
 mod interrupt;
 mod memory;
+pub mod names;
 mod plan;
 mod stage;
 pub mod weights;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use sha2::{Digest, Sha256};
 
 use crate::engine::{Network, ParamTensor};
 use crate::error::{Error, IoContext, Result};
@@ -23,6 +24,15 @@ pub fn encode(network: &Network) -> Result<Vec<u8>> {
         })
         .collect::<Result<Vec<_>>>()?;
     safetensors::serialize(views, None).map_err(|e| Error::Tensor(e.to_string()))
+}
+
+/// Which numbers a network has: the first 16 hexadecimal digits of the SHA-256 of all of them, as 32-bit floats in the
+/// layout's order.
+pub fn id_of(network: &Network) -> Result<String> {
+    let numbers: Vec<f32> = network.state().to_vec1()?;
+    let mut hash = Sha256::new();
+    numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
+    Ok(hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
 
 /// How the weights of a file are laid out.

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use super::attention::Scores;
 use super::constant::Constant;
-use crate::arch::op::Op;
-
 use super::draft::Weights;
+use super::view::View;
+use crate::arch::op::Op;
 
 /// A tensor.
 #[derive(Clone, Debug)]
@@ -16,27 +17,23 @@ pub enum Value {
     Sides(Sides),
     /// What a layer gives.
     Activation(Activation),
+    /// The Euclidean length of an activation along its last axis.
+    Length(Activation),
+    /// How much queries and keys of attention agree.
+    Scores(Scores),
+    /// An image multiplied by constant matrices from both sides, of which a spectral pool is made.
+    Turned(Turned),
+    /// What a node with several outputs gives.
+    Parts(Vec<Value>),
 }
 
 /// Some sides of an activation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sides {
-    /// In order; [`BATCH`] is the number of images.
+    /// In order; [`IMAGES`](super::view::IMAGES) is the number of images.
     pub list: Vec<i64>,
     /// Whether it is one number without an axis.
     pub scalar: bool,
-}
-
-/// Stands for the number of images, which no layer depends on. No side of a real tensor can have this value.
-pub const BATCH: i64 = i64::MIN;
-
-/// How ONNX sees an activation; the engine's layout is the same for all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
-    /// `[n, c, h, w]`.
-    Planes,
-    /// `[n, c h w]`, channels outermost.
-    Flat,
 }
 
 /// What a layer gives, and what is still to be done to it.
@@ -50,13 +47,26 @@ pub struct Activation {
     pub line: Option<Line>,
     /// Zeros around it, `[top, left, bottom, right]`, which the window that reads it takes over.
     pub pad: Option<[usize; 4]>,
+    /// Whether it is divided by its length along its last axis: queries or keys of cross-covariance attention.
+    pub unit: bool,
 }
 
 impl Activation {
     /// A layer's output as it is.
     pub fn new(layer: usize, view: View) -> Self {
-        Activation { layer, view, line: None, pad: None }
+        Activation { layer, view, line: None, pad: None, unit: false }
     }
+}
+
+/// Products with constant matrices, not yet a layer: `left X right`.
+#[derive(Clone, Debug)]
+pub struct Turned {
+    /// The image, seen as planes.
+    pub image: Activation,
+    /// On its columns.
+    pub left: Rc<Constant>,
+    /// On its rows.
+    pub right: Option<Rc<Constant>>,
 }
 
 /// `x scale + shift` per channel. In double precision: of the mean and deviation that an exporter wrote, the same must
@@ -76,6 +86,12 @@ impl Line {
     /// That which changes nothing.
     pub fn identity(channels: usize) -> Self {
         Line { scale: vec![1.0; channels], shift: vec![0.0; channels] }
+    }
+
+    /// The one factor and the one summand of all channels, if they are the same.
+    pub fn uniform(&self) -> Option<(f64, f64)> {
+        let one = |list: &[f64]| list.first().copied().filter(|first| list.iter().all(|v| v == first));
+        Some((one(&self.scale)?, one(&self.shift)?))
     }
 
     /// The operation that computes it: a normalisation where all scales are positive, else a batch-norm of unit variance.

@@ -1,16 +1,21 @@
 //! Matrices on vectors: `Gemm` and `MatMul`.
 
+use super::attention;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Value, View};
+use super::value::{Activation, Turned, Value};
+use super::view::{Axis, View};
 use crate::arch::op::{Op, Shape, Window};
 
 /// `alpha x W + beta b`, with `W` transposed or not.
 pub fn gemm(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     node.only("transA", 0)?;
     let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
-    let x = flat(low, node)?;
+    let x = low.settled(node, 0)?;
+    if x.view.axes.len() != 2 {
+        return Err(format!("takes [n, features], got [{}]", x.view.words()));
+    }
     let (mut weight, [fan, out]) = matrix(low, node, node.int("transB", 0)? != 0)?;
     weight.iter_mut().for_each(|w| *w *= alpha);
     let mut bias = None;
@@ -27,21 +32,21 @@ pub fn gemm(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     layer(low, node, &x, (weight, [fan, out]), bias)
 }
 
-/// `x W`. A bias comes as an `Add` behind it.
+/// `x W`, of which a bias comes as an `Add` behind it; a matrix on planes from either side; or attention.
 pub fn matmul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = flat(low, node)?;
-    let matrix = matrix(low, node, false)?;
-    layer(low, node, &x, matrix, None)
-}
-
-fn flat(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Activation, String> {
-    let x = low.settled(node, 0)?;
-    match x.view {
-        View::Flat => Ok(x),
-        View::Planes => {
-            let shape = low.shape(&x);
-            Err(format!("takes [n, features], got [n, {}, {}, {}]", shape.c, shape.h, shape.w))
+    match (low.value(node, 0)?.clone(), low.value(node, 1)?.clone()) {
+        (Value::Constant(left), Value::Activation(_)) => {
+            Ok(Value::Turned(Turned { image: low.planes(node, 1)?, left, right: None }))
         }
+        (Value::Turned(turned @ Turned { right: None, .. }), Value::Constant(right)) => {
+            Ok(Value::Turned(Turned { right: Some(right), ..turned }))
+        }
+        (Value::Activation(_), Value::Constant(_)) => {
+            let x = low.settled(node, 0)?;
+            let matrix = matrix(low, node, false)?;
+            layer(low, node, &x, matrix, None)
+        }
+        _ => attention::product(low, node),
     }
 }
 
@@ -61,7 +66,8 @@ pub fn turned<T: Copy>(values: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-/// The layer: on planes that were made flat a convolution with a kernel of their size, which is the same sum.
+/// The layer: on channels a matrix on every pixel; on all entries of an image, in whichever order, a convolution with a
+/// kernel of its size, which is the same sum.
 fn layer(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
@@ -70,20 +76,30 @@ fn layer(
     bias: Option<Vec<f32>>,
 ) -> Result<Value, String> {
     let Shape { h, w, c } = low.shape(x);
-    if fan != c * h * w || out == 0 {
-        return Err(format!("has the matrix [{fan}, {out}] for {} features", c * h * w));
+    let Some((last, others)) = x.view.axes.split_last() else { return Err("takes a number without axes".into()) };
+    if fan != last.len() || last.has_images() || out == 0 {
+        return Err(format!("has the matrix [{fan}, {out}] for {} features", last.len()));
     }
     let has_bias = bias.is_some();
     let with = |weight| Weights { trainable: std::iter::once(weight).chain(bias).collect(), running: None };
-    if h * w == 1 {
-        return low.push(node, Op::Linear { out, bias: has_bias }, &[x.layer], with(weight), View::Flat);
+    if *last == Axis::channels(c) {
+        let view = x.view.with_channels(c, out);
+        let op = match h * w {
+            1 => Op::Linear { out, bias: has_bias },
+            _ => Op::Conv2d { out, window: Window::square(1, 1, 0), groups: 1, bias: has_bias },
+        };
+        return low.push(node, op, &[x.layer], with(weight), view);
+    }
+    if others.iter().any(|a| a.len() > 1) {
+        let words = x.view.words();
+        return Err(format!("multiplies the last axis of [{words}] by a matrix; expected all channels, or an image"));
     }
     let mut own = vec![0f32; weight.len()];
-    for (feature, row) in weight.chunks_exact(out).enumerate() {
-        let (channel, pixel) = (feature / (h * w), feature % (h * w));
-        own[(pixel * c + channel) * out..][..out].copy_from_slice(row);
+    for (entry, row) in x.view.order().into_iter().zip(weight.chunks_exact(out)) {
+        own[entry * out..][..out].copy_from_slice(row);
     }
     let window = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
     let op = Op::Conv2d { out, window, groups: 1, bias: has_bias };
-    low.push(node, op, &[x.layer], with(own), View::Flat)
+    let axes = others.iter().cloned().chain([Axis::channels(out)]).collect();
+    low.push(node, op, &[x.layer], with(own), View { axes })
 }

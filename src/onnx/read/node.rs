@@ -1,6 +1,6 @@
 //! A node of an ONNX graph with typed access to its attributes.
 
-use super::proto::{AttributeProto, NodeProto, TensorProto, kind};
+use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, kind};
 
 /// A node, with the name by which messages and layers know it.
 #[derive(Clone, Copy)]

@@ -4,11 +4,13 @@
 use std::rc::Rc;
 
 use super::constant::{Constant, Numbers};
+use super::cut;
 use super::linear::turned;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::proto::dtype;
-use super::value::{Activation, BATCH, Sides, Value, View};
+use super::value::{Activation, Sides, Value};
+use super::view::{Axis, words};
+use crate::onnx::proto::dtype;
 
 /// `Identity`, `Dropout` and `Cast`: what goes in comes out.
 pub fn same(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
@@ -27,9 +29,9 @@ pub fn dropout(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
 pub fn cast(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let (to, value) = (node.int("to", 0)?, low.value(node, 0)?);
     let has = match value {
-        Value::Activation(_) => [dtype::FLOAT, dtype::FLOAT],
         Value::Constant(c) if c.floats().is_ok() => [dtype::FLOAT, dtype::FLOAT],
         Value::Constant(_) | Value::Sides(_) => [dtype::INT64, dtype::INT32],
+        _ => [dtype::FLOAT, dtype::FLOAT],
     };
     match has.into_iter().any(|kind| i64::from(kind) == to) {
         true => Ok(value.clone()),
@@ -57,22 +59,39 @@ pub fn constant(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
 }
 
 /// `Flatten` from the channels on.
-pub fn flatten(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+pub fn flatten(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.unpadded(node, 0)?;
-    let rank = low.sides(&x).list.len() as i64;
+    let rank = x.view.axes.len() as i64;
     let axis = node.int("axis", 1)?;
     if axis != 1 && axis != 1 - rank {
         return Err(format!("axis={axis} is not supported, only axis=1"));
     }
-    Ok(Value::Activation(Activation { view: View::Flat, ..x }))
+    let rest: i64 = x.view.sides(low.images())[1..].iter().product();
+    seen(low, x, &[low.images(), rest])
 }
 
-/// `Reshape` between `[n, c, h, w]` and `[n, c h w]`; of a constant, to anything of its length.
-pub fn reshape(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+/// The same activation with other sides.
+fn seen(low: &Lowering<'_>, x: Activation, sides: &[i64]) -> Result<Value, String> {
+    let view = x.view.reshaped(sides, low.images()).ok_or_else(|| {
+        let own = x.view.sides(low.images());
+        format!(
+            "makes [{}] of [{}]; only sides of the same numbers in the same order are supported",
+            words(sides),
+            words(&own)
+        )
+    })?;
+    if x.unit {
+        return Err("of what is divided by its length is not supported".into());
+    }
+    Ok(Value::Activation(Activation { view, ..x }))
+}
+
+/// `Reshape` of an activation or a constant to sides that hold as much.
+pub fn reshape(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let target = match low.value(node, 1)? {
         Value::Sides(sides) => sides.list.clone(),
         Value::Constant(constant) => constant.ints()?.to_vec(),
-        Value::Activation(_) => return Err("takes its shape from an activation's numbers".into()),
+        _ => return Err("takes its shape from an activation's numbers".into()),
     };
     let copied = node.int("allowzero", 0)? == 0;
     let filled = |now: &[i64]| -> Vec<i64> {
@@ -85,32 +104,31 @@ pub fn reshape(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         return Ok(Value::Constant(Rc::new(Constant { dims, numbers: constant.numbers.clone() })));
     }
     let x = low.unpadded(node, 0)?;
-    let now = low.sides(&x).list;
-    let wanted = filled(&now);
-    let shape = low.shape(&x);
-    let view = wanted.split_first().and_then(|(first, rest)| {
-        let dims = resolved(rest, shape.len())?;
-        // Where the number of images is open, the other sides must not be.
-        let images = *first == now[0] || *first == BATCH || *first == -1 && !rest.contains(&-1);
-        match &dims[..] {
-            _ if !images => None,
-            [_] => Some(View::Flat),
-            [c, h, w] if [*c, *h, *w] == [shape.c, shape.h, shape.w] => Some(View::Planes),
-            _ => None,
+    let wanted = filled(&x.view.sides(low.images()));
+    seen(low, x, &wanted)
+}
+
+/// `Expand`: what the operations behind it do anyway, to numbers a channel and to what is the same for every image.
+pub fn expand(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let target = match low.value(node, 1)? {
+        Value::Sides(sides) => sides.list.clone(),
+        Value::Constant(constant) => constant.ints()?.to_vec(),
+        _ => return Err("takes its shape from an activation's numbers".into()),
+    };
+    match low.value(node, 0)? {
+        Value::Constant(constant) if target.len() >= constant.dims.len() => same(low, node),
+        Value::Length(_) => same(low, node),
+        Value::Activation(x) => {
+            let now = low.sides(x).list;
+            let one = low.shape(x).area() == 1;
+            let fits = |(side, wanted): (&i64, &i64)| side == wanted || *wanted == 1 || *side == 1 && one;
+            match now.len() == target.len() && now.iter().zip(&target).all(fits) {
+                true => same(low, node),
+                false => Err(format!("of [{}] to [{}] is not supported", words(&now), words(&target))),
+            }
         }
-    });
-    let view = view.ok_or_else(|| {
-        let text = |list: &[i64]| {
-            let words = list.iter().map(|v| if *v == BATCH { "n".into() } else { v.to_string() });
-            words.collect::<Vec<String>>().join(", ")
-        };
-        format!(
-            "makes [{}] of [{}]; only [n, c, h, w] and [n, c * h * w] of the same numbers are supported",
-            text(&target),
-            text(&now)
-        )
-    })?;
-    Ok(Value::Activation(Activation { view, ..x }))
+        _ => Err(format!("to [{}] is not supported", words(&target))),
+    }
 }
 
 /// Sides with the one that is -1 filled in, if they hold `len` numbers.
@@ -125,13 +143,12 @@ fn resolved(sides: &[i64], len: usize) -> Option<Vec<usize>> {
     sides.iter().map(|s| if *s == -1 { Some(missing) } else { usize::try_from(*s).ok() }).collect()
 }
 
-/// `Squeeze` and `Unsqueeze` of rows and columns of a single pixel; of sides, of their axis.
-pub fn squeeze(low: &Lowering<'_>, node: &Node<'_>, more: bool) -> Result<Value, String> {
+/// `Squeeze` and `Unsqueeze` of axes of one entry; of sides, of their axis.
+pub fn squeeze(low: &mut Lowering<'_>, node: &Node<'_>, more: bool) -> Result<Value, String> {
     let axes = match node.ints("axes")? {
         Some(axes) => Some(axes.to_vec()),
         None => low.ints(node, 1)?,
     };
-    let only = || format!("of the axes {axes:?} is not supported, only of rows and columns, [2, 3], of a single pixel");
     match low.value(node, 0)? {
         Value::Sides(sides) if sides.list.len() == 1 => Ok(Value::Sides(Sides { scalar: !more, ..sides.clone() })),
         Value::Sides(_) => Err("of a shape is supported for one side only".into()),
@@ -156,54 +173,58 @@ pub fn squeeze(low: &Lowering<'_>, node: &Node<'_>, more: bool) -> Result<Value,
             Ok(Value::Constant(Rc::new(Constant { dims, numbers: constant.numbers.clone() })))
         }
         Value::Activation(_) => {
-            let x = low.unpadded(node, 0)?;
-            let mut places: Vec<i64> =
-                axes.iter().flatten().map(|a| if *a < 0 { a.saturating_add(4) } else { *a }).collect();
+            let mut x = low.unpadded(node, 0)?;
+            let rank = (x.view.axes.len() + if more { axes.as_ref().map_or(0, Vec::len) } else { 0 }) as i64;
+            let mut places = match &axes {
+                Some(axes) => axes.iter().map(|a| if *a < 0 { a.saturating_add(rank) } else { *a }).collect(),
+                None if !more => (0..rank).filter(|at| x.view.axes[*at as usize].0.is_empty()).collect(),
+                None => vec![],
+            };
             places.sort_unstable();
-            let (from, to) = if more { (View::Flat, View::Planes) } else { (View::Planes, View::Flat) };
-            if x.view != from || places != [2, 3] || low.shape(&x).area() != 1 {
-                return Err(only());
+            for at in if more { places } else { places.into_iter().rev().collect::<Vec<_>>() } {
+                let at = usize::try_from(at).ok().filter(|at| *at < rank as usize);
+                match at {
+                    Some(at) if more && at <= x.view.axes.len() => x.view.axes.insert(at, Axis::default()),
+                    Some(at) if !more && x.view.axes.get(at).is_some_and(|a| a.0.is_empty()) => {
+                        x.view.axes.remove(at);
+                    }
+                    _ => return Err(format!("of the axes {axes:?} of [{}] is not possible", x.view.words())),
+                }
             }
-            Ok(Value::Activation(Activation { view: to, ..x }))
+            Ok(Value::Activation(x))
         }
+        _ => Err("is supported for activations, constants and shapes only".into()),
     }
 }
 
-/// `Transpose` that leaves an activation alone; of a constant matrix, any.
-pub fn transpose(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+/// `Transpose`: an activation is seen otherwise; of a constant matrix, another.
+pub fn transpose(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let order = node.ints("perm")?;
-    match low.value(node, 0)? {
-        Value::Constant(constant) => {
-            let &[rows, columns] = &constant.dims[..] else {
-                return Err(format!("of a constant of shape {:?} is not supported, only of a matrix", constant.dims));
-            };
-            if order == Some(&[0, 1]) {
-                return same(low, node);
-            }
-            let numbers = match &constant.numbers {
-                Numbers::Float(values) => Numbers::Float(turned(values, [rows, columns])),
-                Numbers::Int(values) => Numbers::Int(turned(values, [rows, columns])),
-            };
-            Ok(Value::Constant(Rc::new(Constant { dims: vec![columns, rows], numbers })))
+    if let Value::Constant(constant) = low.value(node, 0)? {
+        let &[rows, columns] = &constant.dims[..] else {
+            return Err(format!("of a constant of shape {:?} is not supported, only of a matrix", constant.dims));
+        };
+        if order == Some(&[0, 1]) {
+            return same(low, node);
         }
-        Value::Sides(_) => Err("of a shape is not supported".into()),
-        Value::Activation(x) => {
-            let rank = low.sides(x).list.len() as i64;
-            match order {
-                Some(order) if order.iter().copied().eq(0..rank) => same(low, node),
-                _ => Err(format!("perm={order:?} is not supported: images and planes stay [n, c, h, w]")),
-            }
-        }
+        let numbers = match &constant.numbers {
+            Numbers::Float(values) => Numbers::Float(turned(values, [rows, columns])),
+            Numbers::Int(values) => Numbers::Int(turned(values, [rows, columns])),
+        };
+        return Ok(Value::Constant(Rc::new(Constant { dims: vec![columns, rows], numbers })));
     }
+    let x = low.unpadded(node, 0)?;
+    let order = order.map_or_else(|| (0..x.view.axes.len() as i64).rev().collect(), <[i64]>::to_vec);
+    let view = x.view.transposed(&order).ok_or_else(|| format!("perm={order:?} does not fit [{}]", x.view.words()))?;
+    Ok(Value::Activation(Activation { view, ..x }))
 }
 
 /// `Shape`.
 pub fn shape(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.activation(node, 0)?;
-    if x.pad.is_some() {
-        return Err("of a padded activation is not supported".into());
-    }
-    let list = low.sides(&x).list;
+    let list = match low.value(node, 0)? {
+        Value::Sides(sides) => vec![sides.list.len() as i64],
+        _ => low.sides(&low.activation(node, 0)?).list,
+    };
     let rank = list.len() as i64;
     let place = |key: &str, default: i64| -> Result<usize, String> {
         let at = node.int(key, default)?;
@@ -213,10 +234,10 @@ pub fn shape(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     Ok(Value::Sides(Sides { list: list.get(start..end).unwrap_or_default().to_vec(), scalar: false }))
 }
 
-/// `Gather` of sides.
-pub fn gather(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+/// `Gather` of sides, or of one place of an activation.
+pub fn gather(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let Value::Sides(sides) = low.value(node, 0)? else {
-        return Err("is supported for shapes only".into());
+        return cut::gather(low, node);
     };
     node.only("axis", 0)?;
     let places = low.constant(node, 1)?;

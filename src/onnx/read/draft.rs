@@ -73,6 +73,20 @@ impl Draft {
         self.layers[layer].shape
     }
 
+    /// The operation of a layer, and the layer that it reads first.
+    pub fn made_by(&self, layer: usize) -> (&Op, Option<usize>) {
+        let layer = &self.layers[layer];
+        (&layer.op, layer.inputs.first().copied())
+    }
+
+    /// The layer whose channels of a range this one is.
+    pub fn slice_of(&self, layer: usize, range: std::ops::Range<usize>) -> Option<usize> {
+        match self.made_by(layer) {
+            (Op::Slice { from, len }, source) if (*from..from + len) == range => source,
+            _ => None,
+        }
+    }
+
     /// Whether another layer reads this one.
     pub fn is_read(&self, layer: usize) -> bool {
         self.layers[layer + 1..].iter().any(|l| l.inputs.contains(&layer))

@@ -1,9 +1,11 @@
 //! Operations with a sliding window: convolutions and pools, and the zeros around what they look at.
 
+use super::constant::{Constant, Numbers};
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::{LARGEST_SIDE, Node};
-use super::value::{Activation, Value, View};
+use super::value::{Activation, Value};
+use super::view::{Axis, View};
 use crate::arch::op::{Op, Shape, Window};
 
 /// A window as ONNX describes it: zeros at the beginning and the end of an axis may differ.
@@ -85,10 +87,43 @@ impl Sliding {
     }
 }
 
+/// A layer that gives planes.
+fn planes(low: &mut Lowering<'_>, node: &Node<'_>, op: Op, x: &Activation, weights: Weights) -> Result<Value, String> {
+    let layer = low.draft.push(node.name, op, &[x.layer], weights)?;
+    Ok(Value::Activation(Activation::new(layer, View::planes(low.draft.shape(layer)))))
+}
+
+/// A matrix on every pixel of a constant `[1, in, h, w]`, as of a position encoding.
+fn conv_of_constant(low: &Lowering<'_>, node: &Node<'_>, x: &Constant) -> Result<Value, String> {
+    let weight = low.constant(node, 1)?;
+    let (&[1, fan, h, w], &[out, taps, 1, 1]) = (&x.dims[..], &weight.dims[..]) else {
+        return Err("takes a constant; only a 1x1 convolution of one image may".into());
+    };
+    let groups = node.int("group", 1)?;
+    if taps != fan || groups != 1 || node.sides::<4>("pads", 0)?.is_some_and(|p| p != [0; 4]) {
+        return Err(format!("of a constant has {groups} groups or pads; expected neither"));
+    }
+    let bias = if node.input(2).is_some() { low.vector(node, 2, out)? } else { vec![0.0; out] };
+    let (numbers, weights) = (x.floats()?, weight.floats()?);
+    if numbers.len() != fan * h * w || weights.len() != out * fan {
+        return Err("takes a constant whose numbers do not fit its shape".into());
+    }
+    let mut given = Vec::with_capacity(out * h * w);
+    for (o, bias) in bias.iter().enumerate() {
+        for pixel in 0..h * w {
+            let sum = (0..fan).map(|i| f64::from(weights[o * fan + i]) * f64::from(numbers[i * h * w + pixel]));
+            given.push((f64::from(*bias) + sum.sum::<f64>()) as f32);
+        }
+    }
+    Ok(Value::Constant(Constant { dims: vec![1, out, h, w], numbers: Numbers::Float(given) }.into()))
+}
+
 /// `Conv`. Zeros that differ at both ends become taps of weight zero.
 pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.drawn(node, 0)?;
-    low.must_be_planes(&x)?;
+    if let Value::Constant(x) = low.value(node, 0)? {
+        return conv_of_constant(low, node, x);
+    }
+    let x = low.drawn_planes(node, 0)?;
     let shape = low.shape(&x);
     let weight = low.constant(node, 1)?;
     let name = node.input(1).unwrap_or_default();
@@ -140,7 +175,7 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     let window = Window { kernel, stride: sliding.stride, pad, dilation: sliding.dilation };
     let op = Op::Conv2d { out, window, groups, bias: trainable.len() == 2 };
-    low.push(node, op, &[x.layer], Weights { trainable, running: None }, View::Planes)
+    planes(low, node, op, &x, Weights { trainable, running: None })
 }
 
 /// How many times as many taps a kernel may get for zeros that differ at both ends.
@@ -154,13 +189,12 @@ pub fn max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
     let x = low.planes(node, 0)?;
     let shape = low.shape(&x);
     let window = Sliding::read(node, kernel(node)?, shape)?.pool(node, shape)?;
-    low.push(node, Op::MaxPool { window }, &[x.layer], Weights::default(), View::Planes)
+    planes(low, node, Op::MaxPool { window }, &x, Weights::default())
 }
 
 /// `AveragePool`.
 pub fn average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.drawn(node, 0)?;
-    low.must_be_planes(&x)?;
+    let x = low.drawn_planes(node, 0)?;
     let shape = low.shape(&x);
     let mut sliding = Sliding::read(node, kernel(node)?, shape)?;
     let mut count_include_pad = node.int("count_include_pad", 0)? != 0;
@@ -174,7 +208,7 @@ pub fn average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, St
         count_include_pad = true;
     }
     let op = Op::AvgPool { window: sliding.pool(node, shape)?, count_include_pad };
-    low.push(node, op, &[x.layer], Weights::default(), View::Planes)
+    planes(low, node, op, &x, Weights::default())
 }
 
 fn kernel(node: &Node<'_>) -> Result<[usize; 2], String> {
@@ -184,7 +218,7 @@ fn kernel(node: &Node<'_>) -> Result<[usize; 2], String> {
 /// `GlobalAveragePool`.
 pub fn global_average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.planes(node, 0)?;
-    low.push(node, Op::GlobalAvgPool, &[x.layer], Weights::default(), View::Planes)
+    planes(low, node, Op::GlobalAvgPool, &x, Weights::default())
 }
 
 /// `GlobalMaxPool`: a window as large as the image.
@@ -192,22 +226,33 @@ pub fn global_max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value,
     let x = low.planes(node, 0)?;
     let Shape { h, w, .. } = low.shape(&x);
     let window = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
-    low.push(node, Op::MaxPool { window }, &[x.layer], Weights::default(), View::Planes)
+    planes(low, node, Op::MaxPool { window }, &x, Weights::default())
 }
 
-/// `ReduceMean` over rows and columns.
+/// `ReduceMean` over all pixels.
 pub fn reduce_mean(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let axes = match node.ints("axes")? {
         Some(axes) => Some(axes.to_vec()),
         None => low.ints(node, 1)?,
     };
-    let x = low.planes(node, 0)?;
-    let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + 4 } else { a }).collect();
+    let x = low.settled(node, 0)?;
+    let shape = low.shape(&x);
+    let rank = x.view.axes.len() as i64;
+    let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + rank } else { a }).collect();
     axes.sort_unstable();
-    if axes != [2, 3] {
-        return Err(format!("takes the mean over the axes {axes:?}; only [2, 3], rows and columns, is supported"));
+    let place = |at: &usize| axes.binary_search(&(*at as i64)).is_ok();
+    let (taken, kept): (Vec<usize>, Vec<usize>) = (0..x.view.axes.len()).partition(place);
+    let pixels = Axis::of(taken.iter().flat_map(|at| x.view.axes[*at].0.clone()));
+    if pixels != Axis::pixels(shape) || taken.len() != axes.len() {
+        return Err(format!(
+            "takes the mean over the axes {axes:?} of [{}]; only that over all pixels, rows and columns, is supported",
+            x.view.words()
+        ));
     }
-    let view = if node.int("keepdims", 1)? == 0 { View::Flat } else { View::Planes };
+    let mut view = x.view.of_one_pixel(shape.c);
+    if node.int("keepdims", 1)? == 0 {
+        view = View { axes: kept.into_iter().map(|at| view.axes[at].clone()).collect() };
+    }
     low.push(node, Op::GlobalAvgPool, &[x.layer], Weights::default(), view)
 }
 
@@ -224,8 +269,7 @@ pub fn pad(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     let pads = low.ints(node, 1)?.ok_or("pads are missing")?;
     let axes = low.ints(node, 3)?.unwrap_or_else(|| (0..4).collect());
-    let x = low.drawn(node, 0)?;
-    low.must_be_planes(&x)?;
+    let x = low.drawn_planes(node, 0)?;
     if pads.len() != 2 * axes.len() {
         return Err(format!("has {} pads for {} axes", pads.len(), axes.len()));
     }

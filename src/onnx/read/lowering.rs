@@ -6,7 +6,8 @@ use std::rc::Rc;
 use super::constant::{Constant, Constants};
 use super::draft::{Draft, Weights};
 use super::node::Node;
-use super::value::{Activation, Line, Sides, Value, View};
+use super::value::{Activation, Line, Sides, Value};
+use super::view::{IMAGES, View};
 use crate::arch::op::{Op, Shape};
 
 /// A reading of a graph.
@@ -71,13 +72,21 @@ impl Lowering<'_> {
 
     /// An input that is an activation, as it is.
     pub fn activation(&self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+        let name = node.input(at).unwrap_or_default();
         match self.value(node, at)? {
             Value::Activation(activation) => Ok(activation.clone()),
             Value::Constant(_) | Value::Sides(_) => Err(format!(
-                "input {at}, `{}`, does not depend on the image; expected an activation: simplify the model, so that \
-                 constants are folded",
-                node.input(at).unwrap_or_default()
+                "input {at}, `{name}`, does not depend on the image; expected an activation: simplify the model, so that \
+                 constants are folded"
             )),
+            Value::Length(_) => Err(format!("takes `{name}`, a length; only `x / max(|x|, epsilon)` is supported")),
+            Value::Scores(_) => Err(format!(
+                "takes `{name}`, a product of two activations; only attention, softmax(q k) v, is supported"
+            )),
+            Value::Turned(_) => Err(format!(
+                "takes `{name}`, planes multiplied by matrices; only those of low-frequency-cut pooling are supported"
+            )),
+            Value::Parts(_) => Err(format!("takes `{name}`, which is several tensors")),
         }
     }
 
@@ -89,12 +98,15 @@ impl Lowering<'_> {
 
     /// Makes the line of a tensor a layer; others that read the tensor read the same layer.
     pub fn draw(&mut self, name: &str, mut activation: Activation) -> Result<Activation, String> {
+        if activation.unit {
+            return Err(format!("takes `{name}`, divided by its length; only attention over channels may"));
+        }
         if let Some(line) = activation.line.take() {
-            let (op, weights) = line.layer()?;
-            activation.layer = self.draft.push(name, op, &[activation.layer], weights)?;
-            if let Some(value) = self.values.get_mut(name) {
-                *value = Value::Activation(activation.clone());
+            if line != Line::identity(line.scale.len()) {
+                let (op, weights) = line.layer()?;
+                activation.layer = self.draft.push(name, op, &[activation.layer], weights)?;
             }
+            self.remember(name, &activation);
         }
         Ok(activation)
     }
@@ -105,31 +117,64 @@ impl Lowering<'_> {
         self.drawn(node, at)
     }
 
-    /// An activation without zeros around it; its line may be left.
-    pub fn unpadded(&self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
-        let activation = self.activation(node, at)?;
-        if activation.pad.is_some() {
-            return Err(format!(
-                "reads `{}`, which a Pad gives; a Pad is supported before Conv and AveragePool only",
-                node.input(at).unwrap_or_default()
-            ));
+    /// An activation whose zeros around it are a layer; its line may be left.
+    pub fn unpadded(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+        let mut activation = self.activation(node, at)?;
+        if let Some([top, left, bottom, right]) = activation.pad.take() {
+            let name = node.input(at).unwrap_or_default();
+            let op = Op::Pad { top, left, bottom, right };
+            activation.layer = self.draft.push(name, op, &[activation.layer], Weights::default())?;
+            activation.view = View::planes(self.draft.shape(activation.layer));
+            self.remember(name, &activation);
         }
         Ok(activation)
     }
 
-    /// An activation of which nothing is left to do, seen as planes.
+    fn remember(&mut self, name: &str, activation: &Activation) {
+        if let Some(value) = self.values.get_mut(name) {
+            *value = Value::Activation(activation.clone());
+        }
+    }
+
+    /// An activation of which nothing is left to do, seen as planes of its layer.
     pub fn planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let activation = self.settled(node, at)?;
-        self.must_be_planes(&activation)?;
-        Ok(activation)
+        self.as_planes(activation)
     }
 
-    /// Refuses what is no `[n, c, h, w]`.
-    pub fn must_be_planes(&self, activation: &Activation) -> Result<(), String> {
-        match activation.view {
-            View::Planes => Ok(()),
-            View::Flat => Err(format!("takes [n, c, h, w], got [n, {}]", self.draft.shape(activation.layer).len())),
+    /// An activation with its line drawn, seen as planes of its layer; zeros around it may be left.
+    pub fn drawn_planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+        let activation = self.drawn(node, at)?;
+        self.as_planes(activation)
+    }
+
+    /// Sees to it that a tensor `[n, c, h, w]` is a layer of that shape.
+    pub fn as_planes(&mut self, activation: Activation) -> Result<Activation, String> {
+        let sides = activation.view.sides(1);
+        let own = self.shape(&activation);
+        if activation.view == View::planes(own) {
+            return Ok(activation);
         }
+        let &[_, c, h, w] = &sides[..] else {
+            return Err(format!("takes [n, c, h, w], got [{}]", activation.view.words()));
+        };
+        let shape = Shape::new(h as usize, w as usize, c as usize);
+        if activation.view != View::planes(shape) {
+            return Err(format!(
+                "takes [n, c, h, w]; [{}] has its entries in another order, which no layer can change",
+                activation.view.words()
+            ));
+        }
+        self.reshaped(activation, shape)
+    }
+
+    /// The same entries in the same order as a layer of another shape.
+    pub fn reshaped(&mut self, activation: Activation, shape: Shape) -> Result<Activation, String> {
+        if self.shape(&activation) == shape {
+            return Ok(activation);
+        }
+        let layer = self.draft.push("", Op::Reshape { shape }, &[activation.layer], Weights::default())?;
+        Ok(Activation { layer, ..activation })
     }
 
     /// What comes out of an activation's layer.
@@ -137,14 +182,17 @@ impl Lowering<'_> {
         self.draft.shape(activation.layer)
     }
 
+    /// How many images ONNX counts.
+    pub fn images(&self) -> i64 {
+        self.batch.unwrap_or(IMAGES)
+    }
+
     /// An activation's sides as ONNX counts them.
     pub fn sides(&self, activation: &Activation) -> Sides {
-        let Shape { h, w, c } = self.shape(activation);
-        let batch = self.batch.unwrap_or(super::value::BATCH);
-        let list = match activation.view {
-            View::Planes => vec![batch, c as i64, h as i64, w as i64],
-            View::Flat => vec![batch, (c * h * w) as i64],
-        };
+        let mut list = activation.view.sides(self.images());
+        if let (Some([top, left, bottom, right]), [_, _, h, w]) = (activation.pad, &mut list[..]) {
+            (*h, *w) = (*h + (top + bottom) as i64, *w + (left + right) as i64);
+        }
         Sides { list, scalar: false }
     }
 

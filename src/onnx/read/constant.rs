@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use super::proto::{TensorProto, dtype};
 use crate::error::Result;
+use crate::onnx::proto::{TensorProto, dtype};
 
 /// Reads a whole file.
 pub type Reader<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>>;

@@ -3,16 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::OPSETS;
 use super::constant::{Constants, Reader};
 use super::draft::{Draft, Weights};
 use super::lowering::Lowering;
 use super::node::Node;
-use super::ops::lower;
-use super::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto, dtype};
-use super::value::{Activation, Value, View};
-use super::{Model, OPSETS};
+use super::ops::{WITHOUT_SOFTMAX, lower};
+use super::value::{Activation, Value};
+use super::view::View;
 use crate::arch::op::{Op, Shape};
 use crate::error::{Error, Result};
+use crate::onnx::Model;
+use crate::onnx::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto, dtype};
 
 /// Makes the network of a decoded file; `image` stands in for sides that the file leaves open.
 pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) -> Result<Model> {
@@ -48,7 +50,7 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
     };
     let of_input = |why: String| Error::data(path, format!("input `{}`: {why}", input.name));
     let layer = low.draft.push(&input.name, Op::Input { shape }, &[], Weights::default()).map_err(of_input)?;
-    low.values.insert(&input.name, Value::Activation(Activation::new(layer, View::Planes)));
+    low.values.insert(&input.name, Value::Activation(Activation::new(layer, View::planes(shape))));
     for (at, proto) in graph.node.iter().enumerate().filter(|(at, _)| live.contains(at)) {
         let node = Node::new(proto);
         let of_node = |why: String| {
@@ -63,8 +65,9 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
             }
         }
         let value = lower(&mut low, &node).map_err(of_node)?;
-        if let Some(name) = node.outputs().next() {
-            low.values.insert(name, value);
+        match value {
+            Value::Parts(parts) => low.values.extend(node.outputs().zip(parts)),
+            value => low.values.extend(node.outputs().next().map(|name| (name, value))),
         }
     }
     let of_output = |why: String| Error::data(path, format!("output `{}`: {why}", output.name));
@@ -74,6 +77,9 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
     };
     let logits = low.draw(&output.name, logits).map_err(of_output)?;
     let shape = low.shape(&logits);
+    if let (Op::Softmax { .. }, _) = low.draft.made_by(logits.layer) {
+        return Err(of_output(format!("is a softmax; {WITHOUT_SOFTMAX}it gives shares")));
+    }
     if shape.area() != 1 {
         let Shape { h, w, c } = shape;
         return Err(of_output(format!("is [n, {c}, {h}, {w}] or as many features; expected the logits, [n, classes]")));
@@ -134,11 +140,11 @@ fn needed<'a>(graph: &'a GraphProto, output: &'a str) -> Result<(HashSet<usize>,
 mod tests {
     use prost::Message;
 
-    use super::super::proto::{
+    use super::*;
+    use crate::onnx::proto::{
         AttributeProto, DimensionProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorShapeProto,
         TensorTypeProto, TypeProto, kind,
     };
-    use super::*;
 
     fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
         NodeProto {
@@ -179,7 +185,9 @@ mod tests {
                 initializer: vec![floats("w", &[4, 3, 3, 3]), floats("m", &[4, 2])],
                 input: vec![value("x", &[0, 3, 8, 8])],
                 output: vec![value("y", &[0, 2])],
+                ..GraphProto::default()
             }),
+            ..ModelProto::default()
         }
     }
 

@@ -1,0 +1,149 @@
+//! `robustnas export`.
+
+use std::path::{Path, PathBuf};
+
+use super::files;
+use super::inspect::ranked;
+use super::named::Named;
+use super::network::Sight;
+use crate::arch::cost::cost;
+use crate::arch::file::{ArchFile, id_of};
+use crate::engine::Network;
+use crate::error::{Error, Result};
+use crate::onnx;
+use crate::pipeline::weights;
+use crate::report::attacked::{AttackResultFile, model_info};
+use crate::units::Macs;
+
+/// What `export` takes.
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("documents").required(true).multiple(true)))]
+pub struct ExportArguments {
+    /// A run folder, or a network: an arch.json, a model.onnx, preact-resnet:18, or any other that `cost` takes.
+    source: String,
+    /// Of a run: the rank within the budget.
+    #[arg(long, default_value_t = 1)]
+    rank: u32,
+    /// Of a run: the budget; default: the largest.
+    #[arg(long)]
+    budget: Option<Macs>,
+    #[command(flatten)]
+    sight: Sight,
+    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, those beside its arch.json, or
+    /// fresh ones.
+    #[arg(long, conflicts_with = "seed")]
+    weights: Option<PathBuf>,
+    /// Fresh numbers of this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The batch normalisation in use, where several stand side by side.
+    #[arg(long, default_value_t = 0)]
+    branch: usize,
+    /// Where the ONNX model goes: pixels [n, c, h, w] in [0, 1] to logits [n, classes].
+    #[arg(long, group = "documents")]
+    onnx: Option<PathBuf>,
+    /// Where the arch.json goes, which is enough to rebuild the network.
+    #[arg(long, group = "documents")]
+    json: Option<PathBuf>,
+    /// Where the numbers go, as safetensors.
+    #[arg(long, group = "documents")]
+    safetensors: Option<PathBuf>,
+    /// Where the cells go, as the tuple that DARTS prints.
+    #[arg(long, group = "documents")]
+    genotype: Option<PathBuf>,
+    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked.
+    #[arg(long, group = "documents", requires = "attacked")]
+    robustbench: Option<PathBuf>,
+    /// The result.json that `robustnas attack` wrote about this network.
+    #[arg(long, requires = "robustbench")]
+    attacked: Option<PathBuf>,
+}
+
+/// Writes a network, or that of a rank, in the forms that are asked for.
+pub fn export(arguments: &ExportArguments) -> Result<()> {
+    let run = Path::new(&arguments.source);
+    let source = if run.is_dir() { of_rank(run, arguments.rank, arguments.budget)? } else { arguments.source.clone() };
+    let named = Named::load(&source, arguments.sight.image, arguments.sight.classes)?;
+    if let Some(path) = &arguments.json {
+        let file = match &named.file {
+            Some(file) => file.clone(),
+            None => ArchFile::new(&named.net, source.as_str(), named.genotype.clone(), named.skeleton.clone())?,
+        };
+        files::write(path, file.to_json()?.as_bytes())?;
+        eprintln!(
+            "{}: {} ({}), {} parameters, {} MACs",
+            path.display(),
+            file.id,
+            file.summary,
+            file.cost.params,
+            file.cost.macs
+        );
+    }
+    if let Some(path) = &arguments.genotype {
+        let genotype = named.genotype.as_ref();
+        let genotype = genotype.ok_or_else(|| Error::Usage(format!("--genotype: `{source}` is not made of cells")))?;
+        files::write(path, format!("{genotype}\n").as_bytes())?;
+        eprintln!("{}: {} cells", path.display(), genotype.cells.len());
+    }
+    if arguments.onnx.is_none() && arguments.safetensors.is_none() && arguments.robustbench.is_none() {
+        return Ok(());
+    }
+    let (network, from) = named.numbered_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
+    if let Some(path) = &arguments.safetensors {
+        files::write(path, &weights::encode(&network)?)?;
+        eprintln!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len());
+    }
+    if let Some(path) = &arguments.onnx {
+        files::write(path, &model(&network, arguments.branch)?)?;
+        eprintln!("{}: ONNX, operator set {}, {from}", path.display(), onnx::OPSET);
+    }
+    if let (Some(path), Some(attacked)) = (&arguments.robustbench, &arguments.attacked) {
+        robustbench(&network, path, attacked)?;
+    }
+    Ok(())
+}
+
+/// The arch.json of a rank.
+fn of_rank(run: &Path, rank: u32, budget: Option<Macs>) -> Result<String> {
+    let ranked = ranked(run)?;
+    let budgets: Vec<String> = ranked.budgets.iter().map(|b| b.budget.to_string()).collect();
+    let found = match budget {
+        Some(budget) => ranked.budgets.iter().find(|b| b.budget == budget),
+        None => ranked.budgets.iter().max_by_key(|b| b.budget),
+    };
+    let found = found.ok_or_else(|| Error::Usage(format!("no such budget; the run has {}", budgets.join(", "))))?;
+    let entry = found.entries.iter().find(|e| e.rank.is_some_and(|r| u64::from(rank) == r as u64));
+    let entry = entry.ok_or_else(|| Error::Usage(format!("budget {} has no rank {rank}", found.budget)))?;
+    let path = run.join("archs").join(&entry.record.arch).join("arch.json");
+    path.into_os_string().into_string().map_err(|path| Error::run(path, "is no path in UTF-8"))
+}
+
+/// A network as an ONNX file.
+fn model(network: &Network, branch: usize) -> Result<Vec<u8>> {
+    let state: Vec<f32> = network.state().to_vec1()?;
+    let tensors = network.layout().tensors();
+    let places: std::collections::HashMap<&str, _> =
+        tensors.iter().map(|t| (t.name.as_str(), t.range.clone())).collect();
+    let numbers = |name: &str| places.get(name).map(|range| &state[range.clone()]);
+    onnx::write(&onnx::Export { net: network.net(), numbers: &numbers, branch, mix: &[] })
+}
+
+/// A result's figures, if it is about this network.
+fn robustbench(network: &Network, path: &Path, attacked: &Path) -> Result<()> {
+    let result: AttackResultFile = serde_json::from_str(&files::read(attacked)?)
+        .map_err(|why| Error::data(attacked, format!("no result of `robustnas attack`: {why}")))?;
+    let (arch, weights) = (id_of(network.net())?, weights::id_of(network)?);
+    if (&result.network.arch, &result.network.weights) != (&arch, &weights) {
+        return Err(Error::data(
+            attacked,
+            format!(
+                "is about the network {} with the numbers {}; expected {arch} with {weights}",
+                result.network.arch, result.network.weights
+            ),
+        ));
+    }
+    let text = serde_json::to_string_pretty(&model_info(&result)).map_err(files::unwritable)?;
+    files::write(path, (text + "\n").as_bytes())?;
+    eprintln!("{}: {}, {} MACs", path.display(), result.plan.name, cost(network.net()).macs);
+    Ok(())
+}

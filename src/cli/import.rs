@@ -1,0 +1,40 @@
+//! `robustnas import`.
+
+use std::path::PathBuf;
+
+use candle_core::Device;
+
+use super::files;
+use super::network::NetArguments;
+use crate::engine::Network;
+use crate::error::Result;
+use crate::pipeline::names::NameMap;
+use crate::pipeline::{import as numbers, weights};
+use crate::seed::Seed;
+
+/// What `import` takes.
+#[derive(clap::Args)]
+pub struct ImportArguments {
+    #[command(flatten)]
+    net: NetArguments,
+    /// The other program's numbers.
+    #[arg(long)]
+    from: PathBuf,
+    /// How it calls them: a TOML file, `[names]` with lines `"ours" = "theirs"`.
+    #[arg(long)]
+    map: PathBuf,
+    /// Where they go in this program's names and layout.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Takes the numbers of another program.
+pub fn import(arguments: &ImportArguments) -> Result<()> {
+    let (net, ..) = arguments.net.load()?;
+    let map = NameMap::parse(&files::read(&arguments.map)?, &arguments.map)?;
+    let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
+    numbers::import(&mut network, &arguments.from, &map)?;
+    files::write(&arguments.out, &weights::encode(&network)?)?;
+    eprintln!("{}: {} tensors", arguments.out.display(), network.layout().tensors().len());
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Products of two activations, and what is known by the products it is made of.
+
+use super::constant::Constant;
+use super::draft::Weights;
+use super::lowering::Lowering;
+use super::node::Node;
+use super::value::{Activation, Turned, Value};
+use super::view::View;
+use crate::arch::fourier::flc_matrix;
+use crate::arch::op::{Act, Op};
+
+/// The largest least length by which is divided: it only keeps from dividing by zero.
+pub const LEAST: f32 = 1e-6;
+
+/// `Mul` of activations: entry by entry, or of planes with a number a channel; SiLU and GELU by what they are made of.
+pub fn mul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    for (at, other) in [(0, 1), (1, 0)] {
+        if let Some(found) = gated(low, node, at, other)? {
+            return Ok(found);
+        }
+    }
+    let (x, y) = (low.settled(node, 0)?, low.settled(node, 1)?);
+    let (of_x, of_y) = (low.shape(&x), low.shape(&y));
+    if x.view == y.view {
+        let y = low.reshaped(y, of_x)?;
+        return low.push(node, Op::Mul, &[x.layer, y.layer], Weights::default(), x.view);
+    }
+    let (whole, factor) = if of_y.area() == 1 { (x, y) } else { (y, x) };
+    let (shape, channels) = (low.shape(&whole), low.shape(&factor));
+    if channels.area() != 1 || channels.c != shape.c || whole.view.of_one_pixel(shape.c) != factor.view {
+        let (a, b) = (whole.view.words(), factor.view.words());
+        return Err(format!(
+            "of [{a}] and [{b}] is not supported, only of the same places, or with a number a channel"
+        ));
+    }
+    low.push(node, Op::Mul, &[whole.layer, factor.layer], Weights::default(), whole.view)
+}
+
+/// `x sigmoid(x)`, or `x (1 + erf(x / sqrt 2))` with factors.
+fn gated(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, other: usize) -> Result<Option<Value>, String> {
+    let (x, gate) = (low.unpadded(node, at)?, low.unpadded(node, other)?);
+    if x.view != gate.view || x.unit || gate.unit {
+        return Ok(None);
+    }
+    let (op, source) = low.draft.made_by(gate.layer);
+    match op {
+        Op::Act { act: Act::Sigmoid } if source == Some(x.layer) && x.line.is_none() && gate.line.is_none() => {
+            let silu = Op::Act { act: Act::Silu };
+            low.push(node, silu, &[x.layer], Weights::default(), x.view).map(Some)
+        }
+        Op::Act { act: Act::Erf } => {
+            let Some(inside) = source else { return Ok(None) };
+            let (Op::Normalize { mean, std }, Some(inner)) = low.draft.made_by(inside) else { return Ok(None) };
+            let halved =
+                mean.iter().all(|m| *m == 0.0) && std.iter().all(|s| (s - std::f32::consts::SQRT_2).abs() < 1e-6);
+            let lines = (x.line.as_ref().map(|l| l.uniform()), gate.line.as_ref().and_then(|l| l.uniform()));
+            let (of_x, Some((scale, shift))) = lines else { return Ok(None) };
+            let Some((factor, 0.0)) = of_x.unwrap_or(Some((1.0, 0.0))) else { return Ok(None) };
+            if inner != x.layer || !halved || scale != shift {
+                return Ok(None);
+            }
+            let layer = low.draft.push(node.name, Op::Act { act: Act::Gelu }, &[x.layer], Weights::default())?;
+            let gelu = Activation::new(layer, x.view);
+            Ok(Some(low.line(gelu, |_, line, _| *line *= 2.0 * factor * scale)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `x / |x|` along the last axis, to be read by attention over channels alone.
+pub fn unit(x: &Activation, length: &Activation) -> Result<Value, String> {
+    if x.layer != length.layer || x.view != length.view || x.line.is_some() || x.pad.is_some() {
+        return Err("divides by a length that is not its own".into());
+    }
+    Ok(Value::Activation(Activation { unit: true, ..x.clone() }))
+}
+
+/// `ReduceL2` along the last axis.
+pub fn length(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let axes = match node.ints("axes")? {
+        Some(axes) => axes.to_vec(),
+        None => low.ints(node, 1)?.unwrap_or_default(),
+    };
+    let x = low.settled(node, 0)?;
+    let last = x.view.axes.len() as i64 - 1;
+    if axes != [-1] && axes != [last] || node.int("keepdims", 1)? == 0 {
+        return Err(format!("over the axes {axes:?} is not supported, only over the last one, which stays"));
+    }
+    Ok(Value::Length(x))
+}
+
+/// Low-frequency-cut pooling: `Re(A X B^T)` as a difference of real products with its matrices.
+pub fn spectral_pool(low: &mut Lowering<'_>, node: &Node<'_>, re: &Turned, im: &Turned) -> Result<Value, String> {
+    let shape = low.shape(&re.image);
+    let same = re.image.layer == im.image.layer;
+    for hamming in [false, true] {
+        if !same || shape.h < 2 || shape.w < 2 {
+            break;
+        }
+        let (rows, columns) = (flc_matrix(shape.h, hamming), flc_matrix(shape.w, hamming).transposed());
+        let is = |constant: &Constant, values: &[f64], sides: [usize; 2]| {
+            let close = |found: &[f32]| found.iter().zip(values).all(|(f, v)| (f64::from(*f) - v).abs() < 1e-6);
+            constant.dims == sides && constant.floats().is_ok_and(close)
+        };
+        let fits = |turned: &Turned, left: &[f64], right: &[f64]| {
+            is(&turned.left, left, rows.sides)
+                && turned.right.as_ref().is_some_and(|found| is(found, right, columns.sides))
+        };
+        if fits(re, &rows.re, &columns.re) && fits(im, &rows.im, &columns.im) {
+            let layer = low.draft.push(node.name, Op::FlcPool { hamming }, &[re.image.layer], Weights::default())?;
+            let shape = low.draft.shape(layer);
+            return Ok(Value::Activation(Activation::new(layer, View::planes(shape))));
+        }
+    }
+    Err("of planes multiplied by matrices is not the low-frequency-cut pooling that is known".into())
+}

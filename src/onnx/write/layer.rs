@@ -1,0 +1,217 @@
+//! What every operation becomes.
+
+use super::graph::Attribute;
+use super::writer::{Tensor, Writer};
+use super::{attention, norm, numbers, spectral, windows};
+use crate::arch::op::{Act, Op, Shape};
+use crate::arch::position::sine;
+
+/// Writes a layer; says what it gives.
+pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, String> {
+    let shape = w.node.shape;
+    let Some(x) = inputs.first().cloned() else { return Err("has no input".into()) };
+    let flat = matches!(w.node.op, Op::Linear { .. }) || keeps_view(&w.node.op) && inputs.iter().all(|x| x.flat);
+    let named: Vec<String> = inputs.iter().map(|x| if flat { w.flat(x) } else { w.planes(x) }).collect();
+    let first = named[0].as_str();
+    let given = match &w.node.op {
+        Op::Input { .. } => return Err("is an input behind the first node".into()),
+        // Nothing while in use.
+        Op::Dropout { .. } | Op::StochasticDepth { .. } => return Ok(x),
+        Op::Normalize { mean, std } => {
+            let (mean, std) = (per_channel(&mut w, "mean", mean, flat), per_channel(&mut w, "std", std, flat));
+            let centred = w.op("Sub", &[first, &mean], &[]);
+            w.op("Div", &[&centred, &std], &[])
+        }
+        Op::Conv2d { window, groups, bias, .. } => windows::conv(&mut w, first, x.shape, (window, *groups, *bias))?,
+        Op::ConvNorm { window, .. } => spectral::conv_norm(&mut w, first, x.shape, window)?,
+        Op::BatchNorm { affine } => norm::batch(&mut w, first, *affine)?,
+        Op::MultiBatchNorm { branches } => norm::multi_batch(&mut w, first, *branches)?,
+        Op::LayerNorm { epsilon } => norm::layer(&mut w, first, flat, *epsilon)?,
+        Op::GroupNorm { groups, epsilon } => norm::group(&mut w, first, flat, *groups, *epsilon)?,
+        Op::Act { act } => activation(&mut w, first, *act),
+        Op::Clip { min, max } => {
+            let (min, max) = (w.float("min", *min), w.float("max", *max));
+            w.op("Clip", &[first, &min, &max], &[])
+        }
+        Op::MaxPool { window } => windows::max_pool(&mut w, first, window),
+        Op::AvgPool { window, count_include_pad } => {
+            windows::avg_pool(&mut w, first, x.shape, window, *count_include_pad)
+        }
+        Op::GlobalAvgPool => w.op("GlobalAveragePool", &[first], &[]),
+        Op::FlcPool { hamming } => spectral::flc_pool(&mut w, first, x.shape, *hamming),
+        Op::Linear { out, bias } => {
+            let turned = numbers::planes(w.numbers("weight", x.shape.c * out)?, *out);
+            let weight = w.floats("weight", &[*out, x.shape.c], &turned);
+            let bias = if *bias { Some(w.tensor("bias", &[*out])?) } else { None };
+            let operands: Vec<&str> = [first, &weight].into_iter().chain(bias.as_deref()).collect();
+            w.op("Gemm", &operands, &[Attribute::Int("transB", 1)])
+        }
+        Op::Add if named.len() == 1 => w.op("Identity", &[first], &[]),
+        Op::Add if named.len() == 2 => w.op("Add", &[first, &named[1]], &[]),
+        Op::Add => w.op("Sum", &refs(&named), &[]),
+        Op::Mul => w.op("Mul", &refs(&named), &[]),
+        Op::Scale { .. } => {
+            let weight = w.numbers("weight", shape.c)?;
+            let weight = per_channel(&mut w, "weight", weight, flat);
+            w.op("Mul", &[first, &weight], &[])
+        }
+        Op::Concat => w.op("Concat", &refs(&named), &[Attribute::Int("axis", 1)]),
+        Op::Slice { from, len } => w.slice(first, 1, *from, from + len),
+        Op::Reshape { .. } => {
+            let pixels = w.transpose(first, &[0, 2, 3, 1]);
+            let reshaped = w.reshape(&pixels, &[shape.h, shape.w, shape.c]);
+            w.transpose(&reshaped, &[0, 3, 1, 2])
+        }
+        Op::Crop { top, left, .. } => {
+            let starts = w.graph.ints(&[*top as i64, *left as i64]);
+            let ends = w.graph.ints(&[(top + shape.h) as i64, (left + shape.w) as i64]);
+            let axes = w.graph.ints(&[2, 3]);
+            w.op("Slice", &[first, &starts, &ends, &axes], &[])
+        }
+        Op::Pad { top, left, bottom, right } => {
+            let around = [0, 0, *top, *left, 0, 0, *bottom, *right].map(|n| n as i64);
+            let around = w.graph.ints(&around);
+            w.op("Pad", &[first, &around], &[])
+        }
+        Op::Softmax { over } if *over == shape.c => w.op("Softmax", &[first], &[Attribute::Int("axis", 1)]),
+        Op::Softmax { over } => {
+            let alternatives = w.reshape(first, &[*over, shape.c / over * shape.area()]);
+            let shares = w.op("Softmax", &[&alternatives], &[Attribute::Int("axis", 1)]);
+            back(&mut w, &shares, shape, flat)
+        }
+        Op::Attention { heads } => attention::attention(&mut w, &named, &inputs, *heads),
+        Op::CrossCovariance { heads } => attention::cross_covariance(&mut w, first, x.shape, *heads)?,
+        Op::ClassToken => attention::class_token(&mut w, first, x.shape)?,
+        Op::Position => {
+            let turned = numbers::planes(w.numbers("weight", shape.len())?, shape.c);
+            let weight = w.floats("weight", &[1, shape.c, shape.h, shape.w], &turned);
+            w.op("Add", &[first, &weight], &[])
+        }
+        Op::SinePosition { channels } => {
+            let turned = numbers::planes(&sine(shape), *channels);
+            let table = w.floats("table", &[1, shape.c, shape.h, shape.w], &turned);
+            w.for_every_image(&table, first, &[shape.c, shape.h, shape.w])
+        }
+        Op::Zero { .. } => {
+            let zero = w.floats("zero", &[1, 1, 1, 1], &[0.0]);
+            w.for_every_image(&zero, first, &[shape.c, shape.h, shape.w])
+        }
+        Op::MixedSum { weights } => mixed_sum(&mut w, &named, weights)?,
+    };
+    debug_assert!(!given.is_empty());
+    let name = w.graph.name(&w.node.name);
+    Ok(Tensor { name: w.graph.rename_last(name), shape, flat })
+}
+
+/// Whether a vector may go through as `[n, c]`.
+fn keeps_view(op: &Op) -> bool {
+    match op {
+        Op::Normalize { .. }
+        | Op::BatchNorm { .. }
+        | Op::MultiBatchNorm { .. }
+        | Op::LayerNorm { .. }
+        | Op::GroupNorm { .. }
+        | Op::Act { .. }
+        | Op::Clip { .. }
+        | Op::Linear { .. }
+        | Op::Add
+        | Op::Mul
+        | Op::Scale { .. }
+        | Op::Concat
+        | Op::Slice { .. }
+        | Op::Softmax { .. }
+        | Op::Dropout { .. }
+        | Op::StochasticDepth { .. }
+        | Op::MixedSum { .. } => true,
+        Op::Input { .. }
+        | Op::Conv2d { .. }
+        | Op::ConvNorm { .. }
+        | Op::MaxPool { .. }
+        | Op::AvgPool { .. }
+        | Op::GlobalAvgPool
+        | Op::FlcPool { .. }
+        | Op::Reshape { .. }
+        | Op::Crop { .. }
+        | Op::Pad { .. }
+        | Op::Attention { .. }
+        | Op::CrossCovariance { .. }
+        | Op::ClassToken
+        | Op::Position
+        | Op::SinePosition { .. }
+        | Op::Zero { .. } => false,
+    }
+}
+
+fn refs(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+/// A number per channel, in a shape that spreads over the pixels.
+pub fn per_channel(w: &mut Writer<'_, '_>, suffix: &str, values: &[f32], flat: bool) -> String {
+    let c = values.len();
+    if flat { w.floats(suffix, &[1, c], values) } else { w.floats(suffix, &[1, c, 1, 1], values) }
+}
+
+/// The sides of an activation that was seen otherwise.
+pub fn back(w: &mut Writer<'_, '_>, x: &str, shape: Shape, flat: bool) -> String {
+    if flat { w.reshape(x, &[shape.c]) } else { w.reshape(x, &[shape.c, shape.h, shape.w]) }
+}
+
+/// An activation. GELU and SiLU are no operations of the operator set, but products.
+fn activation(w: &mut Writer<'_, '_>, x: &str, act: Act) -> String {
+    match act {
+        Act::Relu => w.op("Relu", &[x], &[]),
+        Act::Sigmoid => w.op("Sigmoid", &[x], &[]),
+        Act::Softplus => w.op("Softplus", &[x], &[]),
+        Act::Tanh => w.op("Tanh", &[x], &[]),
+        Act::Erf => w.op("Erf", &[x], &[]),
+        Act::Silu => {
+            let gate = w.op("Sigmoid", &[x], &[]);
+            w.op("Mul", &[x, &gate], &[])
+        }
+        Act::Gelu => {
+            let deviation = w.float("deviation", std::f32::consts::SQRT_2);
+            let scaled = w.op("Div", &[x, &deviation], &[]);
+            let erf = w.op("Erf", &[&scaled], &[]);
+            gated(w, x, &erf)
+        }
+        Act::GeluTanh => {
+            let (three, cubic) = (w.float("exponent", 3.0), w.float("cubic", 0.044_715));
+            let cube = w.op("Pow", &[x, &three], &[]);
+            let cube = w.op("Mul", &[&cube, &cubic], &[]);
+            let sum = w.op("Add", &[x, &cube], &[]);
+            let slope = w.float("slope", (2.0 / std::f64::consts::PI).sqrt() as f32);
+            let scaled = w.op("Mul", &[&sum, &slope], &[]);
+            let tanh = w.op("Tanh", &[&scaled], &[]);
+            gated(w, x, &tanh)
+        }
+    }
+}
+
+/// `x (1 + s) / 2`.
+fn gated(w: &mut Writer<'_, '_>, x: &str, s: &str) -> String {
+    let (one, half) = (w.float("one", 1.0), w.float("half", 0.5));
+    let share = w.op("Add", &[s, &one], &[]);
+    let product = w.op("Mul", &[x, &share], &[]);
+    w.op("Mul", &[&product, &half], &[])
+}
+
+/// The relaxation of a choice, its shares fixed.
+fn mixed_sum(w: &mut Writer<'_, '_>, inputs: &[String], places: &[usize]) -> Result<String, String> {
+    let mix = w.export.mix;
+    let shares: Option<Vec<f32>> = places.iter().map(|p| mix.get(*p).copied()).collect();
+    let shares = shares.ok_or_else(|| {
+        format!(
+            "mixes {} inputs by a vector that comes with each call, of which {} numbers are given: export a network \
+             whose choices are made",
+            inputs.len(),
+            mix.len()
+        )
+    })?;
+    let mut parts = Vec::new();
+    for (input, share) in inputs.iter().zip(shares) {
+        let share = w.float("share", share);
+        parts.push(w.op("Mul", &[input, &share], &[]));
+    }
+    Ok(w.op("Sum", &refs(&parts), &[]))
+}

@@ -1,0 +1,199 @@
+//! Exported networks: read back, and run by ONNX Runtime, they give the logits of the engine.
+//!
+//! ONNX Runtime is asked where `ONNX_PYTHON` names a Python that has it (`make onnx-check`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use candle_core::{Device, Tensor};
+use robustnas::arch::net::{Net, NodeId};
+use robustnas::arch::op::{Op, Shape, Window};
+use robustnas::arch::spec::NetSpec;
+use robustnas::engine::{Network, NormMode};
+use robustnas::error::{IoContext, Result};
+use robustnas::onnx::{Export, read, write};
+use robustnas::pipeline::weights;
+use robustnas::seed::Seed;
+use serde_json::json;
+
+const IMAGES: usize = 3;
+/// The shares of mixed sums.
+const MIX: [f64; 3] = [0.5, 0.2, 0.3];
+
+/// Networks of every family and with every element, small.
+const NETS: [&str; 15] = [
+    "darts:search_spaces/genotypes/DARTS_V2.txt,channels=4,layers=4",
+    "dsara:search_spaces/genotypes/ARNAS.txt,channels=4,layers=6",
+    "nb201:|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
+    "preact-resnet:18,width=4",
+    "preact-resnet:18,width=4,norm=group:2,act=gelu,down=flc",
+    "preact-resnet:18,width=4,norm=conv-norm,act=sparta,down=flc-hamming",
+    "preact-resnet:18,width=4,norm=multi-batch:2,layer-scale=0.1,drop-path=0.1,dropout=0.2",
+    "preact-resnet:18,width=4,norm=layer,act=softplus,down=max-pool",
+    "resnet:20,width=4,se=0.25,act=silu",
+    "wrn:depth=10,width=1,norm=instance",
+    "wrn:blocks=1,width=1,block=3-1-3,residual-se=4",
+    "sknet:26",
+    "convnext:depths=1-1-1-1,dims=8-16-24-32",
+    "vit:depth=2,dim=16,heads=2,patch=4",
+    "xcit:depth=2,dim=16,heads=2,patch=4",
+];
+
+fn conv(out: usize, window: Window) -> Op {
+    Op::Conv2d { out, window, groups: 1, bias: true }
+}
+
+/// An operation behind a convolution for each of its inputs, and in front of one over the whole image.
+fn around(op: &Op, inputs: &[Shape]) -> Net {
+    let largest = inputs.iter().max_by_key(|s| s.area()).unwrap();
+    let mut net = Net::new();
+    let image = net.add("image", Op::Input { shape: Shape { c: 3, ..*largest } }, &[]).unwrap();
+    let operands: Vec<NodeId> = inputs
+        .iter()
+        .enumerate()
+        .map(|(i, shape)| {
+            let window = Window::square(1, 1, 0);
+            let planes = net.add(format!("stem{i}"), conv(shape.c, window), &[image]).unwrap();
+            if shape.area() == largest.area() {
+                return planes;
+            }
+            net.add(format!("mean{i}"), Op::GlobalAvgPool, &[planes]).unwrap()
+        })
+        .collect();
+    let end = net.add("op", op.clone(), &operands).unwrap();
+    let Shape { h, w, .. } = net.node(end).shape;
+    let whole = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
+    net.add("head", conv(3, whole), &[end]).unwrap();
+    net
+}
+
+/// Every case: its name and its network.
+fn cases() -> Vec<(String, Net)> {
+    let operations = Op::each().into_iter().enumerate().filter(|(_, (_, inputs))| !inputs.is_empty());
+    let mut list: Vec<(String, Net)> =
+        operations.map(|(i, (op, inputs))| (format!("{i:02}-{}", op.name()), around(&op, &inputs))).collect();
+    for (i, text) in NETS.into_iter().enumerate() {
+        let (net, ..) = NetSpec::parse(text).unwrap().load(Shape::new(32, 32, 3), 10, &bytes).unwrap();
+        list.push((format!("{}-{i}", text.split(':').next().unwrap()), net));
+    }
+    list
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).at(path)
+}
+
+fn pixels(shape: Shape) -> Tensor {
+    let pixels: Vec<f32> = (0..IMAGES * shape.len()).map(|i| ((i * 37 % 101) as f64 / 101.0) as f32).collect();
+    Tensor::from_vec(pixels, (IMAGES, shape.h, shape.w, shape.c), &Device::Cpu).unwrap()
+}
+
+/// A network whose running statistics have seen images, and whose other numbers are no round ones.
+fn network(net: Net) -> Network {
+    let images = pixels(net.input_shape());
+    let mut network = Network::new(net, Seed::root(7), &Device::Cpu).unwrap();
+    let mut state: Vec<f32> = network.state().to_vec1().unwrap();
+    let trainable = network.layout().trainable();
+    for (i, v) in state[..trainable].iter_mut().enumerate() {
+        *v += 0.05 * (1.7 * i as f32).sin();
+    }
+    network.set_state(&Tensor::new(state, &Device::Cpu).unwrap()).unwrap();
+    let mix = &MIX[..network.net().mix_len()];
+    for _ in 0..3 {
+        network.logits(&images, mix, NormMode::Train).unwrap();
+    }
+    network
+}
+
+fn logits(network: &mut Network) -> Vec<f64> {
+    let images = pixels(network.net().input_shape());
+    let mix = &MIX[..network.net().mix_len()];
+    network.logits(&images, mix, NormMode::Eval).unwrap().values
+}
+
+fn exported(network: &Network) -> Vec<u8> {
+    let state: Vec<f32> = network.state().to_vec1().unwrap();
+    let numbers = |name: &str| {
+        let tensor = network.layout().tensors().iter().find(|t| t.name == name)?;
+        Some(&state[tensor.range.clone()])
+    };
+    let mix: Vec<f32> = MIX.iter().map(|m| *m as f32).collect();
+    write(&Export { net: network.net(), numbers: &numbers, branch: 0, mix: &mix }).unwrap()
+}
+
+/// How far apart, as a share of the largest.
+fn apart(got: &[f64], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let largest = want.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
+}
+
+/// What the reader does not know again, and what it says: spectra other than of pools, and a layer that reads nothing of the
+/// image in front of one that is no matrix on every pixel.
+fn refusal(op: &Op, alone: bool) -> Option<&'static str> {
+    match op {
+        Op::ConvNorm { window, .. } if window.taps() > 1 => Some("multiplies the last axis"),
+        Op::SinePosition { .. } | Op::Zero { .. } if alone => Some("takes a constant"),
+        _ => None,
+    }
+}
+
+#[test]
+fn files_that_are_read_back_give_the_same_logits() {
+    for (name, net) in cases() {
+        let alone = name.starts_with(|c: char| c.is_ascii_digit());
+        let refused = net.nodes().find_map(|(_, node)| refusal(&node.op, alone));
+        let mut own = network(net);
+        let file = exported(&own);
+        let found = read(Path::new("m.onnx"), Shape::new(1, 1, 1), &|_| Ok(file.clone()));
+        if let Some(words) = refused {
+            let why = found.unwrap_err().to_string();
+            assert!(why.contains(words), "{name}: {why}");
+            continue;
+        }
+        let model = found.unwrap_or_else(|why| panic!("{name}: {why}"));
+        let mut back = Network::new(model.net, Seed::root(0), &Device::Cpu).unwrap();
+        weights::set(&mut back, &model.tensors).unwrap();
+        let apart = apart(&logits(&mut back), &logits(&mut own));
+        assert!(apart < 1e-4, "{name}: {apart:.1e}");
+    }
+}
+
+#[test]
+fn onnxruntime_gives_the_same_logits() {
+    let Some(python) = std::env::var_os("ONNX_PYTHON").map(PathBuf::from) else {
+        return println!("skipped: ONNX_PYTHON names no Python with onnxruntime; `make onnx-check` makes one");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (name, net) in cases() {
+        let mut network = network(net);
+        let shape = network.net().input_shape();
+        let pixels: Vec<f32> = pixels(shape).flatten_all().unwrap().to_vec1().unwrap();
+        let case = json!({"image": shape, "images": IMAGES, "pixels": pixels, "logits": logits(&mut network)});
+        std::fs::write(folder.path().join(format!("{name}.onnx")), exported(&network)).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.json")), case.to_string()).unwrap();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx_runtime/compare.py");
+    let output = Command::new(&python).arg(script).arg(folder.path()).output();
+    let output = output.unwrap_or_else(|why| panic!("{}: {why}", python.display()));
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What cannot be exported is refused by the node's name.
+#[test]
+fn unfit_networks_are_refused() {
+    let op = Op::MixedSum { weights: vec![0, 1] };
+    let x = Shape::new(4, 4, 2);
+    let net = around(&op, &[x, x]);
+    let numbers = |_: &str| None;
+    let why = write(&Export { net: &net, numbers: &numbers, branch: 0, mix: &[] }).unwrap_err().to_string();
+    assert!(why.contains("node `stem0`") && why.contains("`stem0.weight` are missing"), "{why}");
+    let numbers = vec![0.5f32; 64];
+    let sizes = |name: &str| {
+        let of = |stem: &str, len: usize| name.starts_with(stem).then(|| &numbers[..len]);
+        if name.ends_with("bias") { of("stem", 2) } else { of("stem", 6) }
+    };
+    let why = write(&Export { net: &net, numbers: &sizes, branch: 0, mix: &[1.0] }).unwrap_err().to_string();
+    assert!(why.contains("node `op`") && why.contains("mixes 2 inputs"), "{why}");
+}
