@@ -1,19 +1,25 @@
 //! Families of networks, one file each; every one lowers to a [`Net`].
 
+pub mod anynet;
 pub mod cells;
 pub mod nb201;
 pub mod preact;
 pub mod preact_resnet;
+pub mod regnet;
 pub mod resnet;
+pub mod robust_resnet;
 pub mod stem;
 pub mod wrn;
 
 use std::fmt;
 use std::path::Path;
 
+use anynet::AnyNet;
 use nb201::Nb201Net;
 use preact_resnet::PreActResNet;
+use regnet::RegNet;
 use resnet::ResNet;
+use robust_resnet::RobustResNet;
 use wrn::Wrn;
 
 use super::keys::{Fault, Keys, MODEL};
@@ -33,17 +39,26 @@ pub enum Model {
     ResNet(ResNet),
     /// A wide residual network.
     Wrn(Wrn),
+    /// A robust residual network.
+    RobustResNet(RobustResNet),
+    /// Stages of equal blocks.
+    AnyNet(AnyNet),
+    /// Stages whose widths follow a quantised line.
+    RegNet(RegNet),
 }
 
 impl Model {
     /// The words in front of the colon, with an example of what comes behind.
-    pub const WORDS: [(&str, &str); 6] = [
+    pub const WORDS: [(&str, &str); 9] = [
         ("nb201", "CELL"),
         ("preact-resnet", "18"),
         ("resnet", "50"),
         ("resnext", "50-32x4d"),
         ("wide-resnet", "50-2"),
         ("wrn", "depth=28,width=10"),
+        ("robust-resnet", "a1"),
+        ("anynet", "depths=9-9-9,widths=16-32-64"),
+        ("regnet", "x-400mf"),
     ];
 
     /// Reads a family's keys; nothing where no family has this word.
@@ -53,6 +68,9 @@ impl Model {
             "preact-resnet" => PreActResNet::parse(&mut keys).map(Model::PreActResNet),
             "resnet" | "resnext" | "wide-resnet" => ResNet::parse(word, &mut keys).map(Model::ResNet),
             "wrn" => Wrn::parse(&mut keys).map(Model::Wrn),
+            "robust-resnet" => RobustResNet::parse(&mut keys).map(Model::RobustResNet),
+            "anynet" => AnyNet::parse(&mut keys).map(Model::AnyNet),
+            "regnet" => RegNet::parse(&mut keys).map(Model::RegNet),
             _ => return None,
         };
         Some(model.and_then(|model| keys.finish().map(|()| model)))
@@ -65,6 +83,9 @@ impl Model {
             Model::PreActResNet(_) => "preact-resnet",
             Model::ResNet(net) => net.word(),
             Model::Wrn(_) => "wrn",
+            Model::RobustResNet(_) => "robust-resnet",
+            Model::AnyNet(_) => "anynet",
+            Model::RegNet(_) => "regnet",
         }
     }
 
@@ -78,6 +99,9 @@ impl Model {
             Model::PreActResNet(net) => net.lower(image, classes),
             Model::ResNet(net) => net.lower(image, classes),
             Model::Wrn(net) => net.lower(image, classes),
+            Model::RobustResNet(net) => net.lower(image, classes),
+            Model::AnyNet(net) => net.lower(image, classes),
+            Model::RegNet(net) => net.lower(image, classes),
         }
     }
 }
@@ -96,6 +120,9 @@ impl fmt::Display for Model {
             Model::PreActResNet(net) => net.fmt(f),
             Model::ResNet(net) => net.fmt(f),
             Model::Wrn(net) => net.fmt(f),
+            Model::RobustResNet(net) => net.fmt(f),
+            Model::AnyNet(net) => net.fmt(f),
+            Model::RegNet(net) => net.fmt(f),
         }
     }
 }
