@@ -6,6 +6,7 @@
 mod check;
 mod doc;
 mod parse;
+pub mod population;
 
 use serde::{Deserialize, Serialize};
 

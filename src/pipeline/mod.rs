@@ -17,6 +17,7 @@ mod candidates;
 mod interrupt;
 mod memory;
 mod plan;
+pub mod population;
 mod stage;
 pub mod weights;
 
