@@ -170,10 +170,10 @@ fn forms_round_trip() {
         "regnet:depth=22,w0=24,wa=24.5,wm=2.54,group=16",
         "regnet:depth=22,w0=24,wa=24.5,wm=2.54,group=16,se=true,bottleneck=1/2",
         "regnet:x-200mf,residual-se=16",
-        "anynet:depths=1-2,widths=8-16,strides=1-2,group=1,bottleneck=1,block=bottleneck,stem=cifar,stem-width=16",
-        "anynet:depths=1-2,widths=8-16,strides=2-2,group=1-4,bottleneck=1/2-1/4,block=linear-bottleneck,stem=simple,\
-         stem-width=32,se=0.25",
-        "anynet:depths=1,widths=8,strides=1,block=vanilla,stem=imagenet,stem-width=64",
+        "anynet:depths=1-2,widths=8-16",
+        "anynet:depths=1-2,widths=8-16,strides=2-2,group=1-4,bottleneck=1/2-1/4,block=linear-bottleneck,se=0.25",
+        "anynet:depths=1-2,widths=8-16,strides=1-2,group=8,stem=simple,stem-width=8",
+        "anynet:depths=1,widths=8,block=vanilla,stem=imagenet",
     ] {
         assert_eq!(model(text).to_string(), text);
         model(text).lower(Shape::new(64, 64, 3), 10).unwrap_or_else(|why| panic!("{text}: {why}"));

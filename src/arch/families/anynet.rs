@@ -55,6 +55,12 @@ impl Stem {
 }
 
 impl Stem {
+    /// Strides of the stages where nothing is said.
+    fn usual_strides(self, stages: usize) -> Vec<usize> {
+        let first = if self == Stem::Simple { 2 } else { 1 };
+        (0..stages).map(|s| if s == 0 { first } else { 2 }).collect()
+    }
+
     fn lower(self, chain: Chain<'_>, channels: usize) -> Result<Chain<'_>> {
         match self {
             Stem::Cifar => stem::Stem::Cifar.activated(chain, channels),
@@ -174,9 +180,7 @@ impl AnyNet {
         if widths.len() != stages {
             return Err(Fault::of("widths", format!("{} widths for {stages} depths", widths.len())));
         }
-        let first = if stem == Stem::Simple { 2 } else { 1 };
-        let strides = (0..stages).map(|s| if s == 0 { first } else { 2 }).collect();
-        let strides = each("strides", keys.counts("strides")?, stages)?.unwrap_or(strides);
+        let strides = each("strides", keys.counts("strides")?, stages)?.unwrap_or(stem.usual_strides(stages));
         let groups = each("group", keys.counts("group")?, stages)?.unwrap_or(vec![1; stages]);
         let factors = |text: &str| text.split('-').map(|f| f.parse().ok().filter(|f| *f != Fraction::ZERO)).collect();
         let factors: Option<Vec<Fraction>> = keys.read("bottleneck", "factors such as 1/4 or 1/2-1/4-1/4", factors)?;
@@ -338,12 +342,26 @@ impl fmt::Display for AnyNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = |read: fn(&Stage) -> usize| self.stages.iter().map(read).collect::<Vec<_>>();
         write!(f, "depths={},widths={}", dashed(&all(|s| s.depth)), dashed(&all(|s| s.width)))?;
-        write!(f, ",strides={}", dashed(&all(|s| s.stride)))?;
-        if self.block.is_bottleneck() {
-            write!(f, ",group={}", together(self.stages.iter().map(|s| s.group.to_string())))?;
-            write!(f, ",bottleneck={}", together(self.stages.iter().map(|s| s.bottleneck.to_string())))?;
+        let strides = all(|s| s.stride);
+        if strides != self.stem.usual_strides(strides.len()) {
+            write!(f, ",strides={}", dashed(&strides))?;
         }
-        write!(f, ",block={},stem={},stem-width={}", self.block, self.stem, self.stem_width)?;
+        let group = together(self.stages.iter().map(|s| s.group.to_string()));
+        let bottleneck = together(self.stages.iter().map(|s| s.bottleneck.to_string()));
+        for (key, value) in [("group", group), ("bottleneck", bottleneck)] {
+            if self.block.is_bottleneck() && value != "1" {
+                write!(f, ",{key}={value}")?;
+            }
+        }
+        if self.block != Block::Bottleneck {
+            write!(f, ",block={}", self.block)?;
+        }
+        if self.stem != Stem::Cifar {
+            write!(f, ",stem={}", self.stem)?;
+        }
+        if self.stem_width != self.stem.usual_width() {
+            write!(f, ",stem-width={}", self.stem_width)?;
+        }
         write!(f, "{}", self.elements.beside(&Elements::default()))
     }
 }
