@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | words | [`units`], [`seed`], [`error`] | anything else |
 //! | architectures as values | [`arch`], [`onnx`] | candle, files, clock, threads |
-//! | facts about runs | [`threat`], [`record`], [`rank`], [`config`] | candle, files |
+//! | facts about runs | [`threat`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
 //! | tensors | [`data`], [`engine`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
 //! | procedures | [`search`], [`evaluate`] | the store, the command line |
@@ -24,7 +24,7 @@
 //!
 //! ## Invariants (each is a test)
 //!
-//! 1. `arch`, `onnx`, `config`, `threat`, `record`, `rank`, `report` import no candle.
+//! 1. `arch`, `onnx`, `config`, `threat`, `record`, `rank`, `population`, `report` import no candle.
 //! 2. Only `store` writes under `results/`.
 //! 3. Randomness comes through `seed` alone.
 //! 4. Normalisation is the network's layer 0: every caller passes pixels in `[0, 1]`.
@@ -48,6 +48,7 @@ pub mod error;
 pub mod evaluate;
 pub mod onnx;
 pub mod pipeline;
+pub mod population;
 pub mod rank;
 pub mod record;
 pub mod report;

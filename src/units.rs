@@ -30,6 +30,11 @@ impl Fraction {
         Fraction { num, den: 255 }
     }
 
+    /// Numerator and denominator, as written.
+    pub fn terms(self) -> (u32, u32) {
+        (self.num, self.den)
+    }
+
     /// The value as a 64-bit float.
     pub fn value(self) -> f64 {
         f64::from(self.num) / f64::from(self.den)

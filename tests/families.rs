@@ -32,20 +32,6 @@ fn load(form: &str) -> Net {
     NetSpec::parse(form).and_then(|spec| spec.load(IMAGE, 3, &file)).unwrap_or_else(|why| panic!("{form}: {why}")).0
 }
 
-/// Every form, those with elements among them.
-fn forms() -> Vec<String> {
-    let cells = families::CELLS
-        .map(|(family, genotype)| format!("{family}:search_spaces/genotypes/{genotype}.txt,channels=4,layers=3"));
-    let plain = families::FAMILIES.map(str::to_owned);
-    let elements = families::ELEMENTS.map(families::with_elements);
-    plain
-        .into_iter()
-        .chain(cells)
-        .chain(elements)
-        .filter(|f| !["robust", "regnet", "anynet"].iter().any(|w| f.starts_with(w)))
-        .collect()
-}
-
 fn noise(len: usize, name: &str) -> Vec<f64> {
     let mut stream = Seed::root(6).child(name).stream();
     (0..len).map(|_| f64::from(stream.normal())).collect()
@@ -91,7 +77,7 @@ fn lived_in(net: &Net) -> Network {
 fn gradients_are_slopes_of_the_loss() {
     const STEPS: [f64; 6] = [1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11];
     const ALL: Wrt = Wrt { input: true, params: true, mix: false };
-    for form in forms() {
+    for form in families::forms() {
         let net = load(&form);
         for norm in [NormMode::TrainNoRecord, NormMode::Eval] {
             let mode = Mode { norm, branch: net.branches() - 1, drop: Some(Seed::root(3)) };
@@ -136,7 +122,7 @@ fn gradients_are_slopes_of_the_loss() {
 fn an_adversarial_step_learns() {
     let eps = Fraction::of_255(8);
     let method = Method::PgdAt { eps, step: Fraction::of_255(4), steps: 2, attack_norm: AttackNorm::Eval };
-    for form in forms() {
+    for form in families::forms() {
         let mut network = Network::new(load(&form), Seed::root(1), &Device::Cpu).unwrap();
         let clean = tensor(&images(), DType::F32);
         let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(4) };

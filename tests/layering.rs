@@ -80,6 +80,7 @@ const BLIND: &[(&str, &[&str])] = &[
         &[
             "arch::cell",
             "arch::chain",
+            "arch::design_space",
             "arch::elements",
             "arch::families",
             "arch::file",
@@ -90,8 +91,8 @@ const BLIND: &[(&str, &[&str])] = &[
             "arch::spec",
         ],
     ),
-    ("data", &["record", "rank"]),
-    ("engine", &["data", "record", "rank"]),
+    ("data", &["record", "rank", "population"]),
+    ("engine", &["data", "record", "rank", "population"]),
     ("attack", SPACES_AND_RESULTS),
     ("train", SPACES_AND_RESULTS),
     ("report", &["store", "pipeline", "bench", "cli"]),
@@ -103,6 +104,7 @@ const BLIND: &[(&str, &[&str])] = &[
 const SPACES_AND_RESULTS: &[&str] = &[
     "arch::cell",
     "arch::chain",
+    "arch::design_space",
     "arch::elements",
     "arch::families",
     "arch::file",
@@ -113,6 +115,7 @@ const SPACES_AND_RESULTS: &[&str] = &[
     "arch::spec",
     "record",
     "rank",
+    "population",
 ];
 
 /// How a training loop begins.

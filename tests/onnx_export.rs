@@ -16,28 +16,12 @@ use robustnas::pipeline::weights;
 use robustnas::seed::Seed;
 use serde_json::json;
 
+#[path = "fixtures/families.rs"]
+mod families;
+
 const IMAGES: usize = 3;
 /// The shares of mixed sums.
 const MIX: [f64; 3] = [0.5, 0.2, 0.3];
-
-/// Networks of every family and with every element, small.
-const NETS: [&str; 15] = [
-    "darts:search_spaces/genotypes/DARTS_V2.txt,channels=4,layers=4",
-    "dsara:search_spaces/genotypes/ARNAS.txt,channels=4,layers=6",
-    "nb201:|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
-    "preact-resnet:18,width=4",
-    "preact-resnet:18,width=4,norm=group:2,act=gelu,down=flc",
-    "preact-resnet:18,width=4,norm=conv-norm,act=sparta,down=flc-hamming",
-    "preact-resnet:18,width=4,norm=multi-batch:2,layer-scale=0.1,drop-path=0.1,dropout=0.2",
-    "preact-resnet:18,width=4,norm=layer,act=softplus,down=max-pool",
-    "resnet:20,width=4,se=0.25,act=silu",
-    "wrn:depth=10,width=1,norm=instance",
-    "wrn:blocks=1,width=1,block=3-1-3,residual-se=4",
-    "sknet:26",
-    "convnext:depths=1-1-1-1,dims=8-16-24-32",
-    "vit:depth=2,dim=16,heads=2,patch=4",
-    "xcit:depth=2,dim=16,heads=2,patch=4",
-];
 
 fn conv(out: usize, window: Window) -> Op {
     Op::Conv2d { out, window, groups: 1, bias: true }
@@ -72,7 +56,7 @@ fn cases() -> Vec<(String, Net)> {
     let operations = Op::each().into_iter().enumerate().filter(|(_, (_, inputs))| !inputs.is_empty());
     let mut list: Vec<(String, Net)> =
         operations.map(|(i, (op, inputs))| (format!("{i:02}-{}", op.name()), around(&op, &inputs))).collect();
-    for (i, text) in NETS.into_iter().enumerate() {
+    for (i, text) in families::forms().iter().enumerate() {
         let (net, ..) = NetSpec::parse(text).unwrap().load(Shape::new(32, 32, 3), 10, &bytes).unwrap();
         list.push((format!("{}-{i}", text.split(':').next().unwrap()), net));
     }

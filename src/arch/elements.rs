@@ -332,7 +332,7 @@ impl FromStr for Elements {
 }
 
 /// The one of `known` that is written `text`.
-fn one_of<T: Copy + fmt::Display>(text: &str, known: &[T]) -> Result<T, String> {
+pub(super) fn one_of<T: Copy + fmt::Display>(text: &str, known: &[T]) -> Result<T, String> {
     let names: Vec<String> = known.iter().map(T::to_string).collect();
     match names.iter().position(|name| name == text) {
         Some(i) => Ok(known[i]),

@@ -3,6 +3,7 @@
 pub mod cell;
 pub mod chain;
 pub mod cost;
+pub mod design_space;
 pub mod elements;
 pub mod families;
 pub mod file;

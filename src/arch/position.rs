@@ -14,7 +14,7 @@ const EPSILON: f64 = 1e-6;
 /// sine (even `i`) or cosine (odd `i`) of `p / 10000^(2 floor(i / 2) / (c / 2))`; the column alike.
 ///
 /// The paper says the encoding is that of sines and cosines; order, scale and epsilon are those of its published code.
-pub fn sine(shape: Shape) -> Vec<f32> {
+pub fn sine(shape: Shape) -> Vec<f64> {
     let half = shape.c / 2;
     let wave = |at: usize, size: usize, i: usize| {
         let position = TAU * (at + 1) as f64 / (size as f64 + EPSILON);
@@ -24,8 +24,8 @@ pub fn sine(shape: Shape) -> Vec<f32> {
     let mut values = Vec::with_capacity(shape.len());
     for row in 0..shape.h {
         for column in 0..shape.w {
-            values.extend((0..half).map(|i| wave(row, shape.h, i) as f32));
-            values.extend((0..half).map(|i| wave(column, shape.w, i) as f32));
+            values.extend((0..half).map(|i| wave(row, shape.h, i)));
+            values.extend((0..half).map(|i| wave(column, shape.w, i)));
         }
     }
     values

@@ -17,6 +17,8 @@
 //! Under this definition the published ARNAS networks lie close to the rule, though they were sized otherwise: 0.706
 //! (16 channels, 8 cells), 0.762 (36, 20) and 0.643 (64, 20).
 
+pub mod residual;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,7 @@ use crate::units::Macs;
 pub const STAGES: usize = 3;
 
 /// Channels of a stage at widening factor 1.
-const BASE: [usize; STAGES] = [16, 32, 64];
+pub const BASE: [usize; STAGES] = [16, 32, 64];
 
 /// Near misses listed; the count of all is beside them.
 const LISTED: usize = 16;

@@ -8,7 +8,9 @@ mod import;
 mod inspect;
 mod named;
 mod network;
+mod population;
 mod progress;
+mod scale;
 mod search;
 mod stored;
 mod trained;
@@ -97,6 +99,13 @@ enum Verb {
         --classes 1000 --rule pycls\n\ndocs/networks.md tells of the families, their keys and their elements."
     )]
     Cost(network::CostArguments),
+    /// Find depths and widths of residual networks for budgets (RobustScaling).
+    #[command(after_help = "Example:\n  robustnas scale --family robust-resnet --budget 5G,10G,20G,40G")]
+    Scale(scale::ScaleArguments),
+    /// Compare design spaces by the errors of many shortly trained networks.
+    #[command(after_help = "Example:\n  robustnas population search_spaces/populations/anynet-a.toml \
+        search_spaces/populations/regnet.toml --n 24 --out results/population")]
+    Population(population::PopulationArguments),
     /// Draw a network or its cells.
     #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
         layers=20 --out cells.svg")]
@@ -116,7 +125,7 @@ enum Verb {
         #[command(subcommand)]
         verb: bench::BenchVerb,
     },
-    /// Print the JSON Schema of a document: ranked, frontier, arch or attack.
+    /// Print the JSON Schema of a document: ranked, frontier, arch, attack or population.
     #[command(after_help = "Example:\n  robustnas schema ranked > ranked.schema.json")]
     Schema {
         /// The document.
@@ -197,6 +206,8 @@ pub fn main() -> Result<()> {
         Verb::Import(arguments) => import::import(&arguments),
         Verb::Attack(arguments) => attack::attack(&arguments),
         Verb::Cost(arguments) => network::cost(&arguments),
+        Verb::Scale(arguments) => scale::scale(&arguments),
+        Verb::Population(arguments) => population::population(&arguments),
         Verb::Draw(arguments) => network::draw(&arguments),
         Verb::Space { verb: SpaceVerb::Check { file, json } } => inspect::space_check(&file, json),
         Verb::Data { verb: DataVerb::Check { data, json } } => inspect::data_check(&data, json),

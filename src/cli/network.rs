@@ -30,6 +30,11 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// Both, as they are.
+    pub fn image_and_classes(&self) -> (Shape, usize) {
+        (self.image, self.classes)
+    }
+
     /// Builds a network that is named.
     pub fn load(&self, net: &str) -> Result<Loaded> {
         NetSpec::parse(net)?.load(self.image, self.classes, &files::bytes)

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::doc::{Doc, hint};
-use super::{Adam, CellChoices, Config, Evaluate, Method, Sgd};
+use super::{Adam, CellChoices, Config, Evaluate, Method, Retrain, Sgd};
 use crate::arch::cell::CellOp;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
@@ -23,11 +23,11 @@ pub(super) fn check(config: &Config, doc: &Doc<'_>) -> Result<()> {
     check.supernet(config)?;
     check.data_and_search(config)?;
     check.candidates(config)?;
-    check.evaluate(config)
+    check.evaluate(&config.evaluate)
 }
 
-struct Check<'d> {
-    doc: &'d Doc<'d>,
+pub(super) struct Check<'d> {
+    pub doc: &'d Doc<'d>,
 }
 
 impl Check<'_> {
@@ -265,13 +265,11 @@ impl Check<'_> {
     }
 
     fn candidates(&self, c: &Config) -> Result<()> {
-        let (s, r) = (&c.scaling, &c.retrain);
+        let s = &c.scaling;
         self.at_least_one(&[
             ("derive.genotypes", c.derive.genotypes as usize),
             ("derive.edges_per_node", c.derive.edges_per_node),
             ("scaling.per_budget", s.per_budget),
-            ("retrain.epochs", r.epochs as usize),
-            ("retrain.batch", r.batch),
         ])?;
         let [low, high] = s.depth_share;
         self.share("scaling.depth_share.0", low)?;
@@ -286,6 +284,11 @@ impl Check<'_> {
         let multiple = s.channel_multiple;
         let even = multiple > 0 && multiple.is_multiple_of(2);
         self.range("scaling.channel_multiple", multiple, even, "even and above 0 (a factorised reduction halves it)")?;
+        self.retrain(&c.retrain)
+    }
+
+    pub fn retrain(&self, r: &Retrain) -> Result<()> {
+        self.at_least_one(&[("retrain.epochs", r.epochs as usize), ("retrain.batch", r.batch)])?;
         match r.method {
             Method::Standard => {}
             Method::PgdAt { eps, step, steps, attack_norm: _ } => {
@@ -305,8 +308,8 @@ impl Check<'_> {
         self.sgd("retrain.sgd", &r.sgd)
     }
 
-    fn evaluate(&self, c: &Config) -> Result<()> {
-        let Evaluate { batch, gradient_samples: samples, .. } = c.evaluate;
+    pub fn evaluate(&self, e: &Evaluate) -> Result<()> {
+        let Evaluate { batch, gradient_samples: samples, .. } = *e;
         self.at_least_one(&[("evaluate.batch", batch)])?;
         self.range("evaluate.gradient_samples", samples, (1..=MOST).contains(&samples), &format!("from 1 to {MOST}"))
     }

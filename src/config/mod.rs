@@ -7,6 +7,7 @@ mod check;
 mod doc;
 mod evaluate;
 mod parse;
+pub mod population;
 
 use serde::{Deserialize, Serialize};
 

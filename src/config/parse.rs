@@ -49,7 +49,7 @@ struct RawCells {
 }
 
 /// A count written `"20M"` or in full.
-struct RawBudget(Macs);
+pub(super) struct RawBudget(pub Macs);
 
 impl Serialize for RawBudget {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -5,6 +5,7 @@
 //! lanes are added up in order, so the result is the same for any number of threads.
 
 mod layers;
+mod norms;
 
 use std::ops::Range;
 
@@ -407,66 +408,6 @@ impl<T: Real> Call<'_, T> {
             })
             .collect();
         pointwise::sum(self.isa, &terms, node.shape.c, y);
-    }
-
-    fn norm_forward(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
-        let i = step.node;
-        let Some(place) = &self.plan.norms[i] else { return };
-        let from = part.of(self.plan.value[self.plan.nodes[i].inputs[0]]);
-        if step.action == Action::Moments {
-            let [x, moments] = disjoint(lane.planes, [from, part.of(self.plan.stats[i])]);
-            return norm::moments(self.isa, x, place.c, moments);
-        }
-        let (scale, shift) = shared[place.affine()].split_at(place.c);
-        if self.plan.in_place(i) {
-            norm::apply_in_place(self.isa, scale, shift, &mut lane.planes[from]);
-        } else {
-            let [x, y] = disjoint(lane.planes, [from, part.of(self.plan.value[i])]);
-            norm::apply(self.isa, x, scale, shift, y);
-        }
-    }
-
-    fn norm_sums(&self, i: usize, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
-        let node = &self.plan.nodes[i];
-        let (Some(place), Kind::Norm { affine, .. }) = (&self.plan.norms[i], &node.kind) else { return };
-        let (unit, offset) = shared[place.unit()].split_at(place.c);
-        let Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[i] else { return };
-        let ranges = [part.of(self.plan.value[node.inputs[0]]), part.of(grad), part.of(self.plan.stats[i])];
-        let [x, dy, sums] = disjoint(lane.planes, ranges);
-        norm::backward_sums(self.isa, x, dy, unit, offset, sums);
-        if let (true, Some((weight, bias))) = (self.plan.wrt.params, affine) {
-            let (dbias, dweight) = sums.split_at(place.c);
-            for (sum, to) in [(dweight, weight), (dbias, bias)] {
-                pointwise::axpy(self.isa, self.factor(i), sum, &mut lane.gathered[to.clone()], true);
-            }
-        }
-    }
-
-    fn norm_backward(&self, i: usize, accumulate: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
-        let x = self.plan.nodes[i].inputs[0];
-        let (Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }), Some(dx)) =
-            (self.plan.grad[i], self.plan.own_gradient(x))
-        else {
-            return;
-        };
-        let Some(line) = self.line(i, shared) else { return };
-        let (planes, dx) = around(lane.planes, part.of(dx));
-        let x = Some(planes.get(part.of(self.line_source(i)))).filter(|x| !x.is_empty());
-        norm::backward(self.isa, line, x, planes.get(part.of(grad)), dx, accumulate);
-    }
-
-    /// The plane that a batch-norm's line reads beside the gradient.
-    fn line_source(&self, norm: usize) -> Place {
-        match self.plan.statistics {
-            Statistics::Batch => self.plan.value[self.plan.nodes[norm].inputs[0]],
-            Statistics::Running => NOWHERE,
-        }
-    }
-
-    fn line<'s>(&self, norm: usize, shared: &'s [T]) -> Option<norm::Line<&'s [T]>> {
-        let place = self.plan.norms[norm].as_ref()?;
-        let (c, line) = (place.c, &shared[place.line()]);
-        Some(norm::Line { gain: &line[..c], slope: &line[c..2 * c], level: &line[2 * c..] })
     }
 
     /// Where the gradient of a node's value comes from.

@@ -15,11 +15,11 @@ use super::kernels::precondition::Precondition;
 use super::kernels::separable::Separable;
 use super::kernels::softmax::Softmax;
 use super::kernels::spectrum::FlcPool;
-use super::kernels::tokens;
 use super::layer::Layer;
 use super::params::ParamLayout;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Act, Op, Shape, Window, amplitudes};
+use crate::arch::position;
 
 /// Which rewrites are made; each can be turned off to be tested against the plain plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -334,7 +334,7 @@ fn plain(
         }
         Op::ClassToken => layer(Layer::ClassToken),
         Op::Position => layer(Layer::Position),
-        Op::SinePosition { .. } => layer(Layer::SinePosition(tokens::sine_table(node.shape))),
+        Op::SinePosition { .. } => layer(Layer::SinePosition(position::sine(node.shape))),
         Op::FlcPool { hamming } => layer(Layer::FlcPool(FlcPool::new(shapes[0], node.shape, *hamming))),
         Op::Dropout { rate } => layer(Layer::Dropout { rate: *rate, seed: node.name.clone() }),
         Op::StochasticDepth { rate } => layer(Layer::StochasticDepth { rate: *rate, seed: node.name.clone() }),

@@ -19,6 +19,7 @@ mod interrupt;
 mod memory;
 pub mod names;
 mod plan;
+pub mod population;
 mod stage;
 pub mod weights;
 

@@ -3,17 +3,17 @@
 use super::axis::Axis;
 use super::frontier::{Frontier, FrontierPoint, FrontierRun};
 use super::protocol::list;
-use super::svg::{Anchor, Stroke, Svg, text_width};
+use super::svg::{Anchor, Stroke, Svg, text_width, wrap};
 use crate::error::{Error, Result};
 use crate::record::Origin;
 use crate::units::{Macs, Tally};
 
 /// Okabe and Ito's palette (2008) without its yellow, which is too faint on white: told apart by all common kinds of
 /// colour blindness.
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
-const INK: &str = "#222222";
-const FAINT: &str = "#767676";
-const GRID: &str = "#e6e6e6";
+pub(super) const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+pub(super) const INK: &str = "#222222";
+pub(super) const FAINT: &str = "#767676";
+pub(super) const GRID: &str = "#e6e6e6";
 
 const WIDTH: f64 = 1040.0;
 const MARGIN: f64 = 24.0;
@@ -78,25 +78,8 @@ fn titles(frontier: &Frontier) -> Vec<(String, f64)> {
             );
             let attacks = list(&frontier.protocol.attacks);
             let robust = format!("robust = correct under every one of: {attacks}; bars are 95 % Wilson intervals");
-            lines.extend([on, robust].iter().flat_map(|text| wrap(text, WIDTH - 2.0 * MARGIN)).map(|l| (l, TEXT)));
-        }
-    }
-    lines
-}
-
-/// Breaks a text at spaces into lines no wider than `width` pixels.
-fn wrap(text: &str, width: f64) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let fits = lines.last().is_some_and(|l| l.is_empty() || text_width(&format!("{l} {word}"), TEXT) <= width);
-        match lines.last_mut() {
-            Some(line) if fits => {
-                if !line.is_empty() {
-                    line.push(' ');
-                }
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
+            lines
+                .extend([on, robust].iter().flat_map(|text| wrap(text, TEXT, WIDTH - 2.0 * MARGIN)).map(|l| (l, TEXT)));
         }
     }
     lines

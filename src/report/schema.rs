@@ -4,11 +4,12 @@ use schemars::{Schema, schema_for};
 
 use super::attacked::AttackResultFile;
 use super::frontier::Frontier;
+use super::population::PopulationReport;
 use super::ranked::Ranked;
 use crate::arch::file::ArchFile;
 
 /// The names [`schema`] knows.
-pub const NAMES: [&str; 4] = ["arch", "attack", "frontier", "ranked"];
+pub const NAMES: [&str; 5] = ["arch", "attack", "frontier", "population", "ranked"];
 
 /// The schema of a document by name.
 pub fn schema(name: &str) -> Option<Schema> {
@@ -17,6 +18,7 @@ pub fn schema(name: &str) -> Option<Schema> {
         "attack" => Some(schema_for!(AttackResultFile)),
         "ranked" => Some(schema_for!(Ranked)),
         "frontier" => Some(schema_for!(Frontier)),
+        "population" => Some(schema_for!(PopulationReport)),
         _ => None,
     }
 }

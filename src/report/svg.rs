@@ -71,6 +71,24 @@ pub fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * size * ADVANCE
 }
 
+/// Breaks a text of a size at spaces into lines no wider than `width` pixels.
+pub fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let fits = lines.last().is_some_and(|l| l.is_empty() || text_width(&format!("{l} {word}"), size) <= width);
+        match lines.last_mut() {
+            Some(line) if fits => {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// At most two decimals, no trailing zeros: the same drawing is the same bytes.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");

@@ -47,7 +47,7 @@ fn header(ranked: &Ranked) -> String {
 }
 
 /// A cell and whether it is a number, which aligns to the right.
-type Cell = (String, bool);
+pub(super) type Cell = (String, bool);
 
 fn titles(attacks: &[Attack]) -> Vec<Cell> {
     let mut cells =
@@ -94,16 +94,16 @@ fn interval(tally: Tally) -> String {
     format!("{:5.2}..{:5.2}", 100.0 * low, 100.0 * high)
 }
 
-fn number(text: &str) -> Cell {
+pub(super) fn number(text: &str) -> Cell {
     (text.to_owned(), true)
 }
 
-fn word(text: &str) -> Cell {
+pub(super) fn word(text: &str) -> Cell {
     (text.to_owned(), false)
 }
 
 /// Columns two spaces apart, lines without trailing spaces.
-fn align(rows: &[Vec<Cell>]) -> String {
+pub(super) fn align(rows: &[Vec<Cell>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|(t, _)| t.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

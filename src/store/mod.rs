@@ -5,6 +5,7 @@ pub mod attack;
 pub mod checkpoint;
 pub mod disk;
 pub mod event;
+pub mod folder;
 pub mod journal;
 pub mod lock;
 pub mod run;

@@ -1,6 +1,8 @@
 //! Exact parameter and MAC counts of published networks: those made of cells here, the other families beside.
 
+mod regnet;
 mod residual;
+mod robust_resnet;
 
 use robustnas::arch::cell::CellOp;
 use robustnas::arch::cost::{Cost, cost};

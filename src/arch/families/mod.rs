@@ -1,12 +1,15 @@
 //! Families of networks, one file each; every one lowers to a [`Net`].
 
+pub mod anynet;
 pub mod cells;
 pub mod convnext;
 pub mod nb201;
 pub mod preact;
 pub mod preact_resnet;
+pub mod regnet;
 pub mod resnet;
 pub mod robnet;
+pub mod robust_resnet;
 pub mod sknet;
 pub mod stem;
 mod token;
@@ -17,11 +20,14 @@ pub mod xcit;
 use std::fmt;
 use std::path::Path;
 
+use anynet::AnyNet;
 use convnext::ConvNeXt;
 use nb201::Nb201Net;
 use preact_resnet::PreActResNet;
+use regnet::RegNet;
 use resnet::ResNet;
 use robnet::RobNet;
+use robust_resnet::RobustResNet;
 use sknet::SkNet;
 use vit::Vit;
 use wrn::Wrn;
@@ -54,11 +60,17 @@ pub enum Model {
     Vit(Vit),
     /// An XCiT.
     Xcit(Xcit),
+    /// A robust residual network.
+    RobustResNet(RobustResNet),
+    /// Stages of equal blocks.
+    AnyNet(AnyNet),
+    /// Stages whose widths follow a quantised line.
+    RegNet(RegNet),
 }
 
 impl Model {
     /// The words in front of the colon, with an example of what comes behind.
-    pub const WORDS: [(&str, &str); 11] = [
+    pub const WORDS: [(&str, &str); 14] = [
         ("nb201", "CELL"),
         ("preact-resnet", "18"),
         ("resnet", "50"),
@@ -70,6 +82,9 @@ impl Model {
         ("convnext", "tiny"),
         ("vit", "base-16"),
         ("xcit", "small-12"),
+        ("robust-resnet", "a1"),
+        ("anynet", "depths=9-9-9,widths=16-32-64"),
+        ("regnet", "x-400mf"),
     ];
 
     /// Reads a family's keys; nothing where no family has this word.
@@ -84,6 +99,9 @@ impl Model {
             "convnext" => ConvNeXt::parse(&mut keys).map(Model::ConvNeXt),
             "vit" => Vit::parse(&mut keys).map(Model::Vit),
             "xcit" => Xcit::parse(&mut keys).map(Model::Xcit),
+            "robust-resnet" => RobustResNet::parse(&mut keys).map(Model::RobustResNet),
+            "anynet" => AnyNet::parse(&mut keys).map(Model::AnyNet),
+            "regnet" => RegNet::parse(&mut keys).map(Model::RegNet),
             _ => return None,
         };
         Some(model.and_then(|model| keys.finish().map(|()| model)))
@@ -101,6 +119,9 @@ impl Model {
             Model::ConvNeXt(_) => "convnext",
             Model::Vit(_) => "vit",
             Model::Xcit(_) => "xcit",
+            Model::RobustResNet(_) => "robust-resnet",
+            Model::AnyNet(_) => "anynet",
+            Model::RegNet(_) => "regnet",
         }
     }
 
@@ -119,6 +140,9 @@ impl Model {
             Model::ConvNeXt(net) => net.lower(image, classes),
             Model::Vit(net) => net.lower(image, classes),
             Model::Xcit(net) => net.lower(image, classes),
+            Model::RobustResNet(net) => net.lower(image, classes),
+            Model::AnyNet(net) => net.lower(image, classes),
+            Model::RegNet(net) => net.lower(image, classes),
         }
     }
 }
@@ -142,6 +166,9 @@ impl fmt::Display for Model {
             Model::ConvNeXt(net) => net.fmt(f),
             Model::Vit(net) => net.fmt(f),
             Model::Xcit(net) => net.fmt(f),
+            Model::RobustResNet(net) => net.fmt(f),
+            Model::AnyNet(net) => net.fmt(f),
+            Model::RegNet(net) => net.fmt(f),
         }
     }
 }

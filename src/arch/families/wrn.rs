@@ -22,6 +22,7 @@ use crate::arch::elements::{Activation, Downsampling, Elements, Gate};
 use crate::arch::keys::{Fault, Keys, MODEL, MOST, dashed, positive};
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
+use crate::arch::scaling::residual::PUBLISHED;
 use crate::error::Result;
 
 /// Channels of the three stages at width 1, and of the stem at any width.
@@ -52,14 +53,6 @@ pub struct Wrn {
 /// Keys beside the elements.
 const KEYS: &[&str] =
     &[MODEL, "depth", "width", "blocks", "depths", "widths", "channels", "block", "stem", "shortcut", "padding"];
-
-/// RobustScaling's depths and widening factors (Huang et al. 2023).
-const SCALED: [(&str, [usize; 3], [usize; 3]); 4] = [
-    ("a1", [14, 14, 7], [5, 7, 3]),
-    ("a2", [17, 17, 8], [7, 9, 4]),
-    ("a3", [22, 22, 11], [8, 11, 5]),
-    ("a4", [27, 28, 13], [10, 14, 6]),
-];
 
 impl Wrn {
     /// Reads a known model; or `depth` or `blocks` with `width`; or `depths` with `widths` or `channels`; and elements.
@@ -99,6 +92,11 @@ impl Wrn {
         Ok(net)
     }
 
+    /// Basic blocks at any depths and widening factors.
+    pub fn new(depths: [usize; 3], widths: [usize; 3]) -> Self {
+        Self::of(STEM, widened(widths), depths)
+    }
+
     fn of(stem: usize, channels: [usize; 3], depths: [usize; 3]) -> Self {
         Wrn {
             stem,
@@ -113,7 +111,7 @@ impl Wrn {
     }
 
     fn known(name: &str, convolutions: usize) -> Result<Self, Fault> {
-        if let Some((_, depths, widths)) = SCALED.iter().find(|(known, ..)| *known == name) {
+        if let Some((_, depths, widths)) = PUBLISHED.iter().find(|(known, ..)| *known == name) {
             return Ok(Self::of(STEM, widened(*widths), *depths));
         }
         if name == "ra-70-16" {

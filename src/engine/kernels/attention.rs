@@ -93,7 +93,7 @@ impl Attention {
         self.against(isa, (planes.queries, self.query(head)), (planes.keys, self.key(head)), shares, turned);
         let scale = self.scale::<T>();
         for v in shares.iter_mut() {
-            *v = *v * scale;
+            *v *= scale;
         }
         softmax::rows(isa, self.keys, shares);
     }
@@ -146,7 +146,7 @@ impl Attention {
             self.against(isa, (dy, Lines { at: head * width, step: d }), (planes.keys, value), scores, turned);
             softmax::rows_backward(isa, n, shares, scores);
             for v in scores.iter_mut() {
-                *v = *v * scale;
+                *v *= scale;
             }
             if of_queries {
                 let product = Product {

@@ -108,7 +108,7 @@ pub fn total<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
     while width > 1 {
         width /= 2;
         for l in 0..width {
-            lanes[l] = lanes[l] + lanes[l + width];
+            lanes[l] += lanes[l + width];
         }
     }
     (whole..n).fold(lanes[0], |sum, i| sum + f(i))

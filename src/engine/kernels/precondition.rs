@@ -207,7 +207,7 @@ impl Precondition {
         along.run(isa, &HERE, m, line_im, re, true);
         for plane in [&mut *re, &mut *im] {
             for (value, v) in plane.iter_mut().zip(v) {
-                *value = *value * *v;
+                *value *= *v;
             }
         }
         let rows = to.rows.len;
@@ -275,7 +275,7 @@ impl Wave {
 }
 
 /// A matrix by its entries.
-fn table<'m, T: Real>(to: &'m mut [T], [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> f64) -> &'m [T] {
+fn table<T: Real>(to: &mut [T], [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> f64) -> &[T] {
     let to = &mut to[..rows * columns];
     for (i, row) in to.chunks_exact_mut(columns).enumerate() {
         for (j, v) in row.iter_mut().enumerate() {

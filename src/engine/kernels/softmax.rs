@@ -21,7 +21,7 @@ pub fn rows<T: Real>(isa: Isa, n: usize, x: &mut [T]) {
                         |i| row[i],
                     );
                 for v in row.iter_mut() {
-                    *v = *v * sum;
+                    *v *= sum;
                 }
             }
         },
@@ -70,7 +70,7 @@ impl Softmax {
                     sum += y[i];
                 }
                 for i in places {
-                    y[i] = y[i] / sum;
+                    y[i] /= sum;
                 }
             }
         }

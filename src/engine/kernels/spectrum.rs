@@ -1,45 +1,16 @@
 //! Linear maps that are simple in the frequency domain, as products with small dense matrices: sides are a few dozen
 //! pixels, and channels lie side by side, so a product is faster than a transform of every channel.
 //!
-//! FLC pooling of a plane `X [h, w]` is `Re(A X B^T)` with the complex matrices `A [h', h]` and `B [w', w]` that transform, keep the low
-//! frequencies and transform back: `Re A X Re B^T - Im A X Im B^T`.
-
-use std::f64::consts::TAU;
+//! FLC pooling of a plane `X [h, w]` is `Re(A X B^T)` with the complex matrices `A [h', h]` and `B [w', w]` of
+//! [`flc_matrix`]: `Re A X Re B^T - Im A X Im B^T`.
 
 use super::product::{Product, Tap};
+use crate::arch::fourier::{Complex, flc_matrix};
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
 use crate::engine::real::Real;
 
 const HERE: [Tap; 1] = [Tap { x: 0, w: 0 }];
-
-/// Real and imaginary part of a matrix, row-major.
-#[derive(Clone, Debug)]
-struct Complex {
-    re: Vec<f64>,
-    im: Vec<f64>,
-}
-
-impl Complex {
-    /// Transform of `n`, crop to the `kept` frequencies around zero, transform back; the mean is preserved.
-    fn low_pass(n: usize, kept: usize, hamming: bool) -> Self {
-        let first = n / 2 - kept / 2;
-        let mut m = Complex { re: vec![0.0; kept * n], im: vec![0.0; kept * n] };
-        for j in first..first + kept {
-            let frequency = j as f64 - (n / 2) as f64;
-            let window = 0.54 - 0.46 * (TAU * j as f64 / (n - 1) as f64).cos();
-            let weight = if hamming { window.sqrt() } else { 1.0 } / n as f64;
-            for to in 0..kept {
-                for from in 0..n {
-                    let angle = TAU * frequency * (to as f64 / kept as f64 - from as f64 / n as f64);
-                    m.re[to * n + from] += weight * angle.cos();
-                    m.im[to * n + from] += weight * angle.sin();
-                }
-            }
-        }
-        m
-    }
-}
 
 /// FLC pooling of one image.
 #[derive(Clone, Debug)]
@@ -53,8 +24,7 @@ pub struct FlcPool {
 impl FlcPool {
     /// The pooling of a plane; `hamming` weights the spectrum before it is cut.
     pub fn new(source: Shape, output: Shape, hamming: bool) -> Self {
-        let rows = Complex::low_pass(source.h, output.h, hamming);
-        let columns = Complex::low_pass(source.w, output.w, hamming);
+        let [rows, columns] = [source.h, source.w].map(|n| flc_matrix(n, hamming));
         FlcPool { source, output, rows, columns }
     }
 

@@ -88,7 +88,8 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
             w.op("Add", &[first, &weight], &[])
         }
         Op::SinePosition { channels } => {
-            let turned = numbers::planes(&sine(shape), *channels);
+            let positions: Vec<f32> = sine(shape).into_iter().map(|v| v as f32).collect();
+            let turned = numbers::planes(&positions, *channels);
             let table = w.floats("table", &[1, shape.c, shape.h, shape.w], &turned);
             w.for_every_image(&table, first, &[shape.c, shape.h, shape.w])
         }

@@ -1,0 +1,85 @@
+//! `robustnas scale`.
+
+use std::fmt::Write;
+
+use super::files;
+use super::network::Sight;
+use crate::arch::cost::RULE;
+use crate::arch::scaling::residual::{Family, Scaled, scale as scaled};
+use crate::error::Result;
+use crate::units::Macs;
+
+/// What `scale` takes.
+#[derive(clap::Args)]
+pub struct ScaleArguments {
+    /// The family whose network is built from the depths and widths.
+    #[arg(long, value_enum)]
+    family: FamilyName,
+    /// Budgets in multiply-accumulates: 5G,10G,20G,40G.
+    #[arg(long, required = true, value_delimiter = ',')]
+    budget: Vec<Macs>,
+    /// Networks a budget, the nearest to the rule first.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    keep: u16,
+    #[command(flatten)]
+    sight: Sight,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A family by its word.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum FamilyName {
+    /// The block of RobustResNet.
+    RobustResnet,
+    /// Basic blocks.
+    Wrn,
+}
+
+impl From<FamilyName> for Family {
+    fn from(name: FamilyName) -> Self {
+        match name {
+            FamilyName::RobustResnet => Family::RobustResnet,
+            FamilyName::Wrn => Family::Wrn,
+        }
+    }
+}
+
+/// Scales a residual family to budgets.
+pub fn scale(arguments: &ScaleArguments) -> Result<()> {
+    let (image, classes) = arguments.sight.image_and_classes();
+    let mut found: Vec<Scaled> = Vec::new();
+    for budget in &arguments.budget {
+        found.extend(scaled(arguments.family.into(), *budget, image, classes, arguments.keep.into())?);
+    }
+    if arguments.json {
+        return files::print_json(&serde_json::json!({
+            "counting_rule": RULE, "image": image, "classes": classes, "networks": found
+        }));
+    }
+    let mut text = format!("counts   {RULE}; one {image} image, {classes} classes\n\n");
+    let list = |numbers: [usize; 3]| numbers.map(|n| n.to_string()).join(" ");
+    let _ = writeln!(
+        text,
+        "{:>8}  {:<10}  {:<10}  {:<14}  {:>5}  {:>9}  {:>9}  {:>6}  network",
+        "budget", "D", "W", "channels", "share", "params", "MACs", "ratio"
+    );
+    for s in &found {
+        let name = s.published.map(|name| format!(", published as {}", name.to_uppercase())).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{:>8}  {:<10}  {:<10}  {:<14}  {:>5.3}  {:>9}  {:>9}  {:>6.3}  {}{name}",
+            s.budget,
+            list(s.depths),
+            list(s.widths),
+            list(s.channels),
+            s.depth_share,
+            s.params,
+            s.macs,
+            s.ratio,
+            s.model
+        );
+    }
+    files::print(&text)
+}
