@@ -39,7 +39,7 @@ fn doubted_and_empty_evaluations_are_kept_and_not_ranked() {
     if let Outcome::Ok { validation, .. } = &mut empty.outcome {
         (validation.clean, validation.robust) = (Tally::default(), Tally::default());
     }
-    assert!(ineligible(&doubted).unwrap().contains("ZeroGradient"));
+    assert!(ineligible(&doubted).unwrap().contains("zero_gradient"));
     assert!(ineligible(&empty).unwrap().contains("no samples"));
     let records = [doubted, empty];
     let ranking = by_budget(&records);

@@ -219,7 +219,7 @@ fn the_table_is_aligned_and_says_what_it_shows() {
         "conv-linear-macs/1",
         "budget 20.00M MACs",
         "the loss became NaN",
-        "ZeroGradient",
+        "zero_gradient",
         "35.00%",
         "26.36..44.75",
     ] {
