@@ -18,7 +18,15 @@ fn count(spec: &NetSpec) -> u64 {
 
 fn one(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("count one");
-    for form in ["wrn:28-10", "wrn:70-16", "wrn:a4", "wrn:ra-70-16", "resnet:152"] {
+    for form in [
+        "wrn:28-10",
+        "wrn:70-16",
+        "wrn:ra-70-16",
+        "resnet:152",
+        "robust-resnet:a1",
+        "robust-resnet:a4",
+        "xcit:large-24",
+    ] {
         let spec = NetSpec::parse(form).expect("a form");
         group.bench_function(form, |bencher| bencher.iter(|| count(&spec)));
     }

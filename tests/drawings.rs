@@ -192,7 +192,7 @@ fn texts(svg: &str) -> Vec<&str> {
 /// Every block is in one row of the overview, equal neighbours in one row together.
 #[test]
 fn blocks_fold_equal_neighbours() {
-    let svg = blocks::draw(&named("convnext:tiny", 224)).finish();
+    let svg = blocks::draw("a network", &named("convnext:tiny", 224)).finish();
     let texts = texts(&svg);
     for (row, times) in [("stage0.block0–2", "× 3"), ("stage2.block0–8", "× 9"), ("stage3.block0–2", "× 3")] {
         let at = texts.iter().position(|t| *t == row).unwrap_or_else(|| panic!("{row}: {texts:?}"));
@@ -203,12 +203,12 @@ fn blocks_fold_equal_neighbours() {
     }
     assert!(!texts.contains(&"stage2.block4"));
     // A changing block is of another kind than the one behind it.
-    let svg = blocks::draw(&resnet()).finish();
+    let svg = blocks::draw("a network", &resnet()).finish();
     for row in ["stage0.block0–1", "stage1.block0", "stage1.block1", "stage2.block0", "stage2.block1"] {
         assert!(svg.contains(&format!(">{row}<")), "{row}");
     }
     let net = derived(&skeleton(&Placement::dsara(), 16, 20), &published("ARNAS")).unwrap();
-    let svg = blocks::draw(&net).finish();
+    let svg = blocks::draw("a network", &net).finish();
     for row in ["cell0.accurate", "cell6.reduce", "cell15–19.robust"] {
         assert!(svg.contains(&format!(">{row}<")), "{row}");
     }
@@ -217,7 +217,7 @@ fn blocks_fold_equal_neighbours() {
 /// The detail says kernel, channels, stride and groups of every operation of a block.
 #[test]
 fn blocks_show_the_operations_of_each_kind() {
-    let svg = blocks::draw(&named("sknet:50", 224)).finish();
+    let svg = blocks::draw("a network", &named("sknet:50", 224)).finish();
     for words in [
         "7×7 conv, 64, stride 2",
         "3×3 max pool, stride 2",
@@ -231,7 +231,7 @@ fn blocks_show_the_operations_of_each_kind() {
     ] {
         assert!(svg.contains(&format!(">{words}<")), "{words}: {:?}", texts(&svg));
     }
-    let svg = blocks::draw(&named("vit:tiny-4", 32)).finish();
+    let svg = blocks::draw("a network", &named("vit:tiny-4", 32)).finish();
     for words in ["block0–11", "attention, 3 heads", "class token", "1×1 conv, 576"] {
         assert!(svg.contains(&format!(">{words}<")), "{words}: {:?}", texts(&svg));
     }
@@ -248,7 +248,7 @@ fn blocks_of_a_network_without_names() {
         layer.name = flat[&layer.name].clone();
         layer.inputs.iter_mut().for_each(|i| *i = flat[i].clone());
     }
-    let svg = blocks::draw(&Net::from_layers(&layers).unwrap()).finish();
+    let svg = blocks::draw("a network", &Net::from_layers(&layers).unwrap()).finish();
     let texts = texts(&svg);
     assert!(texts.contains(&"block2–3") && texts.contains(&"× 2"), "{texts:?}");
     // Stem, identity block, what is left of the norm behind it, changing block, head.
@@ -268,7 +268,7 @@ fn blocks_of_a_supernet() {
         MixKind { kind: kind.into(), nodes: 4, edges: edges.collect(), concat: vec![2, 3, 4, 5] }
     });
     let net = supernet(&skeleton(&Placement::dsara(), 8, 8), &MixLayout { kinds: kinds.into() }).unwrap();
-    let svg = blocks::draw(&net);
+    let svg = blocks::draw("a network", &net);
     assert!(svg.size().0 < 8192.0 && svg.size().1 < 8192.0, "{:?}", svg.size());
     assert!(svg.finish().contains(">cell7.robust<"));
 }
@@ -277,7 +277,7 @@ fn blocks_of_a_supernet() {
 #[test]
 fn nothing_is_cut_off() {
     for (form, side) in [("sknet:50", 224), ("convnext:tiny", 224), ("vit:b-16", 224), ("xcit:small-12", 224)] {
-        let svg = blocks::draw(&named(form, side));
+        let svg = blocks::draw("a network", &named(form, side));
         let (width, height) = svg.size();
         let found = placed(&svg.finish());
         for (i, (text, [left, top, right, bottom])) in found.iter().enumerate() {
@@ -352,9 +352,9 @@ fn pictures_to_look_at() {
     }
     save("row_dsara.png", &row::draw(&skeleton(&Placement::dsara(), 64, 20)));
     save("row_darts8.png", &row::draw(&skeleton(&Placement::darts(), 16, 8)));
-    save("blocks_resnet.png", &blocks::draw(&resnet()));
+    save("blocks_resnet.png", &blocks::draw("a network", &resnet()));
     let net = derived(&skeleton(&Placement::dsara(), 16, 8), &published("ARNAS")).unwrap();
-    save("blocks_arnas.png", &blocks::draw(&net));
+    save("blocks_arnas.png", &blocks::draw("a network", &net));
     for (form, side) in [
         ("preact-resnet:18", 32),
         ("wrn:depth=28,width=10", 32),
@@ -366,12 +366,12 @@ fn pictures_to_look_at() {
         ("nb201:|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|", 32),
     ] {
         let name: String = form.chars().take_while(|c| *c != '|').map(|c| if c == ':' { '_' } else { c }).collect();
-        save(&format!("blocks_{name}.png"), &blocks::draw(&named(form, side)));
+        save(&format!("blocks_{name}.png"), &blocks::draw("a network", &named(form, side)));
     }
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attack_net_a/model.onnx");
     let read = |path: &Path| Ok(std::fs::read(path).unwrap());
     let (net, ..) = NetSpec::parse(model).unwrap().load(Shape::new(32, 32, 3), 10, &read).unwrap();
-    save("blocks_onnx.png", &blocks::draw(&net));
+    save("blocks_onnx.png", &blocks::draw("a network", &net));
     let mut lines = Svg::new(100.0, 60.0);
     lines.line((5.0, 5.0), (95.0, 55.0), Stroke::dashed("#000", 1.0)).circle((50.0, 30.0), 10.0, "red", Stroke::NONE);
     save("primitives.png", &lines);

@@ -31,7 +31,10 @@ fn load_file(text: &str) -> Result<Net> {
 fn params(net: &Net) -> Vec<(String, Vec<usize>)> {
     let of = |(id, node): (_, &robustnas::arch::net::Node)| {
         let shapes = node.op.params(&net.input_shapes(id));
-        shapes.into_iter().map(|(suffix, shape)| (format!("{}.{suffix}", node.name), shape)).collect::<Vec<_>>()
+        shapes
+            .into_iter()
+            .map(|(suffix, shape)| (format!("{}.{suffix}", node.name), shape.into_vec()))
+            .collect::<Vec<_>>()
     };
     net.nodes().flat_map(of).collect()
 }
@@ -246,7 +249,8 @@ fn the_example_loads() {
 /// Scaling counts thousands of candidates; the best of some runs is what the work takes.
 #[test]
 fn counting_takes_under_a_millisecond() {
-    for form in ["wrn:70-16", "resnet:152", "wrn:ra-70-16", "wrn:a4,residual-se=64,drop-path=0.1,layer-scale=0.1"] {
+    let scaled = "wrn:a4,residual-se=64,drop-path=0.1,layer-scale=0.1";
+    for form in ["wrn:70-16", "resnet:152", "wrn:ra-70-16", scaled, "robust-resnet:a4", "xcit:large-24"] {
         let once = |_| {
             let start = Instant::now();
             assert!(cost(&load(form).unwrap()).params.0 > 0);

@@ -7,6 +7,7 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::op::{Op, Shape, checked_output};
 use crate::error::{Error, Result};
@@ -73,7 +74,7 @@ impl Net {
     /// [`Error::Net`] naming the node, the operation and the shapes, when they do not fit or the name is taken.
     pub fn add(&mut self, name: impl Into<String>, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
         let name = name.into();
-        let shapes: Vec<Shape> = inputs.iter().map(|i| self.node(*i).shape).collect();
+        let shapes: SmallVec<[Shape; 2]> = inputs.iter().map(|i| self.node(*i).shape).collect();
         let shape = checked_output(&name, &op, &shapes)?;
         let id = NodeId(self.graph.node_count());
         match self.place(&name) {
@@ -109,19 +110,19 @@ impl Net {
     }
 
     /// A node's inputs in operand order.
-    pub fn inputs(&self, id: NodeId) -> Vec<NodeId> {
+    pub fn inputs(&self, id: NodeId) -> SmallVec<[NodeId; 2]> {
         self.operands(id, |source, _| NodeId(source.index()))
     }
 
     /// The shapes of a node's inputs in operand order.
-    pub fn input_shapes(&self, id: NodeId) -> Vec<Shape> {
+    pub fn input_shapes(&self, id: NodeId) -> SmallVec<[Shape; 2]> {
         self.operands(id, |_, operand| operand.shape)
     }
 
     /// Something of every edge into a node, in operand order.
-    fn operands<T>(&self, id: NodeId, of: impl Fn(NodeIndex, &Operand) -> T) -> Vec<T> {
+    fn operands<T>(&self, id: NodeId, of: impl Fn(NodeIndex, &Operand) -> T) -> SmallVec<[T; 2]> {
         let edges = || self.graph.edges_directed(NodeIndex::new(id.0), Direction::Incoming);
-        let mut list: Vec<T> = edges().map(|edge| of(edge.source(), edge.weight())).collect();
+        let mut list: SmallVec<[T; 2]> = edges().map(|edge| of(edge.source(), edge.weight())).collect();
         // The newest edge comes first, and edges were added in operand order.
         debug_assert!(edges().zip((0..list.len()).rev()).all(|(edge, position)| edge.weight().position == position));
         list.reverse();

@@ -6,6 +6,7 @@ mod output;
 
 use serde::{Deserialize, Serialize};
 
+pub use count::ParamShapes;
 pub use output::{amplitudes, flc_side};
 
 pub use super::shape::{Shape, Window};

@@ -253,7 +253,7 @@ pub fn draw(arguments: &DrawArguments) -> Result<()> {
         (What::Row, _, Some(skeleton)) => row::draw(&skeleton),
         (What::Cells, None, _) => return Err(lacking("cells")),
         (What::Row, _, None) => return Err(lacking("a row of cells")),
-        (What::Auto | What::Blocks, ..) => blocks::draw(&net),
+        (What::Auto | What::Blocks, ..) => blocks::draw(&arguments.net.net, &net),
     };
     let svg = svg.finish();
     match extension {

@@ -110,7 +110,7 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion, choice: Choice) -> 
                 vec![sources[net.inputs(first)[0].index()].0]
             }
             Op::Add | Op::MixedSum { .. } => terms(net, id, fusion).into_iter().map(|(x, _)| x).collect(),
-            _ => net.inputs(id),
+            _ => net.inputs(id).into_vec(),
         }
     };
     let mut live = vec![false; net.len()];

@@ -41,7 +41,7 @@ impl ParamLayout {
         };
         for (id, node) in net.nodes() {
             for (suffix, shape) in node.op.params(&net.input_shapes(id)) {
-                let range = layout.push(format!("{}.{suffix}", node.name), shape);
+                let range = layout.push(format!("{}.{suffix}", node.name), shape.into_vec());
                 layout.of_node[id.index()].push(range);
             }
         }
@@ -121,7 +121,7 @@ impl ParamLayout {
     pub fn init<T: Real>(&self, net: &Net, seed: Seed) -> Vec<T> {
         let mut values = vec![T::zero(); self.len];
         for (id, node) in net.nodes() {
-            let shapes: Vec<Shape> = net.input_shapes(id);
+            let shapes = net.input_shapes(id);
             let tensors = self.of(id);
             let running = &mut values[self.running(id)];
             match &node.op {

@@ -1,35 +1,44 @@
 //! What an operation costs: its trainable tensors, its multiply-accumulates, and what other counters count besides.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{Op, Shape, Window};
+
+/// Suffixes and shapes of an operation's trainable tensors. Networks are counted by the million, so few are allocated.
+pub type ParamShapes = SmallVec<[(&'static str, SmallVec<[usize; 4]>); 2]>;
 
 impl Op {
     /// The trainable tensors: suffix and shape, in storage order.
-    pub fn params(&self, inputs: &[Shape]) -> Vec<(&'static str, Vec<usize>)> {
+    pub fn params(&self, inputs: &[Shape]) -> ParamShapes {
         let c = inputs.first().map_or(0, |s| s.c);
         match self {
             Op::Conv2d { out, window, groups, bias } => {
                 let [kh, kw] = window.kernel;
-                let mut list = vec![("weight", vec![kh, kw, c / groups, *out])];
+                let mut list = smallvec![("weight", smallvec![kh, kw, c / groups, *out])];
                 if *bias {
-                    list.push(("bias", vec![*out]));
+                    list.push(("bias", smallvec![*out]));
                 }
                 list
             }
             Op::Linear { out, bias } => {
-                let mut list = vec![("weight", vec![c, *out])];
+                let mut list = smallvec![("weight", smallvec![c, *out])];
                 if *bias {
-                    list.push(("bias", vec![*out]));
+                    list.push(("bias", smallvec![*out]));
                 }
                 list
             }
-            Op::ConvNorm { out, window: Window { kernel: [kh, kw], .. } } => vec![("weight", vec![*kh, *kw, c, *out])],
-            Op::BatchNorm { affine: true } | Op::LayerNorm { .. } | Op::GroupNorm { .. } => {
-                vec![("weight", vec![c]), ("bias", vec![c])]
+            Op::ConvNorm { out, window: Window { kernel: [kh, kw], .. } } => {
+                smallvec![("weight", smallvec![*kh, *kw, c, *out])]
             }
-            Op::MultiBatchNorm { branches } => vec![("weight", vec![*branches, c]), ("bias", vec![*branches, c])],
-            Op::Scale { .. } | Op::ClassToken => vec![("weight", vec![c])],
-            Op::Position => inputs.first().map(|x| ("weight", vec![x.h, x.w, x.c])).into_iter().collect(),
-            Op::CrossCovariance { heads } => vec![("temperature", vec![*heads])],
+            Op::BatchNorm { affine: true } | Op::LayerNorm { .. } | Op::GroupNorm { .. } => {
+                smallvec![("weight", smallvec![c]), ("bias", smallvec![c])]
+            }
+            Op::MultiBatchNorm { branches } => {
+                smallvec![("weight", smallvec![*branches, c]), ("bias", smallvec![*branches, c])]
+            }
+            Op::Scale { .. } | Op::ClassToken => smallvec![("weight", smallvec![c])],
+            Op::Position => inputs.first().map(|x| ("weight", smallvec![x.h, x.w, x.c])).into_iter().collect(),
+            Op::CrossCovariance { heads } => smallvec![("temperature", smallvec![*heads])],
             Op::BatchNorm { affine: false }
             | Op::Input { .. }
             | Op::Normalize { .. }
@@ -52,7 +61,7 @@ impl Op {
             | Op::Dropout { .. }
             | Op::StochasticDepth { .. }
             | Op::Zero { .. }
-            | Op::MixedSum { .. } => vec![],
+            | Op::MixedSum { .. } => smallvec![],
         }
     }
 

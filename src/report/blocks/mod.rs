@@ -46,11 +46,11 @@ const KINDS: [(&str, &str); 8] = [
     ("#d8dbe2", "#6b7280"),
 ];
 
-/// Draws a network.
-pub fn draw(net: &Net) -> Svg {
+/// Draws a network under its name.
+pub fn draw(name: &str, net: &Net) -> Svg {
     let groups = Groups::of(net);
     let (details, sorts) = details(net, &groups);
-    let table = overview(net, &groups);
+    let table = overview(name, net, &groups);
     let legend = legend(&sorts, table.size().0);
     let left = if sorts.is_empty() { table } else { stack(&[table, legend], MARGIN) };
     pack(left, &details)
@@ -71,7 +71,7 @@ fn colours(kind: usize) -> (&'static str, &'static str) {
 }
 
 /// All blocks with their sizes and costs.
-fn overview(net: &Net, groups: &Groups) -> Svg {
+fn overview(name: &str, net: &Net, groups: &Groups) -> Svg {
     let (params, macs): (u64, u64) = groups.blocks.iter().fold((0, 0), |(p, m), b| (p + b.params, m + b.macs));
     let names: Vec<String> = groups.rows.iter().map(|row| groups.name_of(row)).collect();
     let sum = |row: &Range<usize>, of: fn(&Block) -> u64| groups.blocks[row.clone()].iter().map(of).sum::<u64>();
@@ -82,10 +82,13 @@ fn overview(net: &Net, groups: &Groups) -> Svg {
     let centre = box_x + WIDE.1 / 2.0;
     let shape_x = box_x + WIDE.1 + 34.0 + 82.0;
     let (params_x, macs_x, share_x) = (shape_x + 74.0, shape_x + 140.0, shape_x + 152.0);
-    let mut svg = Svg::new(share_x + SHARE, TOP + ROW * groups.rows.len() as f64);
-    let title = format!("{} parameters, {} MACs", Params(params), Macs(macs));
-    svg.text(0.0, 25.0, 17.0, Anchor::Start, INK, &title);
-    let about = format!("image {}, {} classes", size(net.input_shape()), net.classes());
+    let width = share_x + SHARE;
+    let mut svg = Svg::new(width, TOP + ROW * groups.rows.len() as f64);
+    // A name may be a long path or a list of numbers.
+    let title_size = 17.0 * (width / text_width(name, 17.0)).min(1.0);
+    svg.text(0.0, 25.0, title_size, Anchor::Start, INK, name);
+    let (seen, classes) = (size(net.input_shape()), net.classes());
+    let about = format!("{} parameters, {} MACs, image {seen}, {classes} classes", Params(params), Macs(macs));
     svg.text(0.0, 43.0, 12.0, Anchor::Start, PALE, &about);
     for (x, anchor, name) in [
         (0.0, Anchor::Start, "block"),
