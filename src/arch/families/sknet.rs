@@ -3,8 +3,8 @@
 //! Unit: 1x1 convolution, selective kernel, 1x1 convolution, each with batch-norm; ReLU behind the first two and behind
 //! the sum with what skips past (a 1x1 convolution and batch-norm where the size or the channels change). Selective
 //! kernel `SK[M, G, r]`: `M` grouped convolutions side by side, each with batch-norm and ReLU; their sum, averaged over
-//! the pixels, goes through a linear layer to `max(c / r, 32)`, batch-norm, ReLU and a linear layer to `M c`, none with
-//! a bias; a softmax over the branches gives every branch's weight in every channel.
+//! the pixels, goes through a linear layer to `max(c / r, L)` with `L = 32`, batch-norm, ReLU and a linear layer to `M c`,
+//! none with a bias; a softmax over the branches gives every branch's weight in every channel.
 //!
 //! Kernels of 5 and 7 are 3x3 with dilation 2 and 3, as in the paper. The maximum pool of the stem is padded by a pixel,
 //! where the released Caffe files round sizes up: the sizes agree.
@@ -158,7 +158,7 @@ impl SkNet {
     /// Lowers to a network.
     ///
     /// # Errors
-    /// [`Error::Net`](crate::error::Error::Net) for an image that is too small, or groups or branches that do not divide the channels.
+    /// [`Error::Net`] for an image that is too small, or groups or branches that do not divide the channels.
     pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
         let known = published(self.depth).unwrap_or(&IMAGENET);
         let mut net = Net::new();
