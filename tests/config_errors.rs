@@ -204,6 +204,8 @@ fn sizes() {
     refuses("layers = 5 ", "layers = 3 ", &["3 layers are too few for 3 stages", "at least 4"]);
     let odd = changed("widths = [1, 2, 2]", "widths = [2, 1, 2]").replace("channels = 4\n", "channels = 5\n");
     refused(&odd, "channels = 5", &["5 channels, an odd number", "factorised reduction"]);
+    let partial = changed("layers = 5 ", "layers = 5\npartial = 3 ");
+    refused(&partial, "partial = 3", &["one channel in 3", "must be a multiple of 9; `supernet.channels` is 4"]);
     refuses("validation = 200", "validation = 0", &["must be at least 1"]);
     refuses("validation = 200", "validation = 1200", &["leave none to train on"]);
     refuses("weights_share = 0.5", "weights_share = 1.0", &["strictly between 0 and 1, got 1"]);

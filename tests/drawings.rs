@@ -267,7 +267,7 @@ fn blocks_of_a_supernet() {
         });
         MixKind { kind: kind.into(), nodes: 4, edges: edges.collect(), concat: vec![2, 3, 4, 5] }
     });
-    let net = supernet(&skeleton(&Placement::dsara(), 8, 8), &MixLayout { kinds: kinds.into() }).unwrap();
+    let net = supernet(&skeleton(&Placement::dsara(), 8, 8), &MixLayout { kinds: kinds.into(), partial: 1 }).unwrap();
     let svg = blocks::draw("a network", &net);
     assert!(svg.size().0 < 8192.0 && svg.size().1 < 8192.0, "{:?}", svg.size());
     assert!(svg.finish().contains(">cell7.robust<"));

@@ -208,13 +208,16 @@ fn a_supernet_with_every_cell_operation() {
             .to_vec(),
         concat: vec![2, 3],
     });
-    let skeleton = Skeleton {
-        image: Shape::new(8, 8, 3),
-        classes: 3,
-        normalize: None,
-        stem: 4,
-        stem_kind: Default::default(),
-        cells: placement.row(2, 5).unwrap(),
-    };
-    check_net("supernet", supernet(&skeleton, &MixLayout { kinds: kinds.to_vec() }).unwrap(), 2);
+    for (partial, channels) in [(1, 2), (2, 4)] {
+        let skeleton = Skeleton {
+            image: Shape::new(8, 8, 3),
+            classes: 3,
+            normalize: None,
+            stem: 4,
+            stem_kind: Default::default(),
+            cells: placement.row(channels, 5).unwrap(),
+        };
+        let layout = MixLayout { kinds: kinds.to_vec(), partial };
+        check_net(&format!("supernet, 1 in {partial}"), supernet(&skeleton, &layout).unwrap(), 2);
+    }
 }

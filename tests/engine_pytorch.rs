@@ -391,7 +391,7 @@ fn mix_layout() -> MixLayout {
         });
         MixKind { kind: kind.into(), nodes: 2, edges: edges.to_vec(), concat: vec![2, 3] }
     });
-    MixLayout { kinds: kinds.to_vec() }
+    MixLayout { kinds: kinds.to_vec(), partial: 1 }
 }
 
 fn check_arch(what: &str, network: &mut Network, x: &Tensor, layout: &MixLayout, mix: &[f64], want: &ArchGradient) {

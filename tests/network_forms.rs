@@ -48,6 +48,42 @@ fn every_family_reads_its_example() {
     }
 }
 
+/// The documentation's table of families: forms, and what stands beside them.
+fn documented() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let (_, families) = include_str!("../docs/networks.md").split_once("## Families").unwrap();
+    let (table, _) = families.split_once("## Elements").unwrap();
+    table.lines().filter(|row| row.starts_with("| `")).map(|row| row.split_once(" | ").unwrap())
+}
+
+#[test]
+fn documented_forms_are_read() {
+    let mut read = 0;
+    for (forms, _) in documented() {
+        for form in forms.split('`').skip(1).step_by(2) {
+            let form = form.replace("CELL", "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|");
+            NetSpec::parse(&form).unwrap_or_else(|why| panic!("{form}: {why}"));
+            read += 1;
+        }
+    }
+    assert!(read > 30, "{read} forms");
+}
+
+/// Every key that a family or an element has is in the documentation.
+#[test]
+fn keys_are_documented() {
+    let (_, elements) = include_str!("../docs/networks.md").split_once("## Elements").unwrap();
+    for (word, _) in Model::WORDS {
+        let own = documented().filter(|(forms, _)| forms.contains(&format!("`{word}:")));
+        let own: String = own.flat_map(|(forms, what)| [forms, what]).collect();
+        let why = NetSpec::parse(&format!("{word}:not-a-key-of-any-family=1")).unwrap_err().to_string();
+        let (_, keys) = why.split_once("known: ").unwrap_or_else(|| panic!("{word}: {why}"));
+        for key in keys.split(", ").filter(|key| *key != "model") {
+            let known = own.contains(&format!("{key}=")) || elements.contains(&format!("`{key}`"));
+            assert!(known, "{word}: `{key}`");
+        }
+    }
+}
+
 fn one_of(choices: &'static [&'static str]) -> impl Strategy<Value = String> {
     proptest::sample::select(choices).prop_map(str::to_owned)
 }

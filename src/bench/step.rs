@@ -94,7 +94,7 @@ pub struct Size {
 /// [`crate::error::Error::Net`] for fewer cells than stages.
 pub fn measure(case: Case, size: Size, batch: usize, steps: usize) -> Result<Line<Size>> {
     let mut config = Config::from_toml(SPACE, Path::new("search_spaces/dsara.toml"), &[])?;
-    config.supernet = Supernet { channels: size.channels, layers: size.layers };
+    config.supernet = Supernet { channels: size.channels, layers: size.layers, partial: config.supernet.partial };
     config.search.batch = batch;
     config.search.attack.steps = size.pgd_steps;
     config.search.order = if case == Case::SecondOrderStep { Order::Second } else { Order::First };

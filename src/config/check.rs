@@ -228,12 +228,22 @@ impl Check<'_> {
                 "{layers} layers are too few for {STAGES} stages with each kind of cell in place; use at least {enough}"
             )
         })?;
-        let odd = c.placement.widths.iter().skip(1).find(|w| !(channels * **w).is_multiple_of(2));
+        let partial = c.supernet.partial;
+        self.range("supernet.partial", partial, (1..=64).contains(&partial), "from 1 to 64")?;
+        let divides = c.placement.widths.iter().all(|w| (channels * w).is_multiple_of(partial * partial));
+        self.require(divides, "supernet.partial", || {
+            format!(
+                "with one channel in {partial} through the operations, the channels of every stage must be a multiple of \
+                 {}; `supernet.channels` is {channels}",
+                partial * partial
+            )
+        })?;
+        let odd = c.placement.widths.iter().skip(1).find(|w| !(channels * **w / partial).is_multiple_of(2));
         self.require(odd.is_none(), "supernet.channels", || {
             format!(
-                "a stage behind a reduction would have {} channels, an odd number, which a factorised reduction \
-                 cannot split in two",
-                channels * odd.unwrap_or(&1)
+                "the operations of a stage behind a reduction would have {} channels, an odd number, which a factorised \
+                 reduction cannot split in two",
+                channels * odd.unwrap_or(&1) / partial
             )
         })
     }

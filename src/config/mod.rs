@@ -105,6 +105,18 @@ pub struct Supernet {
     pub channels: usize,
     /// Cells.
     pub layers: usize,
+    /// `K` (optional; 1): one `K`-th of the channels goes through the operations, as in PC-DARTS.
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub partial: usize,
+}
+
+/// All channels.
+fn whole() -> usize {
+    1
+}
+
+fn is_whole(partial: &usize) -> bool {
+    *partial == whole()
 }
 
 /// First or second order in the bilevel step.
@@ -331,6 +343,6 @@ impl Config {
                 MixKind { kind: cell.kind.clone(), nodes: cell.nodes, edges, concat: cell.concat.clone() }
             })
             .collect();
-        MixLayout { kinds }
+        MixLayout { kinds, partial: self.supernet.partial }
     }
 }

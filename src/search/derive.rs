@@ -118,7 +118,10 @@ mod tests {
             ops: ops.clone(),
             offset: 3 * i,
         });
-        MixLayout { kinds: vec![MixKind { kind: "a".into(), nodes: 2, edges: edges.collect(), concat: vec![2, 3] }] }
+        MixLayout {
+            kinds: vec![MixKind { kind: "a".into(), nodes: 2, edges: edges.collect(), concat: vec![2, 3] }],
+            partial: 1,
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ mod tests {
     fn softmax_and_its_gradient() {
         let edge = |from, offset| MixEdge { from, to: 2, ops: vec![CellOp::SkipConnect, CellOp::SepConv(3)], offset };
         let kind = MixKind { kind: "a".into(), nodes: 1, edges: vec![edge(0, 0), edge(1, 2)], concat: vec![2] };
-        let layout = MixLayout { kinds: vec![kind] };
+        let layout = MixLayout { kinds: vec![kind], partial: 1 };
         let value = |a: &[f64]| {
             let mix = Alpha(a.to_vec()).mix(&layout);
             mix.iter().enumerate().map(|(i, m)| m * m * (i + 1) as f64).sum::<f64>()

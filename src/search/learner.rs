@@ -362,7 +362,7 @@ mod tests {
                 .to_vec(),
             concat: vec![2],
         });
-        MixLayout { kinds: kinds.to_vec() }
+        MixLayout { kinds: kinds.to_vec(), partial: 1 }
     }
 
     fn config(order: Order, lr: f64) -> Search {

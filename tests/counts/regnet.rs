@@ -7,8 +7,7 @@ use robustnas::arch::net::Net;
 use robustnas::arch::op::Shape;
 use robustnas::arch::spec::NetSpec;
 
-const IMAGENET: (Shape, usize) = (Shape::new(224, 224, 3), 1000);
-const CIFAR: (Shape, usize) = (Shape::new(32, 32, 3), 10);
+use super::{CIFAR, IMAGENET};
 
 fn model(text: &str) -> Model {
     match NetSpec::parse(text) {
@@ -146,6 +145,21 @@ fn other_networks_of_pycls() {
         ("anynet:depths=9-9-9,widths=16-32-64,block=vanilla".to_owned(), CIFAR, (853_018, 125_485_706, 532_490)),
     ] {
         assert_eq!(pycls(&model(&form).lower(image, classes).unwrap()), counts, "{form}");
+    }
+}
+
+/// Robust Principles (Peng et al. 2023) prints 26 M, 46 M and 104 M for RaResNet-50, RaResNet-101 and RaWRN-101-2. Their
+/// blocks leave the first of three normalisations out, which does not show at these digits.
+#[test]
+fn robust_principles() {
+    for (stages, millions) in [
+        ("depths=5-8-13-1,widths=288-576-1120-2160,group=36-72-140-270", 26),
+        ("depths=7-11-18-1,widths=336-672-1328-2624,group=42-84-166-328", 46),
+        ("depths=7-11-18-1,widths=512-1024-2016-4032,group=64-128-252-504", 104),
+    ] {
+        let form = format!("anynet:{stages},bottleneck=1/4,stem=simple,stem-width=96,se=0.25,act=silu");
+        let params = pycls(&model(&form).lower(IMAGENET.0, IMAGENET.1).unwrap()).0;
+        assert_eq!((params + 500_000) / 1_000_000, millions, "{form}");
     }
 }
 

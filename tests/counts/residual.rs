@@ -4,23 +4,8 @@
 //! Figures marked "counter" are an independent counter's, equal to the published ones at the digits these have.
 
 use robustnas::arch::cost::{Rule, activations, cost, cost_under, per_node_under};
-use robustnas::arch::net::Net;
-use robustnas::arch::op::Shape;
-use robustnas::arch::spec::NetSpec;
 
-const CIFAR: (Shape, usize) = (Shape::new(32, 32, 3), 10);
-const IMAGENET: (Shape, usize) = (Shape::new(224, 224, 3), 1000);
-
-fn net(form: &str, (image, classes): (Shape, usize)) -> Net {
-    NetSpec::parse(form).unwrap().load(image, classes, &|_| unreachable!("no file")).unwrap().0
-}
-
-fn check(sight: (Shape, usize), table: &[(&str, u64, u64)]) {
-    for &(form, params, macs) in table {
-        let cost = cost(&net(form, sight));
-        assert_eq!((cost.params.0, cost.macs.0), (params, macs), "{form}");
-    }
-}
+use super::{CIFAR, IMAGENET, check, check_millions, check_params, net};
 
 /// Counter; WRN-28-10 is the 36.5 M and 5.2 G of its paper.
 #[test]
@@ -60,19 +45,20 @@ fn classes_cost_a_row_of_the_head() {
 /// Blocks of other convolutions at width 2, and equally many convolutions however they are put into blocks.
 #[test]
 fn block_types() {
-    for (form, params) in [
-        ("wrn:blocks=6,width=2,block=1-3-1", 1_429_082),
-        ("wrn:blocks=6,width=2,block=3-1", 1_211_354),
-        ("wrn:blocks=6,width=2,block=1-3", 1_297_370),
-        ("wrn:blocks=6,width=2,block=3-1-1", 1_343_066),
-        ("wrn:blocks=4,width=2,block=3-3", 1_467_610),
-        ("wrn:blocks=3,width=2,block=3-1-3", 1_145_498),
-        ("wrn:depth=40,width=2,block=3", 2_243_546),
-        ("wrn:depth=40,width=2,block=3-3-3", 2_243_546),
-        ("wrn:depth=40,width=2,block=3-3-3-3", 2_243_546),
-    ] {
-        assert_eq!(cost(&net(form, CIFAR)).params.0, params, "{form}");
-    }
+    check_params(
+        CIFAR,
+        &[
+            ("wrn:blocks=6,width=2,block=1-3-1", 1_429_082),
+            ("wrn:blocks=6,width=2,block=3-1", 1_211_354),
+            ("wrn:blocks=6,width=2,block=1-3", 1_297_370),
+            ("wrn:blocks=6,width=2,block=3-1-1", 1_343_066),
+            ("wrn:blocks=4,width=2,block=3-3", 1_467_610),
+            ("wrn:blocks=3,width=2,block=3-1-3", 1_145_498),
+            ("wrn:depth=40,width=2,block=3", 2_243_546),
+            ("wrn:depth=40,width=2,block=3-3-3", 2_243_546),
+            ("wrn:depth=40,width=2,block=3-3-3-3", 2_243_546),
+        ],
+    );
 }
 
 /// RobustWRN (68.1 M and 19.1 G for WRN-34-R), RaWRN-70-16 (267 M), and RobustScaling on basic blocks: WRN-A4 (147 M) and
@@ -92,20 +78,17 @@ fn robust_wide_networks() {
             ("wrn:depths=14-13-6,widths=16-16-16", 185_387_482, 38_764_210_176),
         ],
     );
-    for (form, params, millions) in [("wrn:28-r", 54_176_218, 15_056), ("wrn:70-r", 151_759_578, 43_594)] {
-        let cost = cost(&net(form, CIFAR));
-        assert_eq!((cost.params.0, (cost.macs.0 + 500_000) / 1_000_000), (params, millions), "{form}");
-    }
-    for (depths, widths, params) in [
-        ("5-5-2", "10-10-10", 24_034_394),
-        ("4-4-4", "11-13-6", 24_521_434),
-        ("6-6-3", "12-12-12", 48_538_074),
-        ("7-7-7", "16-18-8", 81_664_218),
-        ("11-11-11", "18-21-9", 169_657_434),
-    ] {
-        let form = format!("wrn:depths={depths},widths={widths}");
-        assert_eq!(cost(&net(&form, CIFAR)).params.0, params, "{form}");
-    }
+    check_millions(CIFAR, &[("wrn:28-r", 54_176_218, 15_056), ("wrn:70-r", 151_759_578, 43_594)]);
+    check_params(
+        CIFAR,
+        &[
+            ("wrn:depths=5-5-2,widths=10-10-10", 24_034_394),
+            ("wrn:depths=4-4-4,widths=11-13-6", 24_521_434),
+            ("wrn:depths=6-6-3,widths=12-12-12", 48_538_074),
+            ("wrn:depths=7-7-7,widths=16-18-8", 81_664_218),
+            ("wrn:depths=11-11-11,widths=18-21-9", 169_657_434),
+        ],
+    );
 }
 
 /// torchvision's integers and its GMACs to all printed digits.
@@ -123,12 +106,7 @@ fn torchvision() {
             ("resnet:18,down=flc", 11_689_512, 1_814_073_344),
         ],
     );
-    for (form, params, millions) in
-        [("resnext:101-32x8d", 88_791_336, 16_414), ("wide-resnet:101-2", 126_886_696, 22_753)]
-    {
-        let cost = cost(&net(form, IMAGENET));
-        assert_eq!((cost.params.0, (cost.macs.0 + 500_000) / 1_000_000), (params, millions), "{form}");
-    }
+    check_millions(IMAGENET, &[("resnext:101-32x8d", 88_791_336, 16_414), ("wide-resnet:101-2", 126_886_696, 22_753)]);
 }
 
 /// Counter.

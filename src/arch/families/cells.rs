@@ -6,6 +6,9 @@
 //! global average pool and a linear layer. For ImageNet three convolutions of stride 2 stand in front, the first cell
 //! reading the second's and the third's output.
 //!
+//! A supernet may send a part of every state's channels alone through the candidate operations (Xu et al. 2020, PC-DARTS,
+//! partial channel connections), which saves memory; the edge normalisation of that paper is not here.
+//!
 //! The auxiliary head of DARTS looks at what the second reduction gives and helps training alone. A [`Net`] has one
 //! output, so the head is the end of a second network ([`auxiliary`]) that has the trunk up to there in common with the
 //! first: nodes of one name are one layer, with the same parameters.
@@ -188,6 +191,8 @@ impl Placement {
 pub struct MixLayout {
     /// The kinds in order.
     pub kinds: Vec<MixKind>,
+    /// `K`: one `K`-th of a state's channels goes through the operations, the others past them. 1: all go through.
+    pub partial: usize,
 }
 
 /// One kind's candidate edges.
@@ -253,7 +258,8 @@ pub fn supernet(skeleton: &Skeleton, layout: &MixLayout) -> Result<Net> {
                 .iter()
                 .find(|k| k.kind == placed.kind)
                 .ok_or_else(|| Error::Net(format!("the space has no `{}` cell", placed.kind)))?;
-            mixed_cell(net, prefix, kind, placed.reduction, s0, s1)
+            let cell = MixedCell { prefix, kind, partial: layout.partial, reduction: placed.reduction };
+            cell.lower(net, [s0, s1])
         },
         false,
     )
@@ -382,23 +388,103 @@ fn discrete_cell(
     net.add(format!("{prefix}.concat"), Op::Concat, &out)
 }
 
-fn mixed_cell(net: &mut Net, prefix: &str, kind: &MixKind, reduction: bool, s0: NodeId, s1: NodeId) -> Result<NodeId> {
-    let mut states = vec![s0, s1];
-    for to in 2..kind.nodes + 2 {
-        let (mut terms, mut weights) = (Vec::new(), Vec::new());
-        for edge in kind.edges.iter().filter(|e| e.to == to) {
+/// A cell of a supernet.
+struct MixedCell<'a> {
+    prefix: &'a str,
+    kind: &'a MixKind,
+    /// That of [`MixLayout`].
+    partial: usize,
+    reduction: bool,
+}
+
+/// What a state gives to its edges.
+struct State {
+    /// The channels that go through operations.
+    worked: NodeId,
+    /// Those that go past them, where there are such, at the size that the operations give.
+    passed: Option<NodeId>,
+}
+
+impl MixedCell<'_> {
+    fn lower(&self, net: &mut Net, inputs: [NodeId; 2]) -> Result<NodeId> {
+        let mut nodes = inputs.to_vec();
+        let mut states = vec![self.state(net, 0, inputs[0])?, self.state(net, 1, inputs[1])?];
+        for to in 2..self.kind.nodes + 2 {
+            nodes.push(self.node(net, to, &states)?);
+            states.push(self.state(net, to, nodes[to])?);
+        }
+        let out: Vec<NodeId> = self.kind.concat.iter().map(|s| nodes[*s]).collect();
+        net.add(format!("{}.concat", self.prefix), Op::Concat, &out)
+    }
+
+    fn state(&self, net: &mut Net, i: usize, x: NodeId) -> Result<State> {
+        if self.partial == 1 {
+            return Ok(State { worked: x, passed: None });
+        }
+        let c = net.node(x).shape.c;
+        let share = self.share(c)?;
+        let name = format!("{}.state{i}", self.prefix);
+        let worked = net.add(format!("{name}.worked"), Op::Slice { from: 0, len: share }, &[x])?;
+        let mut passed = net.add(format!("{name}.passed"), Op::Slice { from: share, len: c - share }, &[x])?;
+        if stride_of(self.reduction)(i) == 2 {
+            passed = net.add(format!("{name}.pool"), Op::MaxPool { window: Window::square(2, 2, 0) }, &[passed])?;
+        }
+        Ok(State { worked, passed: Some(passed) })
+    }
+
+    /// Channels of `c` that go through operations.
+    fn share(&self, c: usize) -> Result<usize> {
+        let blocks = self.partial * self.partial;
+        if self.partial == 0 || !c.is_multiple_of(blocks) {
+            return Err(Error::Net(format!(
+                "`{}`: with one channel in {} through the operations, channels are shuffled in {blocks} equal blocks, \
+                 which {c} channels do not divide into",
+                self.prefix, self.partial
+            )));
+        }
+        Ok(c / self.partial)
+    }
+
+    fn node(&self, net: &mut Net, to: usize, states: &[State]) -> Result<NodeId> {
+        let prefix = self.prefix;
+        let (mut terms, mut weights, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+        for edge in self.kind.edges.iter().filter(|e| e.to == to) {
+            let State { worked, passed: past } = &states[edge.from];
+            passed.extend(past);
             for (k, op) in edge.ops.iter().enumerate() {
                 if *op == CellOp::None {
                     continue; // zeros: its share of the softmax is what it takes away from the others
                 }
                 let name = format!("{prefix}.edge{}_{to}.{op}", edge.from);
-                let stride = stride_of(reduction)(edge.from);
-                terms.push(lower(net, &name, *op, states[edge.from], stride, false, true)?);
+                terms.push(lower(net, &name, *op, *worked, stride_of(self.reduction)(edge.from), false, true)?);
                 weights.push(edge.offset + k);
             }
         }
-        states.push(net.add(format!("{prefix}.node{to}"), Op::MixedSum { weights }, &terms)?);
+        let name = format!("{prefix}.node{to}");
+        if passed.is_empty() {
+            return net.add(name, Op::MixedSum { weights }, &terms);
+        }
+        let mixed = net.add(format!("{name}.mixed"), Op::MixedSum { weights }, &terms)?;
+        let passed = net.add(format!("{name}.passed"), Op::Add, &passed)?;
+        self.shuffle(net, &name, mixed, passed)
     }
-    let out: Vec<NodeId> = kind.concat.iter().map(|s| states[*s]).collect();
-    net.add(format!("{prefix}.concat"), Op::Concat, &out)
+
+    /// Brings together what was mixed and what passed, so that every part of a node's channels has of both.
+    ///
+    /// The paper shuffles single channels, we shuffle blocks of a `K`-th of what goes through operations: the same channels
+    /// go through the next operations, in another order among themselves. Sums over edges and the shuffle commute, so that
+    /// a node shuffles once.
+    fn shuffle(&self, net: &mut Net, name: &str, mixed: NodeId, passed: NodeId) -> Result<NodeId> {
+        let share = net.node(mixed).shape.c;
+        let len = share / self.partial;
+        let mut blocks = Vec::with_capacity(self.partial * self.partial);
+        for block in 0..self.partial {
+            for group in 0..self.partial {
+                let (from, x) = if group == 0 { (0, mixed) } else { ((group - 1) * share, passed) };
+                let slice = Op::Slice { from: from + block * len, len };
+                blocks.push(net.add(format!("{name}.block{block}_{group}"), slice, &[x])?);
+            }
+        }
+        net.add(name, Op::Concat, &blocks)
+    }
 }

@@ -4,7 +4,8 @@
 //! Sources: He et al. 2016 (deep residual learning), Xie et al. 2017 (ResNeXt), Zagoruyko and Komodakis 2016 (wide
 //! bottlenecks), Hu et al. 2018 (SE). Bottlenecks have their stride in the 3x3 convolution, as torchvision's and pycls' do;
 //! He et al. have it in the first 1x1. Depths 20, 32, 44, 56 and 110 are the three-stage CIFAR networks; their changing
-//! shortcuts are 1x1 convolutions as in pycls, not the padded identities of the paper.
+//! shortcuts are 1x1 convolutions as in pycls, not the padded identities of the paper. Depth 29 has three stages of
+//! bottlenecks, for CIFAR as well: `resnext:29-16x32d`, and SENet-29 as `resnext:29-8x64d,se=0.0625`.
 
 use std::fmt;
 
@@ -54,6 +55,9 @@ const WIDEST: usize = 1 << 10;
 /// Three-stage networks for CIFAR (He et al. 2016), each of `6 n + 2` layers.
 const CIFAR: [usize; 5] = [20, 32, 44, 56, 110];
 
+/// The three-stage network of bottlenecks for CIFAR (Xie et al. 2017), of `9 n + 2` layers.
+const CIFAR_BOTTLENECKS: usize = 29;
+
 impl ResNet {
     /// Reads what stands behind `resnet`, `wide-resnet` or `resnext`: `50`, `50-2`, `50-32x4d`; then
     /// `width=64,stem=imagenet`, and elements.
@@ -95,6 +99,7 @@ impl ResNet {
                 if kind == Kind::ResNet {
                     known.extend(CIFAR);
                 }
+                known.push(CIFAR_BOTTLENECKS);
                 let known = known.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
                 Err(Fault::of(MODEL, format!("no `{word}` has depth {depth}; known: {known}")))
             }
@@ -114,6 +119,9 @@ impl ResNet {
     fn stages(&self) -> Option<(Vec<usize>, bool)> {
         if CIFAR.contains(&self.depth) {
             return Some((vec![(self.depth - 2) / 6; 3], false));
+        }
+        if self.depth == CIFAR_BOTTLENECKS {
+            return Some((vec![(self.depth - 2) / 9; 3], true));
         }
         let known = DEPTHS.iter().find(|(depth, ..)| *depth == self.depth);
         known.map(|(_, blocks, bottleneck)| (blocks.to_vec(), *bottleneck))
@@ -189,7 +197,7 @@ impl ResNet {
     }
 }
 
-/// Channels of the first stage of a four-stage network.
+/// Channels of the first stage of a four-stage network, and of one of bottlenecks.
 const WIDTH: usize = 64;
 
 fn usual_width(depth: usize) -> usize {
