@@ -91,8 +91,8 @@ pub fn random_genotypes(config: &Config, layout: &MixLayout, n: u32, seed: Seed)
 }
 
 /// All candidates, budget by budget: searched, random, hand-made. A genotype that cannot be scaled to a budget is left out
-/// there; the plan has made sure that not all are.
-pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<Vec<Candidate>> {
+/// there and a line says why; the plan has made sure that not all are.
+pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<(Vec<Candidate>, Vec<String>)> {
     let layout = config.mix_layout();
     let mix = alpha.mix(&layout);
     let keep = config.derive.edges_per_node;
@@ -101,7 +101,7 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
         sample(&layout, &mix, keep, draws.index(i))
     });
     let controls = random_genotypes(config, &layout, config.derive.random, seed);
-    let mut list: Vec<Candidate> = Vec::new();
+    let (mut list, mut left_out) = (Vec::new(), Vec::new());
     for budget in &config.budgets {
         let origins = (0..).map(|genotype| Origin::Searched { genotype }).zip(&searched);
         let randoms = (0..).map(|genotype| Origin::Random { genotype }).zip(&controls);
@@ -123,7 +123,9 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
                         });
                     }
                 }
-                Err(Error::Impossible(_)) => {}
+                Err(Error::Impossible(why)) => {
+                    left_out.push(format!("{budget} {} genotype left out: {why}", origin.word()));
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -141,5 +143,5 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
             });
         }
     }
-    Ok(list)
+    Ok((list, left_out))
 }

@@ -136,7 +136,10 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
         progress,
     };
     let alpha = night.search()?;
-    let candidates = candidates::derive(night.config, night.data, &alpha, night.seed)?;
+    let (candidates, left_out) = candidates::derive(night.config, night.data, &alpha, night.seed)?;
+    for line in &left_out {
+        night.progress.note(line);
+    }
     for candidate in &candidates {
         night.candidate(candidate)?;
     }
