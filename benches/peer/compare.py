@@ -27,7 +27,13 @@ ROOT = PEER.parent.parent
 LAYOUTS = {"channels first": [], "channels last": ["--channels-last"]}
 SEARCH = ["forward", "weight_step", "pgd", "first_order_step", "second_order_step"]
 ARNAS = "dsara:search_spaces/genotypes/ARNAS.txt,channels=36,layers=8"
-TRAIN = {"preact-resnet-18": "preact-resnet:18", "wrn-16-4": "wrn:depth=16,width=4", "arnas-36-8": ARNAS}
+TRAIN = {
+    "preact-resnet-18": "preact-resnet:18",
+    "wrn-16-4": "wrn:depth=16,width=4",
+    "arnas-36-8": ARNAS,
+    "vit-tiny-4": "vit:tiny-4",
+    "robust-resnet": "robust-resnet:depths=2-2-1,widths=5-7-3",
+}
 ATTACK = "autoattack"
 NET_A = ["--net", "tests/fixtures/attack_net_a/model.onnx", "--data", "npy:tests/fixtures/attack_net_a"]
 CASES = [*SEARCH, *TRAIN, ATTACK]

@@ -2,8 +2,8 @@
 """What a PyTorch user would run today: one adversarial training step of a residual or a derived network, timed.
 
 The peer of `robustnas bench train`: the same networks by the same names (preact-resnet:18, wrn:depth=28,width=10,
-dsara:FILE,channels=36,layers=8), the same methods (standard, n-fgsm, pgd-10, trades) with the same constants, the same
-fields in its line of JSON.
+dsara:FILE,channels=36,layers=8, vit:tiny-4, robust-resnet:depths=2-2-1,widths=5-7-3), the same methods (standard, n-fgsm,
+pgd-10, trades) with the same constants, the same fields in its line of JSON.
 
   python train_step.py --net preact-resnet:18 --method n-fgsm --batch 128 --channels-last
 """
@@ -15,6 +15,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import families
 import measure
 
 IMPORT_BYTES = measure.resident_bytes()
@@ -143,8 +144,13 @@ def network(name):
         return residual(16, [(blocks, 16 * k), (blocks, 32 * k), (blocks, 64 * k)])
     if form == "dsara":
         return Derived(read_genotype(rest.split(",")[0]), numbers["channels"], numbers["layers"])
-    raise SystemExit(f"--net {name}: expected preact-resnet:18, wrn:depth=28,width=10 or "
-                     "dsara:FILE,channels=36,layers=8")
+    if name == "vit:tiny-4":
+        return families.ViT(192, 3, 12, 4)
+    if form == "robust-resnet":
+        lists = {key: list(map(int, value.split("-"))) for key, value in re.findall(r"(\w+)=([\d-]+)", rest)}
+        return families.robust_resnet(lists["depths"], lists["widths"])
+    raise SystemExit(f"--net {name}: expected preact-resnet:18, wrn:depth=28,width=10, "
+                     "dsara:FILE,channels=36,layers=8, vit:tiny-4 or robust-resnet:depths=2-2-1,widths=5-7-3")
 
 
 def clip(x, clean):
