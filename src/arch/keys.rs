@@ -129,6 +129,15 @@ impl Keys {
         self.read(key, &format!("a positive whole number of at most {MOST}"), positive)
     }
 
+    /// Takes a positive whole number, or what a named model has; `all` says what names one or what else is needed.
+    ///
+    /// # Errors
+    /// Another value, or none of the two.
+    pub fn count_or(&mut self, key: &str, own: Option<usize>, all: &str) -> Result<usize, Fault> {
+        let given = self.count(key)?.or(own);
+        given.ok_or_else(|| Fault::of(key, format!("`{key}` is missing; expected {all}")))
+    }
+
     /// Takes a positive whole number that must be there.
     ///
     /// # Errors

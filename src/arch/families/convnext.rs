@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+pub use super::token::Stem;
 use super::token::{self, conv, depthwise, norm, perceptron, tiles};
 use crate::arch::chain::Chain;
 use crate::arch::elements::Elements;
@@ -34,19 +35,10 @@ pub struct ConvNeXt {
     pub depths: Vec<usize>,
     /// Channels of every stage.
     pub dims: Vec<usize>,
-    /// What the image meets first.
+    /// What the image meets first; either gives a quarter of its sides.
     pub stem: Stem,
     /// Activation, stochastic depth, layer scale.
     pub elements: Elements,
-}
-
-/// What the image meets first; either gives a quarter of its sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stem {
-    /// One 4x4 convolution of stride 4.
-    Patch,
-    /// 3x3 convolutions (Singh et al. 2023).
-    Conv,
 }
 
 /// A published size: name, depths, channels of the first stage, the stochastic depth its paper trains it with.
@@ -85,13 +77,9 @@ impl ConvNeXt {
         if depths.len() != dims.len() {
             return Err(Fault::of("dims", format!("{} depths, but {} dims", depths.len(), dims.len())));
         }
-        let stem = keys.read("stem", "patch or conv", |text| match text {
-            "patch" => Some(Stem::Patch),
-            "conv" => Some(Stem::Conv),
-            _ => None,
-        })?;
+        let stem = Stem::take(keys)?;
         let elements = Elements::take(keys, own(&depths, &dims))?;
-        Ok(ConvNeXt { depths, dims, stem: stem.unwrap_or(Stem::Patch), elements })
+        Ok(ConvNeXt { depths, dims, stem, elements })
     }
 
     /// Lowers to a network.

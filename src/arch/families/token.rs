@@ -2,14 +2,36 @@
 //! layer normalisation works on every pixel's channels.
 
 use crate::arch::chain::Chain;
-use crate::arch::elements::{Activation, Elements};
+use crate::arch::elements::{Activation, Elements, Norm};
+use crate::arch::keys::{Fault, Keys};
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
 use crate::error::{Error, Result};
 
+/// What the image meets first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stem {
+    /// One convolution of a patch's size and stride.
+    Patch,
+    /// Strided 3x3 convolutions (Singh et al. 2023).
+    Conv,
+}
+
+impl Stem {
+    /// Takes `stem`; patches where nothing is said.
+    pub(super) fn take(keys: &mut Keys) -> Result<Self, Fault> {
+        let stem = keys.read("stem", "patch or conv", |text| match text {
+            "patch" => Some(Stem::Patch),
+            "conv" => Some(Stem::Conv),
+            _ => None,
+        })?;
+        Ok(stem.unwrap_or(Stem::Patch))
+    }
+}
+
 /// A linear layer on every token.
 pub(super) fn linear(out: usize) -> Op {
-    Op::Conv2d { out, window: Window::square(1, 1, 0), groups: 1, bias: true }
+    conv(out, Window::square(1, 1, 0))
 }
 
 /// A convolution with a bias.
@@ -24,7 +46,7 @@ pub(super) fn depthwise(channels: usize, window: Window) -> Op {
 
 /// Layer normalisation; ConvNeXt, ViT and XCiT all add 1e-6 to the variance.
 pub(super) fn norm() -> Op {
-    Op::LayerNorm { epsilon: 1e-6 }
+    Op::LayerNorm { epsilon: Norm::LAYER_EPSILON }
 }
 
 /// The first token alone, of `[1, n, c]`; the node is called `prefix.class`.

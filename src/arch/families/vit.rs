@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+pub use super::token::Stem;
 use super::token::{self, conv, first, linear, norm, perceptron, tiles};
 use crate::arch::chain::Chain;
 use crate::arch::elements::Elements;
@@ -36,15 +37,6 @@ pub struct Vit {
     pub stem: Stem,
     /// Activation, stochastic depth, layer scale.
     pub elements: Elements,
-}
-
-/// What the image meets first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stem {
-    /// One convolution of a patch's size.
-    Patch,
-    /// Strided 3x3 convolutions (Singh et al. 2023); patches of 16.
-    Conv,
 }
 
 /// Pixels on a side of what the convolutional stem makes one token of.
@@ -92,23 +84,13 @@ impl Vit {
     pub fn parse(keys: &mut Keys) -> Result<Self, Fault> {
         keys.among(&[&[MODEL, "depth", "dim", "heads", "patch", "stem"], token::KEYS])?;
         let named = keys.text(MODEL).map(|name| size(&name)).transpose()?;
-        let mut count = |key: &str, own: Option<usize>| match (keys.count(key)?, own) {
-            (Some(given), _) | (None, Some(given)) => Ok(given),
-            (None, None) => Err(Fault::of(
-                key,
-                format!("`{key}` is missing; expected a size such as tiny-16, or all of depth, dim, heads, patch"),
-            )),
-        };
+        let mut count =
+            |key: &str, own| keys.count_or(key, own, "a size such as tiny-16, or all of depth, dim, heads, patch");
         let depth = count("depth", named.map(|n| n.0.depth))?;
         let dim = count("dim", named.map(|n| n.0.dim))?;
         let heads = count("heads", named.map(|n| n.0.heads))?;
         let patch = count("patch", named.map(|n| n.1))?;
-        let stem = keys.read("stem", "patch or conv", |text| match text {
-            "patch" => Some(Stem::Patch),
-            "conv" => Some(Stem::Conv),
-            _ => None,
-        })?;
-        let stem = stem.unwrap_or(Stem::Patch);
+        let stem = Stem::take(keys)?;
         if stem == Stem::Conv && patch != CONV_STEM {
             let why = format!("the convolutional stem makes patches of {CONV_STEM}, not {patch}");
             return Err(Fault::of("stem", why));

@@ -122,13 +122,7 @@ impl Xcit {
     pub fn parse(keys: &mut Keys) -> Result<Self, Fault> {
         keys.among(&[&[MODEL, "depth", "dim", "heads", "patch", "tokens-norm"], token::KEYS])?;
         let named = keys.text(MODEL).map(|name| size(&name)).transpose()?;
-        let mut count = |key: &str, own: Option<usize>| match (keys.count(key)?, own) {
-            (Some(given), _) | (None, Some(given)) => Ok(given),
-            (None, None) => Err(Fault::of(
-                key,
-                format!("`{key}` is missing; expected a size such as small-12, or depth, dim and heads"),
-            )),
-        };
+        let mut count = |key: &str, own| keys.count_or(key, own, "a size such as small-12, or depth, dim and heads");
         let depth = count("depth", named.map(|(_, depth)| depth))?;
         let dim = count("dim", named.map(|((_, dim, _), _)| dim))?;
         let heads = count("heads", named.map(|((.., heads), _)| heads))?;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::{Call, Lane, NOWHERE, Part};
 use crate::engine::kernels::incoming::Incoming;
 use crate::engine::layer::{Layer, Reads};
@@ -20,7 +22,7 @@ impl<T: Real> Call<'_, T> {
     ) {
         let (others, y) = around(lane.planes, to);
         let values = |x: &usize| others.get(part.of(self.plan.value[*x]));
-        let inputs: Vec<&[T]> = self.plan.nodes[i].inputs.iter().map(values).collect();
+        let inputs: SmallVec<[&[T]; 2]> = self.plan.nodes[i].inputs.iter().map(values).collect();
         layer.forward(self.reads(i, (layer, params), &inputs, part, shared), y, lane.scratch);
     }
 
@@ -47,7 +49,7 @@ impl<T: Real> Call<'_, T> {
                 _ => &lane.gradient[..len],
             };
             let values = |x: &usize| if reads { planes.get(part.of(self.plan.value[*x])) } else { &[][..] };
-            let inputs: Vec<&[T]> = node.inputs.iter().map(values).collect();
+            let inputs: SmallVec<[&[T]; 2]> = node.inputs.iter().map(values).collect();
             let reads = self.reads(i, (layer, params), &inputs, part, shared);
             if k == 0 && self.plan.wrt.params && layer.trains() {
                 layer.backward_params(reads, dy, &mut lane.gathered[params.clone()], lane.scratch);
