@@ -41,6 +41,11 @@ impl Lifetimes {
         BufferId(self.buffers.len() - 1)
     }
 
+    /// How many were declared.
+    pub fn len(&self) -> usize {
+        self.buffers.len()
+    }
+
     /// Says that the buffer is read or written at a time.
     pub fn touch(&mut self, id: BufferId, time: usize) {
         let b = &mut self.buffers[id.0];

@@ -34,6 +34,13 @@ enum Normalized {
     Apart,
 }
 
+/// A stretch of time between two borders that images do not cross alone, and what is read or written when in it.
+struct Span {
+    begin: usize,
+    end: usize,
+    touched: Vec<(BufferId, usize)>,
+}
+
 pub(super) struct Scheduler {
     nodes: Vec<Fused>,
     readers: Vec<Vec<usize>>,
@@ -146,16 +153,10 @@ impl Scheduler {
             *place = shared_len..shared_len + len.next_multiple_of(16);
             shared_len = place.end;
         }
-        let mut time = 0;
-        let mut forward = self.forward(&mut time);
+        let mut forward = self.forward();
         let wanted = self.needs.last().copied().unwrap_or(false);
-        let mut backward = if wanted { self.backward(&mut time) } else { Vec::new() };
-        // The logits are read, and the image's gradient is fetched, after everything else.
-        let last = self.nodes.len() - 1;
-        self.lifetimes.touch(self.value[last], time);
-        if let (true, Some(Held::Own(g))) = (self.wrt.input, self.grad[0]) {
-            self.lifetimes.touch(g, time);
-        }
+        let mut backward = if wanted { self.backward() } else { Vec::new() };
+        self.live_through(&forward, &backward);
         let (places, image_len) = self.lifetimes.place();
         for segment in forward.iter_mut().chain(&mut backward) {
             segment.together = self.together(segment, &places);
@@ -200,7 +201,7 @@ impl Scheduler {
         }
     }
 
-    fn forward(&mut self, time: &mut usize) -> Vec<Segment> {
+    fn forward(&mut self) -> Vec<Segment> {
         let batch = self.statistics == Statistics::Batch;
         let mut level = vec![0; self.nodes.len()];
         let mut segments = vec![Segment::default()];
@@ -226,7 +227,6 @@ impl Scheduler {
                 segments[level[i]].steps.push(Step::new(i, Action::Normalize));
             }
         }
-        self.live_through(&segments, time);
         segments
     }
 
@@ -256,7 +256,7 @@ impl Scheduler {
         }
     }
 
-    fn backward(&mut self, time: &mut usize) -> Vec<Segment> {
+    fn backward(&mut self) -> Vec<Segment> {
         let batch = self.statistics == Statistics::Batch;
         let last = self.nodes.len() - 1;
         let n = self.nodes.len();
@@ -295,7 +295,6 @@ impl Scheduler {
             }
         }
         self.first_use_writes(&mut segments);
-        self.live_through(&segments, time);
         segments
     }
 
@@ -321,21 +320,55 @@ impl Scheduler {
         }
     }
 
-    /// Marks every buffer of every step alive at the step's time.
-    fn live_through(&mut self, segments: &[Segment], time: &mut usize) {
-        for segment in segments {
-            for merge in &segment.before {
+    /// Marks when every buffer is alive, in two passes over the segments in their order of execution.
+    ///
+    /// Inside a segment the first images take all steps before the next ones take the first. So only a buffer that no other
+    /// segment touches is dead again for all images when its last step is done; what crosses a border of a segment is alive,
+    /// for some image, during all of that segment.
+    fn live_through(&mut self, forward: &[Segment], backward: &[Segment]) {
+        let mut spans: Vec<Span> = Vec::new();
+        let mut time = 0;
+        for segment in forward.iter().chain(backward) {
+            // Merges read and write what images keep for them, between two segments.
+            let merged = segment.before.iter().filter_map(|merge| {
                 let (Merge::Fold(i) | Merge::Moments(i) | Merge::Line(i)) = merge;
-                if let Some(b) = self.stats[*i] {
-                    self.lifetimes.touch(b, *time);
-                }
-            }
-            *time += 1;
+                self.stats[*i]
+            });
+            spans.push(Span { begin: time, end: time, touched: merged.map(|b| (b, time)).collect() });
+            time += 1;
+            let mut span = Span { begin: time, end: time, touched: Vec::new() };
             for step in &segment.steps {
-                for buffer in self.touched(step) {
-                    self.lifetimes.touch(buffer, *time);
+                span.touched.extend(self.touched(step).into_iter().map(|b| (b, time)));
+                span.end = time;
+                time += 1;
+            }
+            spans.push(span);
+        }
+        // What is read when everything is done.
+        let last = self.nodes.len() - 1;
+        let fetched = match self.grad[0] {
+            Some(Held::Own(gradient)) if self.wrt.input => Some(gradient),
+            _ => None,
+        };
+        let results = std::iter::once(self.value[last]).chain(fetched);
+        spans.push(Span { begin: time, end: time, touched: results.map(|b| (b, time)).collect() });
+
+        let mut within: Vec<Option<usize>> = vec![None; self.lifetimes.len()];
+        let mut crosses = vec![false; self.lifetimes.len()];
+        for (s, span) in spans.iter().enumerate() {
+            for (buffer, _) in &span.touched {
+                let first = *within[buffer.index()].get_or_insert(s);
+                crosses[buffer.index()] |= first != s;
+            }
+        }
+        for span in &spans {
+            for (buffer, time) in &span.touched {
+                if crosses[buffer.index()] {
+                    self.lifetimes.touch(*buffer, span.begin);
+                    self.lifetimes.touch(*buffer, span.end);
+                } else {
+                    self.lifetimes.touch(*buffer, *time);
                 }
-                *time += 1;
             }
         }
     }
