@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The exit code of a fault of the program itself.
+pub const INTERNAL: u8 = 70;
+
 /// Every failure a user can meet, grouped by the exit code it ends the program with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -106,7 +109,7 @@ impl Error {
             Error::Impossible(_) => 5,
             Error::Io { .. } | Error::Disk { .. } => 6,
             Error::NotFinite(_) | Error::Tensor(_) => 7,
-            Error::Internal(_) => 70,
+            Error::Internal(_) => INTERNAL,
             Error::Stopped { .. } => 75,
         }
     }

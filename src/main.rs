@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match robustnas::cli::main() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    // A panic is a fault of the program, and has said so by now.
+    match std::panic::catch_unwind(robustnas::cli::main) {
+        Err(_) => ExitCode::from(robustnas::error::INTERNAL),
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
             eprintln!("robustnas: {error}");
             ExitCode::from(error.exit_code())
         }

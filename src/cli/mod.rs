@@ -27,7 +27,7 @@ use crate::units::Macs;
 #[command(name = "robustnas", version, max_term_width = 110)]
 #[command(
     after_help = "Exit codes: 0 done, 2 usage, 3 bad data or configuration, 4 run folder, 5 impossible request, \
-    6 disk or I/O, 7 arithmetic, 75 stopped early (the same command continues), 130 second Ctrl-C."
+    6 disk or I/O, 7 arithmetic, 70 internal error, 75 stopped early (the same command continues), 130 second Ctrl-C."
 )]
 struct Arguments {
     /// Threads; the result does not depend on it. Default: every core.

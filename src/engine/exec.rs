@@ -171,6 +171,12 @@ fn ahead<T>(step: &Step, part: Part, together: usize, planes: &[T]) -> Ahead {
     ahead
 }
 
+/// A plan that says one thing and a schedule that says another: a fault of the program, which ends it before anything wrong is
+/// computed.
+fn disagree(node: usize, what: &str) -> ! {
+    panic!("internal error: node {node} of a plan {what}")
+}
+
 const NOWHERE: Place = Place { start: 0, len: 0 };
 
 impl<T: Real> Call<'_, T> {
@@ -236,6 +242,10 @@ impl<T: Real> Call<'_, T> {
         let images = per_lane.min(self.layout.batch - begin);
         let whole = Part { first: 0, count: images, per_lane, index: begin };
         self.bury(&segment.dead_before, whole, &mut lane);
+        if self.poison {
+            lane.gradient.fill(T::from_f64(f64::NAN));
+            lane.scratch.fill(T::from_f64(f64::NAN));
+        }
         for group in segment.groups(images) {
             let images = Part { first: group.start, count: group.len(), per_lane, index: begin + group.start };
             for step in &segment.steps {
@@ -259,8 +269,6 @@ impl<T: Real> Call<'_, T> {
             for buffer in dead {
                 lane.planes[images.of(self.plan.places[buffer.index()])].fill(T::from_f64(f64::NAN));
             }
-            lane.gradient.fill(T::from_f64(f64::NAN));
-            lane.scratch.fill(T::from_f64(f64::NAN));
         }
     }
 
@@ -296,7 +304,7 @@ impl<T: Real> Call<'_, T> {
     fn merge(&self, merge: Merge, shared: &mut [T], lanes: &[T]) {
         let (Merge::Fold(i) | Merge::Moments(i) | Merge::Line(i)) = merge;
         let (Some(place), Kind::Norm { affine, running }) = (&self.plan.norms[i], &self.plan.nodes[i].kind) else {
-            return;
+            disagree(i, "is merged and is no batch-norm")
         };
         let c = place.c;
         let affine = affine.as_ref().map(|(w, b)| (&self.state[w.clone()], &self.state[b.clone()]));
@@ -440,23 +448,21 @@ impl<T: Real> Call<'_, T> {
     }
 
     /// Where the gradient of a node's value comes from.
-    fn incoming<'s>(&self, i: usize, part: Part, shared: &'s [T], planes: &Others<'s, T>) -> Option<Incoming<'s, T>> {
-        Some(match self.plan.grad[i]? {
-            Gradient::Own(place) | Gradient::Shared { place, factor: None } => {
+    fn incoming<'s>(&self, i: usize, part: Part, shared: &'s [T], planes: &Others<'s, T>) -> Incoming<'s, T> {
+        match self.plan.grad[i] {
+            Some(Gradient::Own(place) | Gradient::Shared { place, factor: None }) => {
                 Incoming::Plain(planes.get(part.of(place)))
             }
-            Gradient::Shared { place, factor: Some(w) } => {
+            Some(Gradient::Shared { place, factor: Some(w) }) => {
                 Incoming::Scaled { factor: self.mix[w], dy: planes.get(part.of(place)) }
             }
-            Gradient::Line(norm) => {
-                let (Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[norm]? else {
-                    return None;
-                };
+            Some(Gradient::Line(norm)) => {
                 let x = planes.get(part.of(self.line_source(norm)));
-                let line = self.line(norm, shared)?;
-                Incoming::Line { line, x: Some(x).filter(|x| !x.is_empty()), dy: planes.get(part.of(grad)) }
+                let dy = planes.get(part.of(self.norm_gradient(norm)));
+                Incoming::Line { line: self.line(norm, shared), x: Some(x).filter(|x| !x.is_empty()), dy }
             }
-        })
+            None => disagree(i, "goes backward and has no gradient"),
+        }
     }
 
     fn backward(&self, i: usize, accumulate: &[bool], reads: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
@@ -474,7 +480,7 @@ impl<T: Real> Call<'_, T> {
         let through = dx.is_some();
         let x_range = if reads { part.of(plan.value[x]) } else { 0..0 };
         let (planes, dx) = around(lane.planes, part.of(dx.unwrap_or(NOWHERE)));
-        let Some(incoming) = self.incoming(i, part, shared, &planes) else { return };
+        let incoming = self.incoming(i, part, shared, &planes);
         let x_value = planes.get(x_range);
         let source = Source { values: x_value, affine: self.affine(x, shared) };
         let acc = accumulate[0];
@@ -551,7 +557,7 @@ impl<T: Real> Call<'_, T> {
             let value = wanted.map_or(NOWHERE, |_| self.plan.value[*x]);
             let dx = self.plan.own_gradient(*x);
             let (planes, to) = around(lane.planes, part.of(dx.unwrap_or(NOWHERE)));
-            let Some(incoming) = self.incoming(i, part, shared, &planes) else { return };
+            let incoming = self.incoming(i, part, shared, &planes);
             // Computed once for all inputs where it has to be.
             let dy = match incoming {
                 Incoming::Plain(dy) => dy,

@@ -41,7 +41,7 @@ impl<T: Real> Call<'_, T> {
         for (k, (x, acc)) in node.inputs.iter().zip(accumulate).enumerate() {
             let dx = self.plan.own_gradient(*x);
             let (planes, to) = around(lane.planes, part.of(dx.unwrap_or(NOWHERE)));
-            let Some(incoming) = self.incoming(i, part, shared, &planes) else { return };
+            let incoming = self.incoming(i, part, shared, &planes);
             // Computed once for all inputs where it has to be.
             let dy = match incoming {
                 Incoming::Plain(dy) => dy,

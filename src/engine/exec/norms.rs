@@ -1,17 +1,17 @@
 //! Runs batch-norms: their statistics, what they give, and the sums and lines of their backward pass.
 
-use super::{Call, Lane, NOWHERE, Part};
+use super::{Call, Lane, NOWHERE, Part, disagree};
 use crate::engine::arena::Place;
 use crate::engine::fuse::Kind;
 use crate::engine::kernels::{norm, pointwise};
 use crate::engine::parts::{around, disjoint};
-use crate::engine::plan::{Action, Gradient, Statistics, Step};
+use crate::engine::plan::{Action, Gradient, NormPlace, Statistics, Step};
 use crate::engine::real::Real;
 
 impl<T: Real> Call<'_, T> {
     pub(super) fn norm_forward(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let i = step.node;
-        let Some(place) = &self.plan.norms[i] else { return };
+        let place = self.norm_place(i);
         let from = part.of(self.plan.value[self.plan.nodes[i].inputs[0]]);
         if step.action == Action::Moments {
             let [x, moments] = disjoint(lane.planes, [from, part.of(self.plan.stats[i])]);
@@ -28,10 +28,11 @@ impl<T: Real> Call<'_, T> {
 
     pub(super) fn norm_sums(&self, i: usize, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let node = &self.plan.nodes[i];
-        let (Some(place), Kind::Norm { affine, .. }) = (&self.plan.norms[i], &node.kind) else { return };
+        let Kind::Norm { affine, .. } = &node.kind else { disagree(i, "sums a gradient and is no batch-norm") };
+        let place = self.norm_place(i);
         let (unit, offset) = shared[place.unit()].split_at(place.c);
-        let Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }) = self.plan.grad[i] else { return };
-        let ranges = [part.of(self.plan.value[node.inputs[0]]), part.of(grad), part.of(self.plan.stats[i])];
+        let grad = part.of(self.norm_gradient(i));
+        let ranges = [part.of(self.plan.value[node.inputs[0]]), grad, part.of(self.plan.stats[i])];
         let [x, dy, sums] = disjoint(lane.planes, ranges);
         norm::backward_sums(self.isa, x, dy, unit, offset, sums);
         if let (true, Some((weight, bias))) = (self.plan.wrt.params, affine) {
@@ -44,12 +45,8 @@ impl<T: Real> Call<'_, T> {
 
     pub(super) fn norm_backward(&self, i: usize, accumulate: bool, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let x = self.plan.nodes[i].inputs[0];
-        let (Some(Gradient::Own(grad) | Gradient::Shared { place: grad, .. }), Some(dx)) =
-            (self.plan.grad[i], self.plan.own_gradient(x))
-        else {
-            return;
-        };
-        let Some(line) = self.line(i, shared) else { return };
+        let Some(dx) = self.plan.own_gradient(x) else { disagree(i, "writes a gradient that its input has not") };
+        let (grad, line) = (self.norm_gradient(i), self.line(i, shared));
         let (planes, dx) = around(lane.planes, part.of(dx));
         let x = Some(planes.get(part.of(self.line_source(i)))).filter(|x| !x.is_empty());
         norm::backward(self.isa, line, x, planes.get(part.of(grad)), dx, accumulate);
@@ -63,9 +60,22 @@ impl<T: Real> Call<'_, T> {
         }
     }
 
-    pub(super) fn line<'s>(&self, norm: usize, shared: &'s [T]) -> Option<norm::Line<&'s [T]>> {
-        let place = self.plan.norms[norm].as_ref()?;
+    pub(super) fn line<'s>(&self, norm: usize, shared: &'s [T]) -> norm::Line<&'s [T]> {
+        let place = self.norm_place(norm);
         let (c, line) = (place.c, &shared[place.line()]);
-        Some(norm::Line { gain: &line[..c], slope: &line[c..2 * c], level: &line[2 * c..] })
+        norm::Line { gain: &line[..c], slope: &line[c..2 * c], level: &line[2 * c..] }
+    }
+
+    /// Where a batch-norm's gradient stands; a factor that is still to be multiplied is part of its line.
+    pub(super) fn norm_gradient(&self, norm: usize) -> Place {
+        match self.plan.grad[norm] {
+            Some(Gradient::Own(place) | Gradient::Shared { place, .. }) => place,
+            Some(Gradient::Line(_)) | None => disagree(norm, "is a batch-norm without a gradient in memory"),
+        }
+    }
+
+    fn norm_place(&self, norm: usize) -> &NormPlace {
+        let Some(place) = &self.plan.norms[norm] else { disagree(norm, "is no batch-norm and is used as one") };
+        place
     }
 }
