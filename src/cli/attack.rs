@@ -19,9 +19,10 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Interrupt, Progress, adversarial, duration_words};
 use crate::record::Sample;
 use crate::report::attacked::{
-    AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, model_info, table,
+    AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, table,
 };
 use crate::report::examples::{Example, picture};
+use crate::report::robustbench::{ModelInfo, Said, standard};
 use crate::seed::Seed;
 use crate::store::attack::{AttackDir, Timed};
 use crate::threat::{AttackPlan, Norm, Threat};
@@ -106,6 +107,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let mut source = arguments.source(&data, &network)?;
     let Subject { seed, batch, .. } = arguments.subject;
     let sample = sample(&data, &name, &ids);
+    let classes = network.net().classes();
     let mut stated = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
@@ -199,8 +201,11 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     };
     if let Some(folder) = &folder {
         folder.write("result.json", &json!(result))?;
-        if result.source.is_none() && result.plan.name.starts_with("autoattack") {
-            folder.write("model_info.json", &model_info(&result))?;
+        match ModelInfo::new(&result, data.image, classes, Said::default()) {
+            Ok(info) => folder.write("model_info.json", &json!(info))?,
+            // Other attacks are not meant for it.
+            Err(why) if standard(&result).is_ok() => terminal.note(&format!("no model_info.json: {why}")),
+            Err(_) => {}
         }
         if !examples.is_empty() {
             folder.write_bytes("examples.png", &picture(&examples, data.image)?)?;

@@ -12,7 +12,8 @@ use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::onnx;
 use crate::pipeline::weights;
-use crate::report::attacked::{AttackResultFile, model_info};
+use crate::report::attacked::AttackResultFile;
+use crate::report::robustbench::{ModelInfo, Said};
 use crate::units::Macs;
 
 /// What `export` takes.
@@ -51,12 +52,25 @@ pub struct ExportArguments {
     /// Where the cells go, as the tuple that DARTS prints.
     #[arg(long, group = "documents")]
     genotype: Option<PathBuf>,
-    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked.
-    #[arg(long, group = "documents", requires = "attacked")]
+    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked, which must be standard AutoAttack
+    /// on the images that RobustBench measures.
+    #[arg(long, group = "documents", requires_all = ["attacked", "additional_data"])]
     robustbench: Option<PathBuf>,
     /// The result.json that `robustnas attack` wrote about this network.
     #[arg(long, requires = "robustbench")]
     attacked: Option<PathBuf>,
+    /// For --robustbench: whether the network was trained on other data, too.
+    #[arg(long, requires = "robustbench", value_name = "true|false")]
+    additional_data: Option<bool>,
+    /// For --robustbench: the robust accuracy, in per cent, that the network's authors report. Default: left open.
+    #[arg(long, requires = "robustbench", value_name = "PERCENT", value_parser = percent)]
+    reported: Option<f64>,
+}
+
+/// Reads a share in per cent.
+fn percent(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|p| (0.0..=100.0).contains(p));
+    found.ok_or_else(|| format!("`{text}` is no share in per cent; expected 0 to 100, for example 56.1"))
 }
 
 /// Writes a network, or that of a rank, in the forms that are asked for.
@@ -98,7 +112,8 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
         eprintln!("{}: ONNX, operator set {}, {from}", path.display(), onnx::OPSET);
     }
     if let (Some(path), Some(attacked)) = (&arguments.robustbench, &arguments.attacked) {
-        robustbench(&network, path, attacked)?;
+        let said = Said { additional_data: arguments.additional_data, reported: arguments.reported };
+        robustbench(&network, path, attacked, said)?;
     }
     Ok(())
 }
@@ -128,10 +143,9 @@ fn model(network: &Network, branch: usize) -> Result<Vec<u8>> {
     onnx::write(&onnx::Export { net: network.net(), numbers: &numbers, branch, mix: &[] })
 }
 
-/// A result's figures, if it is about this network.
-fn robustbench(network: &Network, path: &Path, attacked: &Path) -> Result<()> {
-    let result: AttackResultFile = serde_json::from_str(&files::read(attacked)?)
-        .map_err(|why| Error::data(attacked, format!("no result of `robustnas attack`: {why}")))?;
+/// A result's figures, if it is about this network and a measurement that RobustBench knows.
+fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said) -> Result<()> {
+    let result = AttackResultFile::from_json(attacked, &files::bytes(attacked)?)?;
     let (arch, weights) = (id_of(network.net())?, weights::id_of(network)?);
     if (&result.network.arch, &result.network.weights) != (&arch, &weights) {
         return Err(Error::data(
@@ -142,8 +156,11 @@ fn robustbench(network: &Network, path: &Path, attacked: &Path) -> Result<()> {
             ),
         ));
     }
-    let text = serde_json::to_string_pretty(&model_info(&result)).map_err(files::unwritable)?;
+    let net = network.net();
+    let info = ModelInfo::new(&result, net.input_shape(), net.classes(), said);
+    let info = info.map_err(|why| Error::data(attacked, why))?;
+    let text = serde_json::to_string_pretty(&info).map_err(files::unwritable)?;
     files::write(path, (text + "\n").as_bytes())?;
-    eprintln!("{}: {}, {} MACs", path.display(), result.plan.name, cost(network.net()).macs);
+    eprintln!("{}: {}, {} MACs", path.display(), info.words(), cost(net).macs);
     Ok(())
 }
