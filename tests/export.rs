@@ -188,3 +188,39 @@ fn numbers_come_in_by_a_map_of_names() {
     refused(&folder, import, 3, &["4 tensors do not fit", &lost, &unfit, "num_batches_tracked", "`ignore`"]);
     assert!(!at("in.safetensors").exists());
 }
+
+/// What no network computes with is refused where it is read, with the tensor's name, whatever tensor it is in.
+#[test]
+fn weights_that_are_no_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    done(&folder, "export preact-resnet:18,width=2 --seed 3 --safetensors @own.safetensors --json @arch.json");
+    let own = tensors(&at("own.safetensors"));
+    std::fs::write(at("names.toml"), "layout = 'own'\n[names]\n'*' = '*'\n").unwrap();
+    let named = |end: &str| own.keys().filter(|name| name.ends_with(end)).min().unwrap();
+    let (scale, shift) = (named("bn1.weight"), named("bn1.bias"));
+    let (mean, variance, stem) = (named(".running_mean"), named(".running_var"), named("stem.weight"));
+    let data = format!("npy:{}", net_a::folder().display());
+    for (name, value, word) in [
+        (stem, f32::NAN, "NaN"),
+        (scale, f32::INFINITY, "inf"),
+        (shift, f32::NEG_INFINITY, "-inf"),
+        (mean, f32::NAN, "NaN"),
+        (variance, f32::NAN, "NaN"),
+        (variance, -0.25, "-0.25, a statistic that cannot be negative"),
+    ] {
+        let mut unfit = own.clone();
+        let mut numbers: Vec<f32> = own[name].flatten_all().unwrap().to_vec1().unwrap();
+        numbers[1] = value;
+        unfit.insert(name.clone(), Tensor::from_vec(numbers, own[name].dims(), &Device::Cpu).unwrap());
+        save(&unfit, at("weights.safetensors")).unwrap();
+        let words = [name, word, "number 1 of", "weights.safetensors"];
+        let attack = format!("attack --net @arch.json --data {data} --plan fgsm --n 4");
+        let import =
+            "import preact-resnet:18,width=2 --from @weights.safetensors --map @names.toml --out @in.safetensors";
+        for command in ["export @arch.json --onnx @model.onnx", &attack, import] {
+            refused(&folder, command, 3, &words);
+        }
+    }
+    assert!(!at("model.onnx").exists() && !at("in.safetensors").exists());
+}

@@ -74,7 +74,10 @@ impl Named {
                 file.display().to_string()
             }
             (Some(own), None) => {
-                weights::set(&mut network, &own)?;
+                weights::set(&mut network, &own).map_err(|why| match why {
+                    Error::Net(why) => Error::data(&text, why),
+                    other => other,
+                })?;
                 text
             }
             (Some(_), Some(_)) => {
