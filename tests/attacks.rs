@@ -217,6 +217,24 @@ fn an_evaluation_raises_checks_on_a_masked_network() {
     assert_eq!(kept, record);
 }
 
+/// A network whose weights are zero answers the first class whatever it sees, and no attack changes that.
+#[test]
+fn a_constant_answer_is_not_ranked() {
+    let mut network = network();
+    let (mut data, ids) = data(&mut network, 40);
+    data.labels = (0..40).map(|i| i % 4).collect();
+    let len = network.layout().len();
+    network.set_state(&Tensor::zeros(len, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let found = doubted(&mut network, &loader(&data, &ids, 16), &[Attack::Fgsm { eps: fraction("8/255") }], false);
+    assert_eq!((found.clean.hit, found.robust.hit), (10, 10));
+    assert!([Check::ConstantAnswer, Check::CleanAtChance].iter().all(|c| found.checks.contains(c)), "{found:?}");
+    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
+    let outcome = Outcome::Ok { training, validation: found, test: None };
+    let record = Record { outcome, ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1) };
+    assert!(record.ranked().is_none());
+    assert!(ineligible(&record).unwrap().contains("constant_answer, clean_at_chance"));
+}
+
 #[test]
 fn robust_accuracy_is_never_above_clean() {
     let mut network = network();

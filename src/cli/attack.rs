@@ -10,8 +10,9 @@ use super::progress::Terminal;
 use super::trained::Trained;
 use super::{files, stored};
 use crate::attack::Target;
-use crate::attack::checks::{doubts, judge};
+use crate::attack::checks::{doubts, guesses, judge};
 use crate::attack::suite::{Finished, Found, Suite, Transferred, Verdicts};
+use crate::data::batch::labels;
 use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
@@ -173,6 +174,8 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let found_there = at_source.as_ref().unwrap_or(&found);
     let mut checks = doubts(attacked, &loader, found_there, true)?;
     checks.extend(judge(&plan, found_there));
+    // Of a transfer the measured network is another.
+    checks.extend(guesses(&labels(&data.test, &ids), &found.clean));
     checks.sort_unstable();
     checks.dedup();
     let examples = if folder.is_some() { examples(&suite, attacked, &found)? } else { Vec::new() };
