@@ -224,6 +224,13 @@ pub struct SearchEpoch {
     pub clean: Tally,
     /// Accuracy under the search's inner attack on the same images.
     pub adversarial: Tally,
+    /// How far the architecture parameters are from where they began, root mean square; absent in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_moved: Option<f64>,
+    /// How far steps of random signs would have brought them, `lr * sqrt(steps)` of Adam. Parameters that moved no further
+    /// say little about the operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_walk: Option<f64>,
     /// Per kind of cell, the state of its choices.
     pub cells: Vec<CellState>,
 }

@@ -413,8 +413,11 @@ fn epoch_line(report: &SearchEpoch) -> String {
             format!("{} entropy {entropy:.3} skips {:.0}%", c.kind, 100.0 * c.skip_share)
         })
         .collect();
+    let moved = report.alpha_moved.zip(report.random_walk);
+    let moved =
+        moved.map_or("-".into(), |(moved, walk)| format!("{moved:.4} (a random walk would by about {walk:.4})"));
     format!(
-        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} | {}",
+        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} alpha moved by {moved} | {}",
         report.epoch,
         report.stage,
         report.weight_loss,
