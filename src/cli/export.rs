@@ -12,7 +12,9 @@ use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::onnx;
 use crate::pipeline::weights;
+use crate::record::OriginKind;
 use crate::report::attacked::AttackResultFile;
+use crate::report::ranked::Entry;
 use crate::report::robustbench::{ModelInfo, Said};
 use crate::units::Macs;
 
@@ -25,13 +27,16 @@ pub struct ExportArguments {
     /// Of a run: the rank within the budget.
     #[arg(long, default_value_t = 1)]
     rank: u32,
+    /// Of a run: ranks count networks of this origin alone: searched, random or hand-made.
+    #[arg(long)]
+    origin: Option<OriginKind>,
     /// Of a run: the budget; default: the largest.
     #[arg(long)]
     budget: Option<Macs>,
     #[command(flatten)]
     sight: Sight,
-    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, those beside its arch.json, or
-    /// fresh ones.
+    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json; of a
+    /// network that is named by its family fresh ones.
     #[arg(long, conflicts_with = "seed")]
     weights: Option<PathBuf>,
     /// Fresh numbers of this seed.
@@ -76,7 +81,7 @@ fn percent(text: &str) -> Result<f64, String> {
 /// Writes a network, or that of a rank, in the forms that are asked for.
 pub fn export(arguments: &ExportArguments) -> Result<()> {
     let run = Path::new(&arguments.source);
-    let source = if run.is_dir() { of_rank(run, arguments.rank, arguments.budget)? } else { arguments.source.clone() };
+    let source = if run.is_dir() { of_rank(run, arguments)? } else { arguments.source.clone() };
     let named = Named::load(&source, arguments.sight.image, arguments.sight.classes)?;
     if let Some(path) = &arguments.json {
         let file = match &named.file {
@@ -118,8 +123,9 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
     Ok(())
 }
 
-/// The arch.json of a rank.
-fn of_rank(run: &Path, rank: u32, budget: Option<Macs>) -> Result<String> {
+/// The arch.json of a rank. Says what it is: the best network of a run need not be one that the search found.
+fn of_rank(run: &Path, arguments: &ExportArguments) -> Result<String> {
+    let ExportArguments { rank, origin, budget, .. } = *arguments;
     let ranked = ranked(run)?;
     let budgets: Vec<String> = ranked.budgets.iter().map(|b| b.budget.to_string()).collect();
     let found = match budget {
@@ -127,9 +133,17 @@ fn of_rank(run: &Path, rank: u32, budget: Option<Macs>) -> Result<String> {
         None => ranked.budgets.iter().max_by_key(|b| b.budget),
     };
     let found = found.ok_or_else(|| Error::Usage(format!("no such budget; the run has {}", budgets.join(", "))))?;
-    let entry = found.entries.iter().find(|e| e.rank.is_some_and(|r| u64::from(rank) == r as u64));
-    let entry = entry.ok_or_else(|| Error::Usage(format!("budget {} has no rank {rank}", found.budget)))?;
-    let path = run.join("archs").join(&entry.record.arch).join("arch.json");
+    let is_meant = |e: &&Entry| e.rank.is_some() && origin.is_none_or(|kind| e.record.origin.kind() == kind);
+    let meant: Vec<&Entry> = found.entries.iter().filter(is_meant).collect();
+    let entry = (rank as usize).checked_sub(1).and_then(|place| meant.get(place)).ok_or_else(|| {
+        let (budget, count, of) = (found.budget, meant.len(), origin.map_or("", OriginKind::word));
+        Error::Usage(format!("budget {budget} has no rank {rank}: {count} {of} networks may be ranked there"))
+    })?;
+    let Entry { rank, record, .. } = entry;
+    let robust = record.ranked().map_or(String::new(), |v| format!(", {} robust on validation images", v.robust));
+    let (budget, origin) = (found.budget, record.origin.word());
+    eprintln!("budget {budget}, rank {}: {origin} network {}{robust}", rank.unwrap_or_default(), record.arch);
+    let path = run.join("archs").join(&record.arch).join("arch.json");
     path.into_os_string().into_string().map_err(|path| Error::run(path, "is no path in UTF-8"))
 }
 
