@@ -265,7 +265,7 @@ impl AttackArguments {
 pub struct Measured {
     /// The images.
     pub data: Dataset,
-    /// The data's name: what is left of `:` on the command line.
+    /// The data's name.
     pub name: String,
     /// The network with its numbers.
     pub network: Network,
@@ -304,7 +304,7 @@ impl Subject {
         }
         let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
         let (network, about) = named.load(&data)?;
-        Ok(Measured { data, name: self.data.split(':').next().unwrap_or_default().to_owned(), network, about })
+        Ok(Measured { name: data.name.clone(), data, network, about })
     }
 
     /// The ball that is named.

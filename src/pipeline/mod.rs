@@ -124,7 +124,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
     let mut night = Night {
         config: &job.config,
         data: &data,
-        data_word: source.to_string().split(':').next().unwrap_or_default().to_owned(),
+        data_word: data.name.clone(),
         data_id,
         splits: &splits,
         seed,
