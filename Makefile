@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check bench bench-count bench-peer peer-venv doc golden pictures onnx-venv onnx-check long attack-long
+.PHONY: help search test check prove bench bench-count bench-peer peer-venv doc golden pictures onnx-venv onnx-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -63,6 +63,9 @@ onnx-check: ## Hold exported networks to ONNX Runtime; ONNX_PYTHON=/path/to/pyth
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume
+
+prove: ## Hold every plan of every family and supernet, in every way it can be made, to a plain executor (about two hours)
+	cargo test --release --test plans -- --ignored --nocapture
 
 attack-long: ## Compare the long attacks with the official code's results on a given network
 	ROBUSTNAS_LONG=1 cargo test --test attack_oracle -- --nocapture --test-threads 1

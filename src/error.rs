@@ -80,6 +80,13 @@ pub enum Error {
     #[error("tensor library: {0}")]
     Tensor(String),
 
+    // A fault of the program: exit 70.
+    /// Something that the program relies on does not hold. It ends the run, and no result is made of it.
+    #[error(
+        "internal error: {0}; please report it with the command and the versions that `run.json` or `--version` names"
+    )]
+    Internal(String),
+
     // Stopped early: exit 75.
     /// A signal asked the run to stop; everything up to now is saved.
     #[error("stopped by {signal}; the same command continues")]
@@ -99,6 +106,7 @@ impl Error {
             Error::Impossible(_) => 5,
             Error::Io { .. } | Error::Disk { .. } => 6,
             Error::NotFinite(_) | Error::Tensor(_) => 7,
+            Error::Internal(_) => 70,
             Error::Stopped { .. } => 75,
         }
     }

@@ -55,7 +55,7 @@ pub fn measure(attack: Attack<'_>, steps: usize) -> Result<Line<Attacking>> {
     let Attack { net, mut network, data, ids, plan, seed, batch } = attack;
     let before = resident();
     let passes = vec![(Wrt::INPUT, NormMode::Eval)];
-    let needs = Needs::of(&network, &Work { batch: batch.min(ids.len()), passes, vectors: 0, images: 3 }, before);
+    let needs = Needs::of(&network, &Work { batch: batch.min(ids.len()), passes, vectors: 0, images: 3 }, before)?;
     let (seed, device) = (Seed::root(seed), &Device::Cpu);
     let loader = Loader { images: &data.test, shape: data.image, ids, batch, augment: None, seed, device };
     let suite = Suite { plan, loader: &loader, seed };

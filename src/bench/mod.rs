@@ -70,8 +70,8 @@ struct Needs {
 
 impl Needs {
     /// `before` is what the process held when there was no network yet.
-    fn of(network: &Network, work: &Work, before: Option<u64>) -> Self {
-        Needs { batch: work.batch, params: cost(network.net()).params, before, memory: network.memory(work) }
+    fn of(network: &Network, work: &Work, before: Option<u64>) -> Result<Self> {
+        Ok(Needs { batch: work.batch, params: cost(network.net()).params, before, memory: network.memory(work)? })
     }
 }
 

@@ -110,7 +110,7 @@ pub fn measure(case: Case, size: Size, batch: usize, steps: usize) -> Result<Lin
     let loader = loader(&config, &data, &splits.weights, batch, seed, &device);
     let images = loader.batch(&loader.order(0), 0, 0)?;
     let work = case.work(&supernet, batch);
-    let needs = Needs::of(supernet.network(), &work, before);
+    let needs = Needs::of(supernet.network(), &work, before)?;
     let (mix, lr) = (supernet.mix(), config.search.weights.lr);
     Line::measure(case.word(), size, needs, steps, &mut || match case {
         Case::Forward => supernet.network().logits(&images.images, &mix, NormMode::TrainNoRecord).map(drop),

@@ -78,7 +78,7 @@ pub fn measure(net: Net, name: &str, recipe: &Recipe, batch: usize, steps: usize
     let images = loader.batch(&loader.order(0), 0, 0)?;
     let network = Network::new(net, seed.child("init"), &device)?;
     let mut trainee = Trainee::new(network, Retrain { epochs: 1, batch, method: recipe.method, sgd: SGD })?;
-    let needs = Needs::of(trainee.network(), &work(&recipe.method, batch), before);
+    let needs = Needs::of(trainee.network(), &work(&recipe.method, batch), before)?;
     let training = Training { net: name.to_owned(), method: recipe.word.clone() };
     Line::measure(&recipe.word, training, needs, steps, &mut || trainee.step(&images, Position::default()).map(drop))
 }

@@ -86,9 +86,9 @@ pub struct CostArguments {
 
 impl CostArguments {
     /// What a training holds, if that was asked for.
-    fn training(&self, net: &Net) -> Option<Memory> {
+    fn training(&self, net: &Net) -> Result<Option<Memory>> {
         let work = work(&self.method.method, self.batch.get());
-        self.memory.then(|| Memory::of(net, &work, Fusion::ALL))
+        self.memory.then(|| Memory::of(net, &work, Fusion::ALL)).transpose()
     }
 }
 
@@ -98,7 +98,7 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
     let rule = arguments.rule;
     let total = cost_under(&net, rule);
     let layers = arguments.per_layer.then(|| per_node_under(&net, rule));
-    let training = arguments.training(&net);
+    let training = arguments.training(&net)?;
     let head = match skeleton.zip(genotype) {
         Some((skeleton, genotype)) => auxiliary(&skeleton, &genotype)?,
         None => None,

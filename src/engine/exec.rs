@@ -12,7 +12,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, InplaceOp3, Layout};
 use rayon::prelude::*;
 
-use super::arena::Place;
+use super::arena::{BufferId, Place};
 use super::fuse::Kind;
 use super::isa::Isa;
 use super::kernels::conv::{Direction, Target};
@@ -44,6 +44,8 @@ pub struct Pass<'a> {
     pub isa: Isa,
     /// What decides which entries and images are dropped.
     pub drop: Option<Seed>,
+    /// Whether memory that holds nothing is filled with numbers that are none, so that whoever reads it is found.
+    pub poison: bool,
 }
 
 impl InplaceOp3 for Pass<'_> {
@@ -72,11 +74,23 @@ impl Pass<'_> {
     fn run<T: Real>(&self, arena: &mut CpuStorage, state: &[T], batch: &[T]) -> candle_core::Result<()> {
         let Some(arena) = T::of_storage(arena) else { candle_core::bail!("the arena has another type") };
         let mix: Vec<T> = self.mix.iter().map(|v| T::from_f64(*v)).collect();
-        let call =
-            Call { plan: self.plan, layout: self.layout, state, batch, mix: &mix, isa: self.isa, drop: self.drop };
+        let call = Call {
+            plan: self.plan,
+            layout: self.layout,
+            state,
+            batch,
+            mix: &mix,
+            isa: self.isa,
+            drop: self.drop,
+            poison: self.poison,
+        };
         let segments = if self.backward { &self.plan.backward } else { &self.plan.forward };
         let (shared, lanes) = arena[self.layout.start..].split_at_mut(self.layout.shared);
         let lanes = &mut lanes[..self.layout.lanes * self.layout.lane];
+        if self.poison && !self.backward {
+            // Nothing is there before the first step.
+            lanes.fill(T::from_f64(f64::NAN));
+        }
         if self.backward {
             lanes.par_chunks_mut(self.layout.lane).for_each(|lane| call.split(lane).gathered.fill(T::zero()));
         }
@@ -105,6 +119,7 @@ struct Call<'a, T> {
     mix: &'a [T],
     isa: Isa,
     drop: Option<Seed>,
+    poison: bool,
 }
 
 /// A lane's memory.
@@ -219,19 +234,33 @@ impl<T: Real> Call<'_, T> {
         let mut lane = self.split(lane);
         let begin = lane_index * per_lane;
         let images = per_lane.min(self.layout.batch - begin);
-        for first in (0..images).step_by(segment.together) {
-            let count = segment.together.min(images - first);
-            let images = Part { first, count, per_lane, index: begin + first };
+        let whole = Part { first: 0, count: images, per_lane, index: begin };
+        self.bury(&segment.dead_before, whole, &mut lane);
+        for group in segment.groups(images) {
+            let images = Part { first: group.start, count: group.len(), per_lane, index: begin + group.start };
             for step in &segment.steps {
                 if self.takes_several(step) {
                     self.step(step, images, shared, &mut lane);
-                    continue;
+                } else {
+                    for part in images.each() {
+                        lane.ahead = ahead(step, part, segment.together, lane.planes);
+                        self.step(step, part, shared, &mut lane);
+                    }
                 }
-                for part in images.each() {
-                    lane.ahead = ahead(step, part, segment.together, lane.planes);
-                    self.step(step, part, shared, &mut lane);
-                }
+                self.bury(&step.dead, images, &mut lane);
             }
+        }
+        self.bury(&segment.dead_behind, whole, &mut lane);
+    }
+
+    /// Fills what holds nothing more with numbers that are none, where that is asked for.
+    fn bury(&self, dead: &[BufferId], images: Part, lane: &mut Lane<'_, T>) {
+        if self.poison {
+            for buffer in dead {
+                lane.planes[images.of(self.plan.places[buffer.index()])].fill(T::from_f64(f64::NAN));
+            }
+            lane.gradient.fill(T::from_f64(f64::NAN));
+            lane.scratch.fill(T::from_f64(f64::NAN));
         }
     }
 

@@ -12,6 +12,7 @@ use super::network::{Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
 use crate::arch::net::Net;
+use crate::error::Result;
 
 /// Work on a network, as far as memory goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,23 +46,27 @@ pub struct Memory {
 
 impl Memory {
     /// What work on a network in single precision holds, with the plans that `fusion` makes.
-    pub fn of(net: &Net, work: &Work, fusion: Fusion) -> Memory {
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) as [`Plan::compile`].
+    pub fn of(net: &Net, work: &Work, fusion: Fusion) -> Result<Memory> {
         let layout = ParamLayout::new(net);
         let arena = |(wrt, mode): &(Wrt, NormMode)| {
             // A network that learns drops at random where it can.
             let Setting { statistics, choice } = Mode::from(*mode).setting();
             let choice = Choice { dropping: *mode == NormMode::Train, ..choice };
             let setting = Setting { statistics, choice };
-            let plan = Plan::compile(net, &layout, *wrt, setting, fusion);
-            ArenaLayout::new(&plan, work.batch, 0).scalars()
+            let plan = Plan::compile(net, &layout, *wrt, setting, fusion)?;
+            Ok(ArenaLayout::new(&plan, work.batch, 0).scalars())
         };
+        let arenas = work.passes.iter().map(arena).collect::<Result<Vec<_>>>()?;
         let bytes = |scalars: usize| (scalars * size_of::<f32>()) as u64;
-        Memory {
-            arena: bytes(work.passes.iter().map(arena).max().unwrap_or(0)),
+        Ok(Memory {
+            arena: bytes(arenas.into_iter().max().unwrap_or(0)),
             state: bytes(layout.len()),
             vectors: bytes(work.vectors * layout.trainable()),
             images: bytes(work.images * work.batch * net.input_shape().len()),
-        }
+        })
     }
 
     /// All of it.

@@ -11,6 +11,7 @@ mod isa;
 pub mod kernels;
 mod layer;
 mod layout;
+mod lifetimes;
 pub mod memory;
 mod network;
 mod pages;
@@ -21,6 +22,7 @@ mod real;
 mod schedule;
 mod special;
 mod vector;
+mod verify;
 
 pub use fuse::{Choice, Fusion};
 pub use isa::Isa;

@@ -1,6 +1,7 @@
 //! A network that can be run: the graph, its numbers, and the plans compiled for what was asked of it so far.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Storage, Tensor};
 
@@ -119,6 +120,7 @@ pub struct Network {
     state: Tensor,
     fusion: Fusion,
     isa: Isa,
+    poison: bool,
     plans: HashMap<(Wrt, Setting), Plan>,
     arena: Option<Arena>,
 }
@@ -135,12 +137,27 @@ impl Network {
         let layout = ParamLayout::new(&net);
         let values: Vec<f64> = layout.init(&net, seed);
         let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
-        Ok(Network { net, layout, state, fusion, isa: Isa::widest(), plans: HashMap::new(), arena: None })
+        Ok(Network {
+            net,
+            layout,
+            state,
+            fusion,
+            isa: Isa::widest(),
+            poison: cfg!(debug_assertions),
+            plans: HashMap::new(),
+            arena: None,
+        })
     }
 
     /// The same network on other vector instructions.
     pub fn on(self, isa: Isa) -> Self {
         Network { isa, ..self }
+    }
+
+    /// The same network with memory that holds nothing filled with numbers that are none, or not: whoever reads a buffer
+    /// before it is written or after its life spoils the result. Debug builds do it unasked; it costs about as much again.
+    pub fn poisoned(self, poison: bool) -> Self {
+        Network { poison, ..self }
     }
 
     /// The graph.
@@ -188,13 +205,18 @@ impl Network {
     }
 
     /// What work on this network holds in memory.
-    pub fn memory(&self, work: &Work) -> Memory {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] as [`Plan::compile`].
+    pub fn memory(&self, work: &Work) -> Result<Memory> {
         Memory::of(&self.net, work, self.fusion)
     }
 
-    fn plan(&mut self, wrt: Wrt, setting: Setting) -> &Plan {
-        let (net, layout, fusion) = (&self.net, &self.layout, self.fusion);
-        self.plans.entry((wrt, setting)).or_insert_with(|| Plan::compile(net, layout, wrt, setting, fusion))
+    fn plan(&mut self, wrt: Wrt, setting: Setting) -> Result<&Plan> {
+        Ok(match self.plans.entry((wrt, setting)) {
+            Entry::Occupied(plan) => plan.into_mut(),
+            Entry::Vacant(free) => free.insert(Plan::compile(&self.net, &self.layout, wrt, setting, self.fusion)?),
+        })
     }
 
     /// The logits of a batch `[n, h, w, c]`.
@@ -230,7 +252,7 @@ impl Network {
             Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
         let Arena { memory: arena, .. } = self.arena(layout.scalars())?;
         let plan = &self.plans[&(wrt, mode.setting())];
-        let pass = Pass { plan, layout, mix, backward: true, isa: self.isa, drop: mode.drop };
+        let pass = Pass { plan, layout, mix, backward: true, isa: self.isa, drop: mode.drop, poison: self.poison };
         arena.inplace_op3(&self.state, &dlogits, &pass)?;
         let gathered = layout.gathered(plan);
         let params = if wrt.params {
@@ -271,14 +293,14 @@ impl Network {
         }
         let batch = x.dims()[0];
         let setting = mode.setting();
-        let scalars = ArenaLayout::new(self.plan(wrt, setting), batch, 0).scalars();
+        let scalars = ArenaLayout::new(self.plan(wrt, setting)?, batch, 0).scalars();
         let Arena { memory: arena, start } = self.arena(scalars)?;
-        let layout = ArenaLayout::new(self.plan(wrt, setting), batch, start);
+        let layout = ArenaLayout::new(self.plan(wrt, setting)?, batch, start);
         // Kernels read memory from its beginning: a view that starts elsewhere is copied out.
         let whole = x.is_contiguous() && x.layout().start_offset() == 0;
         let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };
         let plan = &self.plans[&(wrt, setting)];
-        let pass = Pass { plan, layout, mix, backward: false, isa: self.isa, drop: mode.drop };
+        let pass = Pass { plan, layout, mix, backward: false, isa: self.isa, drop: mode.drop, poison: self.poison };
         arena.inplace_op3(&self.state, &x, &pass)?;
         if mode.norm == NormMode::Train {
             self.state.inplace_op2(&arena, &Record { plan, layout })?;

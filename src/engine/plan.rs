@@ -10,11 +10,13 @@
 
 use std::ops::Range;
 
-use super::arena::Place;
+use super::arena::{BufferId, Place};
 use super::fuse::{Choice, Fused, Fusion, fuse};
 use super::params::ParamLayout;
 use super::schedule::Scheduler;
+use super::verify::verify;
 use crate::arch::net::Net;
+use crate::error::{Error, Result};
 
 /// Which gradients are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,13 +63,19 @@ pub struct Setting {
 pub(super) struct Step {
     pub node: usize,
     pub action: Action,
+    /// The buffers it reads; those that it adds to stand among `writes` alone.
+    pub reads: Vec<BufferId>,
+    /// The buffers it writes or adds to.
+    pub writes: Vec<BufferId>,
+    /// The buffers that hold nothing more for the images that have taken the step.
+    pub dead: Vec<BufferId>,
     /// What is fetched into the cache meanwhile.
     pub ahead: Vec<Fetch>,
 }
 
 impl Step {
     pub fn new(node: usize, action: Action) -> Self {
-        Step { node, action, ahead: Vec::new() }
+        Step { node, action, reads: Vec::new(), writes: Vec::new(), dead: Vec::new(), ahead: Vec::new() }
     }
 }
 
@@ -114,11 +122,25 @@ pub(super) enum Merge {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     pub before: Vec<Merge>,
+    /// The buffers that merges read, of all images.
+    pub merged: Vec<BufferId>,
+    /// The buffers that hold nothing more once the merges are done.
+    pub dead_before: Vec<BufferId>,
     pub steps: Vec<Step>,
+    /// The buffers that hold nothing more once all images have taken all steps.
+    pub dead_behind: Vec<BufferId>,
     /// Images that take the steps together: one, or several small ones that share the reading of large weights.
     pub together: usize,
     /// The longest gradient of an image that is computed on the way into one of the kernels.
     pub gradient_len: usize,
+}
+
+impl Segment {
+    /// The images of a lane in the order of execution: every group takes all steps before the next one takes the first.
+    pub fn groups(&self, images: usize) -> impl Iterator<Item = Range<usize>> {
+        let together = self.together.max(1);
+        (0..images).step_by(together).map(move |first| first..(first + together).min(images))
+    }
 }
 
 /// Where the gradient of a node's value is found.
@@ -186,6 +208,10 @@ pub struct Plan {
     pub(super) norms: Vec<Option<NormPlace>>,
     /// Where every dense convolution keeps the weights that were prepared for the pass, in the shared part of the arena.
     pub(super) prepared: Vec<Range<usize>>,
+    /// Where every buffer is.
+    pub(super) places: Vec<Place>,
+    /// What is read when everything is done.
+    pub(super) results: Vec<BufferId>,
     pub(super) image_len: usize,
     pub(super) shared_len: usize,
     pub(super) scratch_len: usize,
@@ -195,10 +221,15 @@ pub struct Plan {
 
 impl Plan {
     /// Compiles a network.
-    pub fn compile(net: &Net, params: &ParamLayout, wrt: Wrt, setting: Setting, fusion: Fusion) -> Plan {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a plan that reads what does not stand where it is read.
+    pub fn compile(net: &Net, params: &ParamLayout, wrt: Wrt, setting: Setting, fusion: Fusion) -> Result<Plan> {
         let Setting { statistics, choice } = setting;
         let nodes = fuse(net, params, fusion, choice);
-        Scheduler::new(nodes, wrt, statistics, fusion).finish(params.trainable(), net.mix_len())
+        let plan = Scheduler::new(nodes, wrt, statistics, fusion).finish(params.trainable(), net.mix_len());
+        verify(&plan).map_err(|why| Error::Internal(format!("a plan for {wrt:?}, {setting:?}: {why}")))?;
+        Ok(plan)
     }
 
     /// Scalars of one image's part of the arena.

@@ -6,6 +6,7 @@ use super::ahead::{Touch, errands};
 use super::arena::{BufferId, Lifetimes, Place};
 use super::fuse::{Fused, Fusion, Kind};
 use super::kernels::conv::Direction;
+use super::lifetimes::{Death, mark};
 use super::plan::{Action, Fetch, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
 
 /// Scalars that stay in the cache between steps: half of a common second-level cache.
@@ -32,13 +33,6 @@ enum Normalized {
     InPlace,
     /// In a buffer of its own.
     Apart,
-}
-
-/// A stretch of time between two borders that images do not cross alone, and what is read or written when in it.
-struct Span {
-    begin: usize,
-    end: usize,
-    touched: Vec<(BufferId, usize)>,
 }
 
 pub(super) struct Scheduler {
@@ -156,8 +150,11 @@ impl Scheduler {
         let mut forward = self.forward();
         let wanted = self.needs.last().copied().unwrap_or(false);
         let mut backward = if wanted { self.backward() } else { Vec::new() };
-        self.live_through(&forward, &backward);
+        let deaths = self.live_through(&mut forward, &mut backward);
         let (places, image_len) = self.lifetimes.place();
+        for (k, segment) in forward.iter_mut().chain(&mut backward).enumerate() {
+            bury(segment, 2 * k, &deaths);
+        }
         for segment in forward.iter_mut().chain(&mut backward) {
             segment.together = self.together(segment, &places);
             self.look_ahead(segment, &places);
@@ -183,6 +180,7 @@ impl Scheduler {
             segment.gradient_len = lengths.max().unwrap_or(0);
         }
         Plan {
+            results: self.results(),
             value: self.value.iter().map(|b| place(*b)).collect(),
             stats: self.stats.iter().map(|b| b.map(place).unwrap_or_default()).collect(),
             scratch_len: self.nodes.iter().map(scratch).max().unwrap_or(0),
@@ -194,6 +192,7 @@ impl Scheduler {
             grad,
             norms,
             prepared,
+            places,
             image_len,
             shared_len,
             trainable,
@@ -320,57 +319,38 @@ impl Scheduler {
         }
     }
 
-    /// Marks when every buffer is alive, in two passes over the segments in their order of execution.
-    ///
-    /// Inside a segment the first images take all steps before the next ones take the first. So only a buffer that no other
-    /// segment touches is dead again for all images when its last step is done; what crosses a border of a segment is alive,
-    /// for some image, during all of that segment.
-    fn live_through(&mut self, forward: &[Segment], backward: &[Segment]) {
-        let mut spans: Vec<Span> = Vec::new();
-        let mut time = 0;
-        for segment in forward.iter().chain(backward) {
-            // Merges read and write what images keep for them, between two segments.
-            let merged = segment.before.iter().filter_map(|merge| {
-                let (Merge::Fold(i) | Merge::Moments(i) | Merge::Line(i)) = merge;
-                self.stats[*i]
-            });
-            spans.push(Span { begin: time, end: time, touched: merged.map(|b| (b, time)).collect() });
-            time += 1;
-            let mut span = Span { begin: time, end: time, touched: Vec::new() };
-            for step in &segment.steps {
-                span.touched.extend(self.touched(step).into_iter().map(|b| (b, time)));
-                span.end = time;
-                time += 1;
+    /// Tells every step what it touches, in the order of execution, and from that when buffers are alive.
+    fn live_through(&mut self, forward: &mut [Segment], backward: &mut [Segment]) -> Vec<Death> {
+        let mut spans = Vec::new();
+        for segment in forward.iter_mut().chain(backward.iter_mut()) {
+            // Merges read what every image keeps for them.
+            segment.merged = segment.before.iter().filter_map(|merge| self.merged(merge)).collect();
+            spans.push(vec![segment.merged.clone()]);
+            for step in &mut segment.steps {
+                (step.reads, step.writes) = (self.read(step), self.written(step));
             }
-            spans.push(span);
+            spans.push(segment.steps.iter().map(|s| s.reads.iter().chain(&s.writes).copied().collect()).collect());
         }
-        // What is read when everything is done.
-        let last = self.nodes.len() - 1;
-        let fetched = match self.grad[0] {
+        let results = self.results();
+        mark(&mut self.lifetimes, &spans, &results)
+    }
+
+    /// What a merge reads of every image.
+    fn merged(&self, merge: &Merge) -> Option<BufferId> {
+        match merge {
+            Merge::Fold(_) => None,
+            Merge::Moments(i) => self.stats[*i],
+            Merge::Line(i) => self.stats[*i].filter(|_| self.statistics == Statistics::Batch),
+        }
+    }
+
+    /// What is read when everything is done: the logits, and the image's gradient where it is wanted.
+    fn results(&self) -> Vec<BufferId> {
+        let gradient = match self.grad[0] {
             Some(Held::Own(gradient)) if self.wrt.input => Some(gradient),
             _ => None,
         };
-        let results = std::iter::once(self.value[last]).chain(fetched);
-        spans.push(Span { begin: time, end: time, touched: results.map(|b| (b, time)).collect() });
-
-        let mut within: Vec<Option<usize>> = vec![None; self.lifetimes.len()];
-        let mut crosses = vec![false; self.lifetimes.len()];
-        for (s, span) in spans.iter().enumerate() {
-            for (buffer, _) in &span.touched {
-                let first = *within[buffer.index()].get_or_insert(s);
-                crosses[buffer.index()] |= first != s;
-            }
-        }
-        for span in &spans {
-            for (buffer, time) in &span.touched {
-                if crosses[buffer.index()] {
-                    self.lifetimes.touch(*buffer, span.begin);
-                    self.lifetimes.touch(*buffer, span.end);
-                } else {
-                    self.lifetimes.touch(*buffer, *time);
-                }
-            }
-        }
+        self.value.last().copied().into_iter().chain(gradient).collect()
     }
 
     /// The buffers from which a node's gradient is read.
@@ -391,12 +371,12 @@ impl Scheduler {
     /// What a step reads.
     fn read(&self, step: &Step) -> Vec<BufferId> {
         let i = step.node;
-        let (gradient, values) = match step.action {
+        let (gradient, values) = match &step.action {
             Action::Forward | Action::Normalize | Action::Moments => (false, true),
             Action::LossGradient => (false, false),
             Action::Sums => (true, true),
             Action::NormBackward { .. } => (true, self.statistics == Statistics::Batch),
-            Action::Backward { reads, .. } => (true, reads),
+            Action::Backward { reads, .. } => (true, *reads),
         };
         let mut list = if gradient { self.gradient_buffers(i) } else { Vec::new() };
         if values {
@@ -422,12 +402,6 @@ impl Scheduler {
         }
     }
 
-    fn touched(&self, step: &Step) -> Vec<BufferId> {
-        let mut list = self.read(step);
-        list.extend(self.written(step));
-        list
-    }
-
     fn backward_reads_values(&self, i: usize) -> bool {
         let node = &self.nodes[i];
         let through = node.inputs.iter().any(|x| self.needs[*x]);
@@ -451,8 +425,8 @@ impl Scheduler {
 
     /// Tells every step what to fetch for those after it.
     fn look_ahead(&self, segment: &mut Segment, places: &[Place]) {
-        let sized = |list: Vec<BufferId>| -> Vec<(usize, usize)> {
-            list.into_iter()
+        let sized = |list: &[BufferId]| -> Vec<(usize, usize)> {
+            list.iter()
                 .map(|b| (b.index(), places[b.index()].len * segment.together))
                 .filter(|(_, len)| *len > 0)
                 .collect()
@@ -461,8 +435,8 @@ impl Scheduler {
             .steps
             .iter()
             .map(|s| Touch {
-                reads: sized(self.read(s)),
-                writes: sized(self.written(s)),
+                reads: sized(&s.reads),
+                writes: sized(&s.writes),
                 time: self.fetches(s) * segment.together,
             })
             .collect();
@@ -484,11 +458,31 @@ impl Scheduler {
 
     /// As many images as fit the cache in every step, and enough to make reading large weights worth it.
     fn together(&self, segment: &Segment, places: &[Place]) -> usize {
-        let touched = |s: &Step| self.touched(s).iter().map(|b| places[b.index()].len).sum::<usize>().max(1);
+        let touched = |s: &Step| s.reads.iter().chain(&s.writes).map(|b| places[b.index()].len).sum::<usize>().max(1);
         let fits = segment.steps.iter().map(|s| TOGETHER / touched(s)).min().unwrap_or(1);
         let weighs = segment.steps.iter().map(|s| weights(&self.nodes[s.node]) / touched(s)).max().unwrap_or(1);
         fits.max(weighs).max(1)
     }
+}
+
+/// Tells a segment, whose merges are span `first` and whose steps are the next, what is dead behind each of them.
+fn bury(segment: &mut Segment, first: usize, deaths: &[Death]) {
+    let dead = |when: Death, touched: &[BufferId]| -> Vec<BufferId> {
+        let mut list: Vec<BufferId> = touched.iter().copied().filter(|b| deaths[b.index()] == when).collect();
+        list.sort_by_key(|b| b.index());
+        list.dedup();
+        list
+    };
+    // A merge is the one step of its span.
+    let alone = Death::Step { span: first, step: 0 };
+    segment.dead_before = [dead(Death::Span(first), &segment.merged), dead(alone, &segment.merged)].concat();
+    let mut all = Vec::new();
+    for (k, step) in segment.steps.iter_mut().enumerate() {
+        let touched = [&step.reads[..], &step.writes].concat();
+        step.dead = dead(Death::Step { span: first + 1, step: k }, &touched);
+        all.extend(touched);
+    }
+    segment.dead_behind = dead(Death::Span(first + 1), &all);
 }
 
 fn weights(node: &Fused) -> usize {

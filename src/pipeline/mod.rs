@@ -291,7 +291,7 @@ impl Night<'_> {
         let seed = self.seed.child("train").child(&candidate.id);
         let network = Network::new(candidate.net.clone(), seed.child("init"), self.device)?;
         let mut trainee = Trainee::new(network, config.retrain)?;
-        if let Some(reason) = memory::shortage(trainee.memory()) {
+        if let Some(reason) = memory::shortage(trainee.memory()?) {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
         let ids = self.splits.retrain();

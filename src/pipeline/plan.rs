@@ -114,7 +114,7 @@ impl Plan {
             let kept = choice.kept.len() as u32;
             let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
             let mut trainee = trainee(config, net, seed, &device)?;
-            let bytes = trainee.memory().total();
+            let bytes = trainee.memory()?.total();
             let seconds = training_seconds(config, data, splits, &mut trainee, &device)?;
             // Weights of every network, and three checkpoints of weights and momentum while one is trained.
             disk_bytes += 4 * trainee.network().layout().len() as u64 * (u64::from(networks) + 6);
@@ -126,7 +126,7 @@ impl Plan {
         let mut whole = supernet(config, data, splits, seed, &device)?;
         let cost = cost(whole.network().net());
         let work = whole.work();
-        let search_bytes = whole.network().memory(&work).total();
+        let search_bytes = whole.network().memory(&work)?.total();
         disk_bytes += 24 * whole.network().layout().len() as u64;
         drop(whole);
         let search_seconds = search_seconds(config, data, splits, seed, &device)?;

@@ -180,7 +180,7 @@ impl Work<'_> {
         let device = &Device::Cpu;
         let Protocol { images, retrain, evaluate: measured } = self.protocol;
         let mut trainee = Trainee::new(Network::new(drawn.net.clone(), seed.child("init"), device)?, *retrain)?;
-        if let Some(reason) = memory::shortage(trainee.memory()) {
+        if let Some(reason) = memory::shortage(trainee.memory()?) {
             return Ok(Trained::Failed { reason });
         }
         let stop = || match self.interrupt.signal() {

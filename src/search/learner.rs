@@ -365,21 +365,32 @@ mod tests {
 
     const IMAGE: Shape = Shape::new(32, 32, 3);
 
-    fn layout() -> MixLayout {
-        let ops = vec![CellOp::AvgPool(3), CellOp::SkipConnect, CellOp::SepConv(3), CellOp::DilConv(3)];
+    fn layout(nodes: usize, ops: &[CellOp]) -> MixLayout {
         let mut offset = 0;
         let kinds = ["accurate", "reduce", "robust"].map(|kind| MixKind {
             kind: kind.into(),
-            nodes: 1,
-            edges: [0, 1]
-                .map(|from| {
+            nodes,
+            edges: (2..2 + nodes)
+                .flat_map(|to| (0..to).map(move |from| (from, to)))
+                .map(|(from, to)| {
                     offset += ops.len();
-                    MixEdge { from, to: 2, ops: ops.clone(), offset: offset - ops.len() }
+                    MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
                 })
-                .to_vec(),
-            concat: vec![2],
+                .collect(),
+            concat: (2..2 + nodes).collect(),
         });
         MixLayout { kinds: kinds.to_vec(), partial: 1 }
+    }
+
+    /// One node, four operations.
+    fn small() -> MixLayout {
+        layout(1, &[CellOp::AvgPool(3), CellOp::SkipConnect, CellOp::SepConv(3), CellOp::DilConv(3)])
+    }
+
+    /// The paper's cells.
+    fn whole() -> MixLayout {
+        let ops = [CellOp::MaxPool(3), CellOp::AvgPool(3), CellOp::SkipConnect, CellOp::SepConv(3), CellOp::SepConv(5)];
+        layout(4, &[&ops[..], &[CellOp::DilConv(3), CellOp::DilConv(5)]].concat())
     }
 
     fn config(order: Order, lr: f64) -> Search {
@@ -400,13 +411,23 @@ mod tests {
     }
 
     fn subject<'a>(images: &'a Images, ids: &'a [u32], dtype: DType, config: Search) -> Supernet<'a> {
-        let cells = Placement::dsara().row(4, 3).unwrap();
+        of_size((3, small()), images, ids, dtype, config)
+    }
+
+    fn of_size<'a>(
+        (cells, layout): (usize, MixLayout),
+        images: &'a Images,
+        ids: &'a [u32],
+        dtype: DType,
+        config: Search,
+    ) -> Supernet<'a> {
+        let cells = Placement::dsara().row(4, cells).unwrap();
         let skeleton =
             Skeleton { image: IMAGE, classes: 10, normalize: None, stem: 4, stem_kind: Default::default(), cells };
-        let net = supernet(&skeleton, &layout()).unwrap();
+        let net = supernet(&skeleton, &layout).unwrap();
         let network = Network::with(net, Seed::root(3), &Device::Cpu, dtype, Fusion::ALL).unwrap();
         let arch = loader(images, ids);
-        Supernet::new(network, layout(), config, 1, arch, Seed::root(4)).unwrap()
+        Supernet::new(network, layout, config, 1, arch, Seed::root(4)).unwrap()
     }
 
     fn loader<'a>(images: &'a Images, ids: &'a [u32]) -> Loader<'a> {
@@ -445,6 +466,45 @@ mod tests {
         for i in (0..grad.len()).step_by(3) {
             let numeric = (value(i, 1e-6) - value(i, -1e-6)) / 2e-6;
             assert!((numeric - grad[i]).abs() < 1e-4 * scale, "alpha[{i}]: {} against {numeric}", grad[i]);
+        }
+    }
+
+    /// The same of a supernet of five of the paper's cells, along random directions of the architecture: its parameters
+    /// are many, and every value takes two passes of the whole network.
+    #[test]
+    fn second_order_of_a_whole_supernet() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let lr = 0.05;
+        let mut s = of_size((5, whole()), &data.train, &ids, DType::F64, config(Order::Second, lr));
+        let batch = |from: usize| {
+            let batch = loader(&data.train, &ids[from..from + 4]).plain().next().unwrap().unwrap();
+            (batch.images.to_dtype(DType::F64).unwrap(), batch.labels)
+        };
+        let ((xt, yt), (xv, yv)) = (batch(0), batch(4));
+        let mix = s.mix();
+        let unrolled = Unrolled { reach: 1e-7, ..s.unroll(&xt, &yt, &mix, lr).unwrap() };
+        let (_, grad) = s.second_order(&xv, &yv, &unrolled, &mix, 1.0).unwrap();
+        let (_, first) = s.first_order(&xv, &yv, &mix, 1.0).unwrap();
+        let (weights, alpha) = (unrolled.weights.copy().unwrap(), s.state.alpha.0.clone());
+        let size = grad.iter().map(|g| g * g).sum::<f64>().sqrt();
+        let apart = grad.iter().zip(&first).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        assert!(apart > 0.01 * size, "the second order says nothing that the first does not");
+        for direction in 0..3 {
+            let mut stream = Seed::root(9).index(direction).stream();
+            let along: Vec<f64> = alpha.iter().map(|_| f64::from(stream.normal())).collect();
+            let slope: f64 = grad.iter().zip(&along).map(|(g, d)| g * d).sum();
+            let mut value = |h: f64| {
+                s.state.alpha.0 = alpha.iter().zip(&along).map(|(a, d)| a + h * d).collect();
+                s.network.set_weights(&weights).unwrap();
+                let mix = s.mix();
+                let unrolled = s.unroll(&xt, &yt, &mix, lr).unwrap();
+                s.network.set_weights(&unrolled.virtual_weights).unwrap();
+                s.gradients(&xv, &yv, &mix, Wrt::MIX).unwrap().loss
+            };
+            // Kinks cost a large step its accuracy and rounding a small one.
+            let found = [1e-6, 1e-7, 1e-8].map(|h| (value(h) - value(-h)) / (2.0 * h));
+            assert!(found.iter().any(|n| (n - slope).abs() < 2e-3 * size), "{slope} against {found:?}");
         }
     }
 

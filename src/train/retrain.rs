@@ -31,7 +31,10 @@ impl Trainee {
     }
 
     /// What its steps hold in memory, the network and the momentum among it.
-    pub fn memory(&self) -> Memory {
+    ///
+    /// # Errors
+    /// [`Error::Internal`](crate::error::Error::Internal) as a plan's.
+    pub fn memory(&self) -> Result<Memory> {
         self.network.memory(&work(&self.config.method, self.config.batch))
     }
 
