@@ -88,7 +88,7 @@ pub struct Sample {
     pub split: String,
     /// Number of samples.
     pub n: u64,
-    /// Hash of the sample indices in order.
+    /// Hash of the set of sample indices; in older results, of the indices in their order.
     pub index_id: String,
 }
 

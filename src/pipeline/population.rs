@@ -63,7 +63,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
     progress.note(&format!("reading {source}"));
     let data = source.load()?;
     let seed = Seed::root(job.seed).child("population");
-    let splits = Splits::draw(&data, &protocol.images.split(), seed.child("splits"))?;
+    let splits = Splits::of(&data, &protocol.images.split())?;
     let data_word = data.name.clone();
     let data_id = data.content_id();
     let spaces: Vec<Value> = job.spaces.iter().map(described).collect();

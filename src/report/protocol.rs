@@ -12,9 +12,9 @@ use crate::threat::Attack;
 /// The split a report speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// What candidates are ranked by. Its images depend on the run's seed.
+    /// What candidates are ranked by.
     Validation,
-    /// Touched once, after ranking; the same images in every run.
+    /// Touched once, after ranking.
     Test,
 }
 
