@@ -14,6 +14,7 @@ use robustnas::report::ranked::Ranked;
 use robustnas::report::schema::{NAMES, schema};
 use robustnas::report::table::table;
 use robustnas::report::{document, png};
+use robustnas::store::run::read_records;
 use robustnas::threat::Attack;
 use robustnas::units::Fraction;
 use serde_json::Value;
@@ -252,6 +253,20 @@ fn a_ranking_says_whether_the_search_beat_its_controls() {
     assert_eq!((old.budgets[0].controls.clone(), old.records()), (None, ranked.records()));
     let none = Ranked::new(7, &[failed("dddd0001", 20 * M)]).unwrap();
     assert!(table(&none).contains("No searched network may be ranked"));
+}
+
+/// What older versions left is read as it is.
+#[test]
+fn committed_results_are_read() {
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/example");
+    let bytes = |name: &str| std::fs::read(run.join(name)).unwrap();
+    let ranked = Ranked::new(2, &read_records(&run).unwrap()).unwrap();
+    let stored = Ranked::from_json(&run.join("ranked.json"), &bytes("ranked.json")).unwrap();
+    assert_eq!(ranked.records(), stored.records());
+    let frontier = Frontier::combine(&[("example", &ranked)], Split::Test).unwrap();
+    let stored = Frontier::from_json(&run.join("frontier.json"), &bytes("frontier.json")).unwrap();
+    assert_eq!(frontier.runs[0].points, stored.runs[0].points);
+    assert_eq!(table(&ranked).matches("The best searched network").count(), ranked.budgets.len());
 }
 
 /// A picture like that of a real night: two runs over four budgets.
