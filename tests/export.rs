@@ -199,7 +199,7 @@ fn weights_that_are_no_numbers_are_refused() {
     std::fs::write(at("names.toml"), "layout = 'own'\n[names]\n'*' = '*'\n").unwrap();
     let named = |end: &str| own.keys().filter(|name| name.ends_with(end)).min().unwrap();
     let (scale, shift) = (named("bn1.weight"), named("bn1.bias"));
-    let (mean, variance, stem) = (named(".running_mean"), named(".running_var"), named("stem.weight"));
+    let (mean, variance, stem) = (named(".running_mean"), named(".running_var"), named("stem.conv.weight"));
     let data = format!("npy:{}", net_a::folder().display());
     for (name, value, word) in [
         (stem, f32::NAN, "NaN"),
