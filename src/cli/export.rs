@@ -35,8 +35,8 @@ pub struct ExportArguments {
     budget: Option<Macs>,
     #[command(flatten)]
     sight: Sight,
-    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json; of a
-    /// network that is named by its family fresh ones.
+    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json;
+    /// fresh ones of a network that is named by its family.
     #[arg(long, conflicts_with = "seed")]
     weights: Option<PathBuf>,
     /// Fresh numbers of this seed.

@@ -9,9 +9,9 @@
 //! | test | ranked records | test numbers | an event, `eval.json` |
 //! | rank | records | ranking, frontier | `ranked.json`, `frontier.json`, `frontier.svg` |
 //!
-//! Which image does what is the same in every run; everything else that is random is a child of the run's seed by a fixed
-//! name. Every stage begins with what the journal and the last checkpoint say, so the outcome does not depend on when and how
-//! often the process was killed.
+//! Which image does what is the same in every run; everything else that is random is a child of the run's seed by a
+//! fixed name. Every stage begins with what the journal and the last checkpoint say, so the outcome does not depend on when
+//! and how often the process was killed.
 
 pub mod adversarial;
 mod candidates;

@@ -130,9 +130,9 @@ impl<'a> Supernet<'a> {
     }
 
     /// What its steps hold in memory: the passes of attack, architecture and weights; momentum, and either the weights'
-    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the images of
-    /// both halves, the attacked ones that are kept, the gradient of the attack, and the results of two restarts where there
-    /// are several.
+    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the images
+    /// of both halves, the attacked ones that are kept, the gradient of the attack, and the results of two restarts where
+    /// there are several.
     pub fn work(&self) -> Work {
         let mode = norm_mode(self.config.attack_norm);
         let mut passes = vec![(Wrt::INPUT, mode), (Wrt::MIX, NormMode::TrainNoRecord), (Wrt::PARAMS, NormMode::Train)];
