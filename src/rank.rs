@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Evaluation, Outcome, Record};
+use crate::record::{Evaluation, OriginKind, Outcome, Record};
 use crate::units::Macs;
 
 /// Why a record may not be ranked, if so.
@@ -74,6 +74,47 @@ pub fn by_budget(records: &[Record]) -> Vec<Ranking<'_>> {
             ranking
         })
         .collect()
+}
+
+impl Ranking<'_> {
+    /// The best candidate of an origin, and its validation numbers.
+    pub fn best(&self, kind: OriginKind) -> Option<&Evaluation> {
+        self.ranked.iter().find(|record| record.origin.kind() == kind).and_then(|record| judged(record))
+    }
+
+    /// How the best searched network stands to the best control of a kind.
+    pub fn standing(&self, control: OriginKind) -> Standing {
+        match (self.best(OriginKind::Searched), self.best(control)) {
+            (None, _) => Standing::NoSearched,
+            (_, None) => Standing::NoControl,
+            (Some(searched), Some(control)) => {
+                let ((low, high), (other_low, other_high)) = (searched.robust.wilson95(), control.robust.wilson95());
+                match () {
+                    () if low > other_high => Standing::Beats,
+                    () if high < other_low => Standing::Beaten,
+                    () => Standing::Overlaps,
+                }
+            }
+        }
+    }
+}
+
+/// How the best searched network of a budget stands to the best control of a kind, by the 95 % intervals of their robust
+/// validation accuracies. Intervals that overlap decide nothing: a search that does not beat its controls found nothing
+/// that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Its interval lies above the control's.
+    Beats,
+    /// The intervals overlap.
+    Overlaps,
+    /// Its interval lies below the control's.
+    Beaten,
+    /// No searched network may be ranked.
+    NoSearched,
+    /// No control of the kind may be ranked.
+    NoControl,
 }
 
 /// A network as the frontier sees it.

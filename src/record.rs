@@ -1,5 +1,7 @@
 //! Facts about runs: what was measured, on what, against which attack. A leaf: nothing here computes.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::arch::cost::Cost;
@@ -26,20 +28,59 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Which of the three.
+    pub fn kind(&self) -> OriginKind {
+        match self {
+            Origin::Searched { .. } => OriginKind::Searched,
+            Origin::Random { .. } => OriginKind::Random,
+            Origin::HandMade => OriginKind::HandMade,
+        }
+    }
+
     /// The word used in tables: `searched`, `random`, `hand-made`.
     pub fn word(&self) -> &'static str {
+        self.kind().word()
+    }
+}
+
+/// The kinds of [`Origin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginKind {
+    /// Of the search.
+    Searched,
+    /// Control: a random genotype.
+    Random,
+    /// Control: a residual network.
+    HandMade,
+}
+
+impl OriginKind {
+    /// All of them.
+    pub const ALL: [OriginKind; 3] = [OriginKind::Searched, OriginKind::Random, OriginKind::HandMade];
+
+    /// The word used in tables: `searched`, `random`, `hand-made`.
+    pub fn word(self) -> &'static str {
         match self {
-            Origin::Searched { .. } => "searched",
-            Origin::Random { .. } => "random",
-            Origin::HandMade => "hand-made",
+            OriginKind::Searched => "searched",
+            OriginKind::Random => "random",
+            OriginKind::HandMade => "hand-made",
         }
+    }
+}
+
+impl FromStr for OriginKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = OriginKind::ALL.into_iter().find(|kind| kind.word() == text);
+        known.ok_or_else(|| format!("`{text}` is no origin; known: {}", OriginKind::ALL.map(Self::word).join(", ")))
     }
 }
 
 /// On which samples a number was measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sample {
-    /// The data set as named on the command line's left of `:` (`synthetic`, `cifar10`, `hf`).
+    /// The data set's name, for people: `synthetic`, `cifar10`, a folder's. Older versions wrote the format (`hf`).
     pub data: String,
     /// Content hash of the data set (first 16 hexadecimal digits of SHA-256 over images and labels).
     pub data_id: String,
@@ -47,7 +88,7 @@ pub struct Sample {
     pub split: String,
     /// Number of samples.
     pub n: u64,
-    /// Hash of the sample indices in order.
+    /// Hash of the set of sample indices; in older results, of the indices in their order.
     pub index_id: String,
 }
 
@@ -183,6 +224,13 @@ pub struct SearchEpoch {
     pub clean: Tally,
     /// Accuracy under the search's inner attack on the same images.
     pub adversarial: Tally,
+    /// How far the architecture parameters are from where they began, root mean square; absent in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_moved: Option<f64>,
+    /// How far steps of random signs would have brought them, `lr * sqrt(steps)` of Adam. Parameters that moved no further
+    /// say little about the operations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_walk: Option<f64>,
     /// Per kind of cell, the state of its choices.
     pub cells: Vec<CellState>,
 }

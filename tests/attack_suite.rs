@@ -7,7 +7,7 @@ use attacked::{IDS, IMAGE, POINT, ROWS, answers, bits, data, images, loader, nei
 use candle_core::{Device, Tensor};
 use robustnas::arch::op::Shape;
 use robustnas::attack::ball::Ball;
-use robustnas::attack::checks::{judge, look, probe};
+use robustnas::attack::checks::{guesses, judge, look, probe};
 use robustnas::attack::suite::{Found, Suite, Verdicts};
 use robustnas::attack::{Classifier, Samples, Target, fab, run};
 use robustnas::data::Images;
@@ -345,6 +345,28 @@ fn results_that_contradict_themselves_raise_checks() {
     assert_eq!(judge(&plan(&["apgd-ce", "square"]), &found([60, 50], 0)), [Check::BlackBoxStronger]);
     assert_eq!(judge(&plan(&["apgd-ce", "square"]), &found([60, 59], 0)), [], "one sample is no sign");
     assert_eq!(judge(&plan(&["apgd-ce", "square"]), &found([60, 70], 1)), [Check::OutOfBounds]);
+}
+
+/// Ten classes of ten images each, or as given.
+#[test]
+fn answers_that_know_nothing_of_the_images_raise_checks() {
+    let labels: Vec<u32> = (0..100).map(|i| i % 10).collect();
+    let of = |labels: &[u32], right: &dyn Fn(usize) -> bool| {
+        guesses(labels, &(0..labels.len()).map(right).collect::<Vec<_>>())
+    };
+    let both = [Check::ConstantAnswer, Check::CleanAtChance];
+    assert_eq!(of(&labels, &|i| i % 10 == 3), both, "always the class 3");
+    assert_eq!(of(&labels, &|i| i < 15), [Check::CleanAtChance], "the interval of 15 % begins at 9.3 %");
+    assert_eq!(of(&labels, &|_| false), [Check::CleanAtChance]);
+    assert_eq!(of(&labels, &|i| i < 18), [], "that of 18 % at 11.7 %");
+    assert_eq!(of(&labels, &|_| true), []);
+    // Where classes are uneven, chance is the largest.
+    let uneven: Vec<u32> = (0..100).map(|i| u32::from(i >= 70)).collect();
+    assert_eq!(of(&uneven, &|i| i < 70), both);
+    assert_eq!(of(&uneven, &|i| i < 75), [Check::CleanAtChance]);
+    assert_eq!(of(&uneven, &|i| i < 85), []);
+    // One class tells nothing.
+    assert_eq!((of(&[4; 50], &|_| true), of(&[], &|_| true)), (vec![], vec![]));
 }
 
 #[test]

@@ -12,7 +12,8 @@ use robustnas::attack::pgd::{noisy_step, pgd};
 use robustnas::attack::{Classifier, Samples, Target};
 use robustnas::config::Evaluate;
 use robustnas::data::Images;
-use robustnas::engine::{Network, NormMode};
+use robustnas::engine::{Logits, LossGradient, Network, NormMode};
+use robustnas::error::{Error, Result};
 use robustnas::evaluate::evaluate;
 use robustnas::rank::ineligible;
 use robustnas::record::{Evaluation, Origin, Outcome, Record, Sample, Training};
@@ -148,11 +149,38 @@ fn measure(network: &mut Network, images: &Images, batch: usize, attacks: &[Atta
 }
 
 fn doubted(network: &mut Network, loader: &Loader<'_>, attacks: &[Attack], probe: bool) -> Evaluation {
+    tried(network, loader, attacks, probe).unwrap()
+}
+
+fn tried(network: &mut Network, loader: &Loader<'_>, attacks: &[Attack], probe: bool) -> Result<Evaluation> {
     let n = loader.ids.len() as u64;
     let (data, split) = ("random".into(), "test".into());
     let sample = Sample { data, data_id: "0".into(), split, n, index_id: "0".into() };
     let protocol = Evaluate { batch: loader.batch, probe, gradient_samples: 1, attacks: attacks.to_vec() };
-    evaluate(network, loader, &protocol, sample, 7, &mut || Ok(())).unwrap()
+    evaluate(network, loader, &protocol, sample, 7, &mut || Ok(()))
+}
+
+/// NaN logits would count as errors and a gradient without numbers leads nowhere; neither is a measurement.
+#[test]
+fn what_is_no_number_ends_an_evaluation() {
+    let mut network = network();
+    let (data, ids) = data(&mut network, 8);
+    let attacks = [Attack::Fgsm { eps: fraction("8/255") }];
+    let len = network.layout().len();
+    for value in [f32::NAN, 1e30] {
+        network.set_state(&Tensor::from_vec(vec![value; len], len, &Device::Cpu).unwrap()).unwrap();
+        let found = tried(&mut network, &loader(&data, &ids, 8), &attacks, false);
+        let Err(Error::NotFinite(why)) = found else { panic!("weights of {value}: {found:?}") };
+        assert!(why.contains("logit of class 0 is ") && why.contains("image 0 of a batch of 8"), "{why}");
+    }
+    let mut linear = linear(2);
+    let x = Tensor::new(&POINT, &Device::Cpu).unwrap().reshape((1, 1, 1, 4)).unwrap();
+    let steep = |_: &Logits| LossGradient { value: 1.0, dlogits: vec![1e38, -1e38] };
+    linear.set_state(&Tensor::from_vec(vec![4f32; 8], 8, &Device::Cpu).unwrap()).unwrap();
+    linear.set_state(&(linear.state() * 1e10).unwrap()).unwrap();
+    let found = Target::deployed(&mut linear).input_gradient(&x, &steep);
+    let Err(Error::NotFinite(why)) = found else { panic!("{found:?}") };
+    assert!(why.contains("gradient in the pixels") && why.contains("image 0 of a batch of 1"), "{why}");
 }
 
 /// Two linear classes whose weights are the known ones times `scale`, and forty points near the known one.
@@ -187,6 +215,24 @@ fn an_evaluation_raises_checks_on_a_masked_network() {
     assert_eq!(ineligible(&record).unwrap(), "checks raised: zero_gradient, larger_eps_not_stronger, loss_not_rising");
     let kept: Record = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
     assert_eq!(kept, record);
+}
+
+/// A network whose weights are zero answers the first class whatever it sees, and no attack changes that.
+#[test]
+fn a_constant_answer_is_not_ranked() {
+    let mut network = network();
+    let (mut data, ids) = data(&mut network, 40);
+    data.labels = (0..40).map(|i| i % 4).collect();
+    let len = network.layout().len();
+    network.set_state(&Tensor::zeros(len, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let found = doubted(&mut network, &loader(&data, &ids, 16), &[Attack::Fgsm { eps: fraction("8/255") }], false);
+    assert_eq!((found.clean.hit, found.robust.hit), (10, 10));
+    assert!([Check::ConstantAnswer, Check::CleanAtChance].iter().all(|c| found.checks.contains(c)), "{found:?}");
+    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
+    let outcome = Outcome::Ok { training, validation: found, test: None };
+    let record = Record { outcome, ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1) };
+    assert!(record.ranked().is_none());
+    assert!(ineligible(&record).unwrap().contains("constant_answer, clean_at_chance"));
 }
 
 #[test]

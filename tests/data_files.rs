@@ -140,6 +140,25 @@ fn folders_are_read_in_the_order_of_names() {
     assert_eq!((data.test.labels, data.test.pixels[0]), (vec![1], 4));
 }
 
+/// A data set has one name in every format: that of a known one is known by its images and classes.
+#[test]
+fn a_data_set_keeps_its_name_whatever_its_format() {
+    let dir = tempfile::tempdir().unwrap();
+    write_cifar10(dir.path());
+    let binary = load("cifar10", dir.path()).unwrap();
+    let (known, own) = (dir.path().join("some pictures"), dir.path().join("my own"));
+    for (folder, side, classes) in [(&known, 32, &binary.classes[..]), (&own, 32, &binary.classes[..9])] {
+        for class in classes {
+            for half in ["train", "test"] {
+                put(folder, &format!("{half}/{class}/0.png"), &encode(side, side, 1, ImageFormat::Png));
+            }
+        }
+    }
+    assert_eq!((binary.name.as_str(), load("folder", &known).unwrap().name.as_str()), ("cifar10", "cifar10"));
+    assert_eq!(load("folder", &own).unwrap().name, "my own");
+    assert_eq!(load("folder", &own.join("train/..")).unwrap().name, "my own");
+}
+
 #[test]
 fn one_folder_is_divided_by_name() {
     let dir = tempfile::tempdir().unwrap();

@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 
 use robustnas::seed::Seed;
 
-/// A search of seconds: every stage, few images.
-const SETTINGS: [&str; 15] = [
+/// A search of seconds: every stage, few images, and networks that learn enough to be tested.
+const SETTINGS: [&str; 17] = [
     "evaluate.attacks.1.steps=4",
-    "split.train=256",
-    "split.validation=64",
+    "split.train=500",
+    "split.validation=100",
     "split.test=64",
+    "split.weights_share=0.3",
     "supernet.channels=2",
     "search.epochs=2",
     "search.stage_one_epochs=1",
     "search.batch=32",
     "search.probe=32",
-    "retrain.epochs=2",
-    "retrain.batch=32",
+    "retrain.epochs=4",
+    "retrain.batch=16",
+    "retrain.method.eps=1/255",
     "derive.random=1",
     "derive.genotypes=2",
     "scaling.depth_share=[0.5, 0.99]",
@@ -59,6 +61,9 @@ fn kills_and_threads_change_nothing() {
     let whole = start.elapsed();
     finish(search(&single, "1").spawn().unwrap());
     assert!(answer(&alone) == answer(&single), "one thread and two threads disagree");
+    let ranked: serde_json::Value = serde_json::from_slice(&answer(&alone)[0]).unwrap();
+    let entries = ranked["budgets"][0]["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|e| e["test"].is_object()), "no network was tested: {entries:?}");
 
     let mut random = Seed::root(u64::from(std::process::id())).stream();
     let mut done = 0;

@@ -33,16 +33,18 @@ fn json_lines(arguments: &[&str]) -> Vec<serde_json::Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A search of a second or two.
+/// A search of seconds whose networks learn enough to be ranked.
 const QUICK: &[&str] = &[
     "--budgets",
     "2M",
     "--set",
-    "split.train=128",
+    "split.train=600",
     "--set",
-    "split.validation=32",
+    "split.validation=100",
     "--set",
-    "split.test=32",
+    "split.test=50",
+    "--set",
+    "split.weights_share=0.1",
     "--set",
     "supernet.channels=2",
     "--set",
@@ -54,9 +56,11 @@ const QUICK: &[&str] = &[
     "--set",
     "search.probe=16",
     "--set",
-    "retrain.epochs=1",
+    "retrain.epochs=4",
     "--set",
-    "retrain.batch=32",
+    "retrain.batch=16",
+    "--set",
+    "retrain.method.eps=1/255",
     "--set",
     "derive.random=0",
     "--set",
@@ -213,6 +217,33 @@ fn a_run_from_beginning_to_end() {
     let arch: serde_json::Value = serde_json::from_slice(&std::fs::read(path("best.json")).unwrap()).unwrap();
     assert!(jsonschema::is_valid(&json(&["schema", "arch"]), &arch), "arch.json does not follow its schema");
     assert_eq!(json(&["cost", &path("best.json"), "--json"])["params"], arch["cost"]["params"]);
+
+    // What a rank is, is said; without the weights of its training it is not passed off with others.
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let first = &ranked["budgets"][0]["entries"][0];
+    assert!(
+        said.contains(&format!("rank 1: {} network", first["origin"].as_str().unwrap().replace('_', "-"))),
+        "{said}"
+    );
+    let (rank, onnx) = (["export", &run_folder, "--origin"], path("best.onnx"));
+    let output = run(&[&rank[..], &["searched", "--onnx", &onnx]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains(": searched network"), "{said}");
+    refuses(&[&rank[..], &["random", "--onnx", &onnx]].concat(), 2, &["no rank 1", "0 random networks"]);
+    refuses(&[&rank[..], &["serched", "--onnx", &onnx]].concat(), 2, &["searched, random, hand-made"]);
+    for id in ranked["budgets"][0]["entries"].as_array().unwrap().iter().map(|e| e["arch"].as_str().unwrap()) {
+        std::fs::remove_file(folder.path().join("run/archs").join(id).join("weights.safetensors")).unwrap();
+    }
+    refuses(&["export", &run_folder, "--onnx", &onnx], 3, &["weights.safetensors", "has no weights", "--seed"]);
+
+    // Another seed is other luck on the same images: the two runs stand in one picture.
+    let other = path("other");
+    json(&quick(&other, &["--seed", "9", "--json"]));
+    let output = run(&["frontier", &run_folder, &other, "--out", &path("f.json"), "--split", "validation"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(&["rank", &run_folder, &other]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("The best searched network (").count(), 2, "{text}");
 
     // The same command again has nothing to do; another configuration is refused with the keys that differ.
     assert!(run(&quick(&run_folder, &[])).status.success());

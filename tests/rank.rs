@@ -4,8 +4,8 @@ mod fixtures;
 
 use fixtures::{failed, record};
 use proptest::prelude::*;
-use robustnas::rank::{Point, Reference, by_budget, frontier, hypervolume, ineligible};
-use robustnas::record::{Check, Origin, Outcome, Record};
+use robustnas::rank::{Point, Reference, Standing, by_budget, frontier, hypervolume, ineligible};
+use robustnas::record::{Check, Origin, OriginKind, Outcome, Record};
 use robustnas::units::{Macs, Tally};
 
 fn searched(arch: &str, macs: u64, clean: u64, robust: u64) -> Record {
@@ -45,6 +45,28 @@ fn doubted_and_empty_evaluations_are_kept_and_not_ranked() {
     let ranking = by_budget(&records);
     assert!(ranking[0].ranked.is_empty());
     assert_eq!(ranking[0].unranked.len(), 2);
+}
+
+/// Of 100 images the interval of 30 % is 21.9 to 39.6, of 45 % 35.6 to 54.8, of 60 % 50.2 to 69.1.
+#[test]
+fn a_search_beats_a_control_where_the_intervals_are_apart() {
+    let control = |arch: &str, origin, robust| record(arch, origin, 20_000_000, 20, 70, robust);
+    let random = |robust| control("random", Origin::Random { genotype: 0 }, robust);
+    let hand_made = |robust| control("hand", Origin::HandMade, robust);
+    let standing = |records: &[Record]| {
+        let rankings = by_budget(records);
+        [OriginKind::Random, OriginKind::HandMade].map(|kind| rankings[0].standing(kind))
+    };
+    let best = [searched("a", 20, 70, 60), searched("b", 20, 70, 10)];
+    let of = |robust: [u64; 2]| standing(&[&best[..], &[random(robust[0]), hand_made(robust[1])]].concat());
+    assert_eq!(of([30, 45]), [Standing::Beats, Standing::Overlaps]);
+    assert_eq!(of([60, 95]), [Standing::Overlaps, Standing::Beaten]);
+    assert_eq!(standing(&best), [Standing::NoControl; 2]);
+    let mut doubted = searched("a", 20, 70, 60);
+    if let Outcome::Ok { validation, .. } = &mut doubted.outcome {
+        validation.checks.push(Check::CleanAtChance);
+    }
+    assert_eq!(standing(&[doubted, random(30)]), [Standing::NoSearched; 2]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use robustnas::report::ranked::Ranked;
 use robustnas::report::schema::{NAMES, schema};
 use robustnas::report::table::table;
 use robustnas::report::{document, png};
+use robustnas::store::run::read_records;
 use robustnas::threat::Attack;
 use robustnas::units::Fraction;
 use serde_json::Value;
@@ -232,6 +233,40 @@ fn the_table_is_aligned_and_says_what_it_shows() {
         assert_eq!(row.find("cells 2/2/2"), Some(column), "{row}");
     }
     assert!(lines.iter().all(|l| l.trim_end() == *l && l.is_ascii()));
+}
+
+/// Below every budget stands whether its search beat its controls; documents of older versions have no word of it.
+#[test]
+fn a_ranking_says_whether_the_search_beat_its_controls() {
+    let ranked = ranked();
+    let text = table(&ranked);
+    let sentence = "The best searched network (35.00% robust) does not beat the best random control (30.00% robust) beyond \
+                    the 95 % intervals, and does not beat the best hand-made control (29.00% robust) beyond the 95 % \
+                    intervals.";
+    assert!(text.contains(sentence), "{text}");
+    assert_eq!(text.matches("The best searched network").count(), 2);
+    let mut value: Value = serde_json::from_slice(&ranked.to_json().unwrap()).unwrap();
+    assert_eq!(value["budgets"][0]["controls"]["random"], "overlaps");
+    assert_eq!(value["budgets"][0]["controls"]["sentence"], sentence);
+    value["budgets"][0].as_object_mut().unwrap().remove("controls");
+    let old = Ranked::from_json(Path::new("ranked.json"), &serde_json::to_vec(&value).unwrap()).unwrap();
+    assert_eq!((old.budgets[0].controls.clone(), old.records()), (None, ranked.records()));
+    let none = Ranked::new(7, &[failed("dddd0001", 20 * M)]).unwrap();
+    assert!(table(&none).contains("No searched network may be ranked"));
+}
+
+/// What older versions left is read as it is.
+#[test]
+fn committed_results_are_read() {
+    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/example");
+    let bytes = |name: &str| std::fs::read(run.join(name)).unwrap();
+    let ranked = Ranked::new(2, &read_records(&run).unwrap()).unwrap();
+    let stored = Ranked::from_json(&run.join("ranked.json"), &bytes("ranked.json")).unwrap();
+    assert_eq!(ranked.records(), stored.records());
+    let frontier = Frontier::combine(&[("example", &ranked)], Split::Test).unwrap();
+    let stored = Frontier::from_json(&run.join("frontier.json"), &bytes("frontier.json")).unwrap();
+    assert_eq!(frontier.runs[0].points, stored.runs[0].points);
+    assert_eq!(table(&ranked).matches("The best searched network").count(), ranked.budgets.len());
 }
 
 /// A picture like that of a real night: two runs over four budgets.

@@ -1,9 +1,11 @@
 //! Doubts: signs that an attack was blind or mistaken, so that a high robust accuracy says little. `docs/attacks.md` tells
 //! when each is raised, what it means and what to do.
 //!
-//! [`look`] asks the classifier, [`probe`] tries small attacks on it, [`judge`] reads what a plan found; [`doubts`] does
-//! the first two on samples of a data set. The signs follow
-//! Athalye et al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
+//! [`guesses`] reads which clean images are right, [`look`] asks the classifier, [`probe`] tries small attacks on it,
+//! [`judge`] reads what a plan found; [`doubts`] does the first three on samples of a data set. The signs follow Athalye et
+//! al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
+
+use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
@@ -11,12 +13,13 @@ use super::loss::{Aim, total};
 use super::pgd::pgd;
 use super::suite::Found;
 use super::{Classifier, Samples};
+use crate::data::batch::labels;
 use crate::engine::Logits;
 use crate::error::Result;
 use crate::threat::{Attack, AttackPlan, Check, Loss, Pgd};
 use crate::train::fit::Loader;
 use crate::train::loss::{correct, cross_entropy_of};
-use crate::units::Fraction;
+use crate::units::{Fraction, Tally};
 
 /// Samples that are enough to look at and to probe.
 pub const ENOUGH: usize = 64;
@@ -35,11 +38,12 @@ const BLACK_BOX: f64 = 0.002;
 /// Gradient steps from which on an attack is expected to beat those without gradients.
 const STRONG: u32 = 10;
 
-/// What [`look`] and, if wanted, [`probe`] tell of the first samples that are right clean; nothing where there are none.
+/// What [`guesses`] tells, and what [`look`] and, if wanted, [`probe`] tell of the first samples that are right clean, where
+/// there are any.
 pub fn doubts(classifier: &mut dyn Classifier, loader: &Loader<'_>, found: &Found, probed: bool) -> Result<Vec<Check>> {
     let right = loader.ids.iter().zip(&found.clean).filter(|(_, clean)| **clean).map(|(id, _)| *id);
     let few: Vec<u32> = right.take(ENOUGH).collect();
-    let mut raised = Vec::new();
+    let mut raised = guesses(&labels(loader.images, loader.ids), &found.clean);
     for batch in (Loader { ids: &few, batch: ENOUGH, augment: None, ..*loader }).plain() {
         let batch = batch?;
         let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
@@ -49,6 +53,33 @@ pub fn doubts(classifier: &mut dyn Classifier, loader: &Loader<'_>, found: &Foun
         }
     }
     Ok(raised)
+}
+
+/// What it tells which of the clean images, with these labels, are right: whether the answers say anything about the images.
+/// An attack can do nothing to a constant answer, so all that is right would stay right.
+///
+/// Chance is the share of the most frequent class, which the best constant answer gets. A sample of one class tells
+/// nothing.
+pub fn guesses(labels: &[u32], clean: &[bool]) -> Vec<Check> {
+    let mut classes: BTreeMap<u32, Tally> = BTreeMap::new();
+    for (label, right) in labels.iter().zip(clean) {
+        *classes.entry(*label).or_default() += Tally { hit: u64::from(*right), total: 1 };
+    }
+    if classes.len() < 2 {
+        return Vec::new();
+    }
+    let mut whole = Tally::default();
+    classes.values().for_each(|class| whole += *class);
+    let mut raised = Vec::new();
+    // A class that is right throughout, and nothing else.
+    if classes.values().any(|class| class.hit == class.total && class.hit == whole.hit) {
+        raised.push(Check::ConstantAnswer);
+    }
+    let most = classes.values().map(|class| class.total).max().unwrap_or_default();
+    if whole.wilson95().0 <= (Tally { hit: most, ..whole }).rate() {
+        raised.push(Check::CleanAtChance);
+    }
+    raised
 }
 
 /// What the classifier's answers to clean images, and the gradient there, tell.

@@ -23,12 +23,13 @@ pub mod square;
 pub mod suite;
 mod tiles;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use crate::engine::{Logits, LossGradient, Network, NormMode, Wrt};
 use crate::error::{Error, Result};
 use crate::seed::Seed;
 use crate::threat::{Attack, Norm};
+use crate::train::optim::norm;
 
 /// Something that can be attacked.
 pub trait Classifier {
@@ -57,16 +58,51 @@ impl<'a> Target<'a> {
     }
 }
 
+/// What does not answer in numbers is not measured: NaN logits would count as errors, and a gradient without numbers leads
+/// nowhere, so both would pass for a measurement.
 impl Classifier for Target<'_> {
     fn logits(&mut self, x: &Tensor) -> Result<Logits> {
-        self.network.logits(x, self.mix, self.mode)
+        let logits = self.network.logits(x, self.mix, self.mode)?;
+        finite_logits(&logits)?;
+        Ok(logits)
     }
 
     fn input_gradient(&mut self, x: &Tensor, loss: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)> {
         let found = self.network.gradients(x, self.mix, self.mode, Wrt::INPUT, loss)?;
         let gradient = found.input.ok_or_else(|| Error::Net("no input gradient was computed".into()))?;
+        finite_logits(&found.logits)?;
+        finite_gradient(&gradient)?;
         Ok((found.logits, gradient))
     }
+}
+
+/// # Errors
+/// [`Error::NotFinite`] naming the first logit that is no number.
+fn finite_logits(logits: &Logits) -> Result<()> {
+    let Some(at) = logits.values.iter().position(|z| !z.is_finite()) else { return Ok(()) };
+    let (value, image, class, n) = (logits.values[at], at / logits.classes, at % logits.classes, logits.rows().len());
+    Err(Error::NotFinite(format!(
+        "the network's logit of class {class} is {value} (image {image} of a batch of {n}): what answers no number is not \
+         measured; look for weights that are too large"
+    )))
+}
+
+/// # Errors
+/// [`Error::NotFinite`] naming the first image whose gradient holds what is no number.
+fn finite_gradient(gradient: &Tensor) -> Result<()> {
+    // The norm of finite 32-bit numbers is finite in 64 bits.
+    if norm(gradient)?.is_finite() {
+        return Ok(());
+    }
+    let images: Vec<Vec<f64>> = gradient.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2()?;
+    let unfit = |image: &Vec<f64>| image.iter().copied().find(|g| !g.is_finite());
+    let found = images.iter().enumerate().find_map(|(i, image)| Some((i, unfit(image)?)));
+    let Some((i, value)) = found else { return Ok(()) };
+    Err(Error::NotFinite(format!(
+        "the loss's gradient in the pixels holds {value} (image {i} of a batch of {}): an attack that follows it is blind; \
+         look for weights that are too large",
+        images.len()
+    )))
 }
 
 /// The images under attack. A sample's random numbers come from its number in the data set, so the result does not depend

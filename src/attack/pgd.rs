@@ -48,7 +48,10 @@ pub fn pgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) 
 }
 
 /// The last iterates of all restarts: of each sample the first that is misclassified, else the last.
-pub(super) fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
+///
+/// # Cost
+/// That of [`pgd`] for every restart, and a forward pass between two.
+pub fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
     let mut worst: Option<Tensor> = None;
     for restart in 0..attack.restarts.max(1) {
         let seed = samples.seed.index(u64::from(restart));

@@ -10,8 +10,9 @@ use super::progress::Terminal;
 use super::trained::Trained;
 use super::{files, stored};
 use crate::attack::Target;
-use crate::attack::checks::{doubts, judge};
+use crate::attack::checks::{doubts, guesses, judge};
 use crate::attack::suite::{Finished, Found, Suite, Transferred, Verdicts};
+use crate::data::batch::labels;
 use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
@@ -19,9 +20,10 @@ use crate::error::{Error, Result};
 use crate::pipeline::{Interrupt, Progress, adversarial, duration_words};
 use crate::record::Sample;
 use crate::report::attacked::{
-    AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, model_info, table,
+    AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, table,
 };
 use crate::report::examples::{Example, picture};
+use crate::report::robustbench::{ModelInfo, Said, standard};
 use crate::seed::Seed;
 use crate::store::attack::{AttackDir, Timed};
 use crate::threat::{AttackPlan, Norm, Threat};
@@ -106,6 +108,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let mut source = arguments.source(&data, &network)?;
     let Subject { seed, batch, .. } = arguments.subject;
     let sample = sample(&data, &name, &ids);
+    let classes = network.net().classes();
     let mut stated = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
@@ -171,6 +174,8 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let found_there = at_source.as_ref().unwrap_or(&found);
     let mut checks = doubts(attacked, &loader, found_there, true)?;
     checks.extend(judge(&plan, found_there));
+    // Of a transfer the measured network is another.
+    checks.extend(guesses(&labels(&data.test, &ids), &found.clean));
     checks.sort_unstable();
     checks.dedup();
     let examples = if folder.is_some() { examples(&suite, attacked, &found)? } else { Vec::new() };
@@ -199,8 +204,11 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     };
     if let Some(folder) = &folder {
         folder.write("result.json", &json!(result))?;
-        if result.source.is_none() && result.plan.name.starts_with("autoattack") {
-            folder.write("model_info.json", &model_info(&result))?;
+        match ModelInfo::new(&result, data.image, classes, Said::default()) {
+            Ok(info) => folder.write("model_info.json", &json!(info))?,
+            // Other attacks are not meant for it.
+            Err(why) if standard(&result).is_ok() => terminal.note(&format!("no model_info.json: {why}")),
+            Err(_) => {}
         }
         if !examples.is_empty() {
             folder.write_bytes("examples.png", &picture(&examples, data.image)?)?;
@@ -257,7 +265,7 @@ impl AttackArguments {
 pub struct Measured {
     /// The images.
     pub data: Dataset,
-    /// The data's name: what is left of `:` on the command line.
+    /// The data's name.
     pub name: String,
     /// The network with its numbers.
     pub network: Network,
@@ -296,7 +304,7 @@ impl Subject {
         }
         let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
         let (network, about) = named.load(&data)?;
-        Ok(Measured { data, name: self.data.split(':').next().unwrap_or_default().to_owned(), network, about })
+        Ok(Measured { name: data.name.clone(), data, network, about })
     }
 
     /// The ball that is named.

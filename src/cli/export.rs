@@ -12,7 +12,10 @@ use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::onnx;
 use crate::pipeline::weights;
-use crate::report::attacked::{AttackResultFile, model_info};
+use crate::record::OriginKind;
+use crate::report::attacked::AttackResultFile;
+use crate::report::ranked::Entry;
+use crate::report::robustbench::{ModelInfo, Said};
 use crate::units::Macs;
 
 /// What `export` takes.
@@ -24,13 +27,16 @@ pub struct ExportArguments {
     /// Of a run: the rank within the budget.
     #[arg(long, default_value_t = 1)]
     rank: u32,
+    /// Of a run: ranks count networks of this origin alone: searched, random or hand-made.
+    #[arg(long)]
+    origin: Option<OriginKind>,
     /// Of a run: the budget; default: the largest.
     #[arg(long)]
     budget: Option<Macs>,
     #[command(flatten)]
     sight: Sight,
-    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, those beside its arch.json, or
-    /// fresh ones.
+    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json;
+    /// fresh ones of a network that is named by its family.
     #[arg(long, conflicts_with = "seed")]
     weights: Option<PathBuf>,
     /// Fresh numbers of this seed.
@@ -51,18 +57,31 @@ pub struct ExportArguments {
     /// Where the cells go, as the tuple that DARTS prints.
     #[arg(long, group = "documents")]
     genotype: Option<PathBuf>,
-    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked.
-    #[arg(long, group = "documents", requires = "attacked")]
+    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked, which must be standard AutoAttack
+    /// on the images that RobustBench measures.
+    #[arg(long, group = "documents", requires_all = ["attacked", "additional_data"])]
     robustbench: Option<PathBuf>,
     /// The result.json that `robustnas attack` wrote about this network.
     #[arg(long, requires = "robustbench")]
     attacked: Option<PathBuf>,
+    /// For --robustbench: whether the network was trained on other data, too.
+    #[arg(long, requires = "robustbench", value_name = "true|false")]
+    additional_data: Option<bool>,
+    /// For --robustbench: the robust accuracy, in per cent, that the network's authors report. Default: left open.
+    #[arg(long, requires = "robustbench", value_name = "PERCENT", value_parser = percent)]
+    reported: Option<f64>,
+}
+
+/// Reads a share in per cent.
+fn percent(text: &str) -> Result<f64, String> {
+    let found = text.parse().ok().filter(|p| (0.0..=100.0).contains(p));
+    found.ok_or_else(|| format!("`{text}` is no share in per cent; expected 0 to 100, for example 56.1"))
 }
 
 /// Writes a network, or that of a rank, in the forms that are asked for.
 pub fn export(arguments: &ExportArguments) -> Result<()> {
     let run = Path::new(&arguments.source);
-    let source = if run.is_dir() { of_rank(run, arguments.rank, arguments.budget)? } else { arguments.source.clone() };
+    let source = if run.is_dir() { of_rank(run, arguments)? } else { arguments.source.clone() };
     let named = Named::load(&source, arguments.sight.image, arguments.sight.classes)?;
     if let Some(path) = &arguments.json {
         let file = match &named.file {
@@ -98,13 +117,15 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
         eprintln!("{}: ONNX, operator set {}, {from}", path.display(), onnx::OPSET);
     }
     if let (Some(path), Some(attacked)) = (&arguments.robustbench, &arguments.attacked) {
-        robustbench(&network, path, attacked)?;
+        let said = Said { additional_data: arguments.additional_data, reported: arguments.reported };
+        robustbench(&network, path, attacked, said)?;
     }
     Ok(())
 }
 
-/// The arch.json of a rank.
-fn of_rank(run: &Path, rank: u32, budget: Option<Macs>) -> Result<String> {
+/// The arch.json of a rank. Says what it is: the best network of a run need not be one that the search found.
+fn of_rank(run: &Path, arguments: &ExportArguments) -> Result<String> {
+    let ExportArguments { rank, origin, budget, .. } = *arguments;
     let ranked = ranked(run)?;
     let budgets: Vec<String> = ranked.budgets.iter().map(|b| b.budget.to_string()).collect();
     let found = match budget {
@@ -112,9 +133,17 @@ fn of_rank(run: &Path, rank: u32, budget: Option<Macs>) -> Result<String> {
         None => ranked.budgets.iter().max_by_key(|b| b.budget),
     };
     let found = found.ok_or_else(|| Error::Usage(format!("no such budget; the run has {}", budgets.join(", "))))?;
-    let entry = found.entries.iter().find(|e| e.rank.is_some_and(|r| u64::from(rank) == r as u64));
-    let entry = entry.ok_or_else(|| Error::Usage(format!("budget {} has no rank {rank}", found.budget)))?;
-    let path = run.join("archs").join(&entry.record.arch).join("arch.json");
+    let is_meant = |e: &&Entry| e.rank.is_some() && origin.is_none_or(|kind| e.record.origin.kind() == kind);
+    let meant: Vec<&Entry> = found.entries.iter().filter(is_meant).collect();
+    let entry = (rank as usize).checked_sub(1).and_then(|place| meant.get(place)).ok_or_else(|| {
+        let (budget, count, of) = (found.budget, meant.len(), origin.map_or("", OriginKind::word));
+        Error::Usage(format!("budget {budget} has no rank {rank}: {count} {of} networks may be ranked there"))
+    })?;
+    let Entry { rank, record, .. } = entry;
+    let robust = record.ranked().map_or(String::new(), |v| format!(", {} robust on validation images", v.robust));
+    let (budget, origin) = (found.budget, record.origin.word());
+    eprintln!("budget {budget}, rank {}: {origin} network {}{robust}", rank.unwrap_or_default(), record.arch);
+    let path = run.join("archs").join(&record.arch).join("arch.json");
     path.into_os_string().into_string().map_err(|path| Error::run(path, "is no path in UTF-8"))
 }
 
@@ -128,10 +157,9 @@ fn model(network: &Network, branch: usize) -> Result<Vec<u8>> {
     onnx::write(&onnx::Export { net: network.net(), numbers: &numbers, branch, mix: &[] })
 }
 
-/// A result's figures, if it is about this network.
-fn robustbench(network: &Network, path: &Path, attacked: &Path) -> Result<()> {
-    let result: AttackResultFile = serde_json::from_str(&files::read(attacked)?)
-        .map_err(|why| Error::data(attacked, format!("no result of `robustnas attack`: {why}")))?;
+/// A result's figures, if it is about this network and a measurement that RobustBench knows.
+fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said) -> Result<()> {
+    let result = AttackResultFile::from_json(attacked, &files::bytes(attacked)?)?;
     let (arch, weights) = (id_of(network.net())?, weights::id_of(network)?);
     if (&result.network.arch, &result.network.weights) != (&arch, &weights) {
         return Err(Error::data(
@@ -142,8 +170,11 @@ fn robustbench(network: &Network, path: &Path, attacked: &Path) -> Result<()> {
             ),
         ));
     }
-    let text = serde_json::to_string_pretty(&model_info(&result)).map_err(files::unwritable)?;
+    let net = network.net();
+    let info = ModelInfo::new(&result, net.input_shape(), net.classes(), said);
+    let info = info.map_err(|why| Error::data(attacked, why))?;
+    let text = serde_json::to_string_pretty(&info).map_err(files::unwritable)?;
     files::write(path, (text + "\n").as_bytes())?;
-    eprintln!("{}: {}, {} MACs", path.display(), result.plan.name, cost(network.net()).macs);
+    eprintln!("{}: {}, {} MACs", path.display(), info.words(), cost(net).macs);
     Ok(())
 }

@@ -77,9 +77,11 @@ pub fn status(run: &Path, json: bool) -> Result<()> {
     let _ = writeln!(text, "search: {} of {} epochs", epochs.len(), config.search.epochs);
     for e in &epochs {
         let skips: Vec<String> = e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
+        let moved = e.alpha_moved.zip(e.random_walk);
+        let moved = moved.map_or(String::new(), |(by, walk)| format!("  alpha {by:.4} (random walk {walk:.4})"));
         let _ = writeln!(
             text,
-            "  epoch {:3} stage {}  weight loss {:.3}  clean {}  pgd {}  skips: {}",
+            "  epoch {:3} stage {}  weight loss {:.3}  clean {}  pgd {}{moved}  skips: {}",
             e.epoch,
             e.stage,
             e.weight_loss,

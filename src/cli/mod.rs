@@ -78,7 +78,7 @@ enum Verb {
     },
     /// Write a network, or that of a run's rank, as ONNX, arch.json, safetensors, or a genotype.
     #[command(
-        after_help = "Examples:\n  robustnas export results/night --rank 1 --budget 100M --json best.json --onnx best.onnx\n  \
+        after_help = "Examples:\n  robustnas export results/night --origin searched --budget 100M --onnx best.onnx\n  \
         robustnas export preact-resnet:18 --weights trained.safetensors --onnx model.onnx\n\n\
         docs/export.md has the names and layouts of all tensors."
     )]

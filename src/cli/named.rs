@@ -74,7 +74,10 @@ impl Named {
                 file.display().to_string()
             }
             (Some(own), None) => {
-                weights::set(&mut network, &own)?;
+                weights::set(&mut network, &own).map_err(|why| match why {
+                    Error::Net(why) => Error::data(&text, why),
+                    other => other,
+                })?;
                 text
             }
             (Some(_), Some(_)) => {
@@ -88,10 +91,19 @@ impl Named {
     }
 
     /// The network with its numbers where it has any, else with fresh ones of a seed; and which these are.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an `arch.json` without numbers beside it, unless fresh ones are asked for: a network that was
+    /// trained is not passed off for another.
     pub fn numbered_or_fresh(self, weights: Option<&Path>, seed: Option<u64>) -> Result<(Network, String)> {
         let has_own = weights.is_some() || self.tensors.is_some() || self.beside().is_some_and(|path| path.exists());
         if has_own && seed.is_none() {
             return self.numbered(weights, "--weights");
+        }
+        if let (Some(beside), None) = (self.beside(), seed) {
+            let words = "is not there, so the network has no weights; expected those that it was trained to. Name another \
+                         file with --weights, or ask for fresh ones with --seed";
+            return Err(Error::data(beside, words));
         }
         let seed = seed.unwrap_or(0);
         let network = Network::new(self.net, Seed::root(seed), &Device::Cpu)?;

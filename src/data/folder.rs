@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::decode::Stack;
-use super::{Dataset, Images};
+use super::{Dataset, Images, name_of};
 use crate::arch::op::Shape;
 use crate::error::{Error, IoContext, Result};
 
@@ -27,7 +27,6 @@ type Entry = (PathBuf, u32);
 ///
 /// Errors: [`Error::Data`] for a missing or empty folder, a test class without a training class, an unreadable image.
 pub fn load(dir: &Path) -> Result<Dataset> {
-    let name = dir.file_name().map_or_else(|| "folder".into(), |n| n.to_string_lossy().into_owned());
     if !dir.is_dir() {
         return Err(Error::data(dir, format!("no such folder; {EXPECTED}")));
     }
@@ -64,7 +63,7 @@ pub fn load(dir: &Path) -> Result<Dataset> {
     }
     let (shape, train) = read(dir, train, None)?;
     let (shape, test) = read(dir, test, Some(shape))?;
-    Ok(Dataset { name, classes, image: shape, train, test })
+    Ok(Dataset { name: name_of(dir, shape, &classes), classes, image: shape, train, test })
 }
 
 const EXPECTED: &str =

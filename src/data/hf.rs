@@ -18,7 +18,7 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::decode::Stack;
-use super::{Dataset, Images};
+use super::{Dataset, Images, name_of};
 use crate::arch::op::Shape;
 use crate::error::{Error, IoContext, Result};
 
@@ -42,12 +42,11 @@ pub fn load(dir: &Path) -> Result<Dataset> {
             (0..count).map(|label| label.to_string()).collect()
         }
     };
-    Ok(Dataset { name: shards.name, classes, image: shape, train, test })
+    Ok(Dataset { name: name_of(dir, shape, &classes), classes, image: shape, train, test })
 }
 
 /// The files of each half, in the order of their names.
 struct Shards {
-    name: String,
     train: Vec<PathBuf>,
     test: Vec<PathBuf>,
 }
@@ -116,8 +115,7 @@ impl Shards {
             }
             complete(files)?;
         }
-        let name = dir.file_name().map_or_else(|| "hf".into(), |n| n.to_string_lossy().into_owned());
-        Ok(Shards { name, train, test })
+        Ok(Shards { train, test })
     }
 }
 

@@ -17,6 +17,8 @@ mod decode;
 
 pub use source::Source;
 
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use crate::arch::op::Shape;
@@ -24,7 +26,7 @@ use crate::arch::op::Shape;
 /// Labelled images of one size, in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// A word for tables: `synthetic`, `cifar10`, or the folder's name.
+    /// A word for tables, whatever the format on the disk: `synthetic`, `cifar10`, or the folder's name.
     pub name: String,
     /// Class names; a label is an index into them.
     pub classes: Vec<String>,
@@ -81,6 +83,16 @@ impl Dataset {
         }
         short_hex(hash)
     }
+}
+
+/// What a data set is called that lies in a folder: the name by which its images and classes are known, else the folder's.
+fn name_of(dir: &Path, image: Shape, classes: &[String]) -> String {
+    if let Some(known) = cifar::known(image, classes) {
+        return known.to_owned();
+    }
+    // `.` and `..` have no name of their own.
+    let whole = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    whole.file_name().map_or_else(|| "unnamed".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The first 16 hexadecimal digits of a finished hash.

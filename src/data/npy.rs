@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Dataset, Images};
+use super::{Dataset, Images, name_of};
 use crate::arch::op::Shape;
 use crate::error::{Error, IoContext, Result};
 
@@ -41,9 +41,10 @@ pub fn load(dir: &Path) -> Result<Dataset> {
         })?);
     }
     let classes = found.iter().max().map_or(0, |most| most + 1);
+    let classes: Vec<String> = (0..classes).map(|k| k.to_string()).collect();
     Ok(Dataset {
-        name: "npy".into(),
-        classes: (0..classes).map(|k| k.to_string()).collect(),
+        name: name_of(dir, image, &classes),
+        classes,
         image,
         train: Images::default(),
         test: Images { pixels: array.data.to_vec(), labels: found },

@@ -22,7 +22,19 @@ pub struct Splits {
     pub test: Vec<u32>,
 }
 
+/// The number behind the parts of every run.
+const IMAGES: u64 = 0;
+
 impl Splits {
+    /// Divides `data` as `split` says: the same images in every run, whatever its seed. A run's seed moves its luck and not
+    /// its images, so that runs of several seeds are measured on one set and may be compared.
+    ///
+    /// # Errors
+    /// Those of [`Splits::draw`].
+    pub fn of(data: &Dataset, split: &Split) -> Result<Self> {
+        Splits::draw(data, split, Seed::root(IMAGES).child("splits"))
+    }
+
     /// Divides `data` as `split` says, by `seed` and the labels alone.
     ///
     /// The validation images are drawn first: the same seed holds out the same ones however many images train.
@@ -126,11 +138,14 @@ fn stratified(labels: &[u32], classes: usize, seed: Seed) -> Vec<u32> {
     placed.into_iter().map(|(.., i)| i).collect()
 }
 
-/// The first 16 hexadecimal digits of a SHA-256 over indices in their order; stored with every score.
+/// The first 16 hexadecimal digits of a SHA-256 over indices in ascending order; stored with every score. A score does not
+/// depend on the order of its images, so neither does the name of their set.
 pub fn index_id(indices: &[u32]) -> String {
+    let mut sorted = indices.to_vec();
+    sorted.sort_unstable();
     let mut hash = Sha256::new();
     hash.update(b"robustnas/indices/1");
-    for i in indices {
+    for i in sorted {
         hash.update(i.to_le_bytes());
     }
     short_hex(hash)

@@ -9,8 +9,9 @@
 //! | test | ranked records | test numbers | an event, `eval.json` |
 //! | rank | records | ranking, frontier | `ranked.json`, `frontier.json`, `frontier.svg` |
 //!
-//! Everything random is a child of the run's seed by a fixed name, and every stage begins with what the journal and the
-//! last checkpoint say, so the outcome does not depend on when and how often the process was killed.
+//! Which image does what is the same in every run; everything else that is random is a child of the run's seed by a
+//! fixed name. Every stage begins with what the journal and the last checkpoint say, so the outcome does not depend on when
+//! and how often the process was killed.
 
 pub mod adversarial;
 mod candidates;
@@ -91,7 +92,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
     progress.note(&format!("reading {source}"));
     let data = source.load()?;
     let seed = Seed::root(job.config.seed);
-    let splits = Splits::draw(&data, &job.config.split, seed.child("splits"))?;
+    let splits = Splits::of(&data, &job.config.split)?;
     let about = RunAbout {
         seed: job.config.seed,
         data: source.to_string(),
@@ -124,7 +125,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
     let mut night = Night {
         config: &job.config,
         data: &data,
-        data_word: source.to_string().split(':').next().unwrap_or_default().to_owned(),
+        data_word: data.name.clone(),
         data_id,
         splits: &splits,
         seed,
@@ -347,6 +348,7 @@ impl Night<'_> {
             n: ids.len() as u64,
             index_id: index_id(ids),
         };
+        self.same_images(&sample)?;
         let loader = crate::train::fit::Loader {
             images,
             shape: self.data.image,
@@ -363,6 +365,27 @@ impl Night<'_> {
         })
     }
 
+    /// Holds a measurement to the images of those in the journal: an older version drew other ones from the run's seed.
+    fn same_images(&self, sample: &Sample) -> Result<()> {
+        let records = records(&self.events);
+        let before = records.iter().filter_map(|record| match &record.outcome {
+            Outcome::Ok { validation, test, .. } => Some([Some(validation), test.as_ref()]),
+            Outcome::Failed { .. } => None,
+        });
+        let mut before = before.flatten().flatten().map(|evaluation| &evaluation.sample);
+        match before.find(|other| other.split == sample.split && other.index_id != sample.index_id) {
+            None => Ok(()),
+            Some(other) => Err(Error::run(
+                self.folder.path(),
+                format!(
+                    "holds results on other {} images (indices {}) than this version measures ({}), and both cannot stand \
+                     in one ranking; finish the run with the version that began it, or begin it anew in another folder",
+                    sample.split, other.index_id, sample.index_id
+                ),
+            )),
+        }
+    }
+
     /// The final table's numbers: every ranked candidate once on the test images.
     fn test(&mut self, candidates: &[Candidate]) -> Result<()> {
         let untested: Vec<Record> = records(&self.events)
@@ -375,7 +398,14 @@ impl Night<'_> {
             let mut network = Network::new(candidate.net.clone(), self.seed, self.device)?;
             let folder = self.folder.path().join("archs").join(&candidate.id);
             weights::load(&mut network, &folder.join("weights.safetensors"))?;
-            let evaluation = self.measure(&mut network, &self.data.test, &self.splits.test, "test")?;
+            let evaluation = match self.measure(&mut network, &self.data.test, &self.splits.test, "test") {
+                // It keeps its place, which the validation images gave it, and has no test numbers.
+                Err(Error::NotFinite(reason)) => {
+                    self.progress.note(&format!("{} has no test numbers: {reason}", candidate.id));
+                    continue;
+                }
+                other => other?,
+            };
             let mut bytes = serde_json::to_vec_pretty(&evaluation).map_err(stage::unwritable)?;
             bytes.push(b'\n');
             self.folder.write_arch(&candidate.id, &[("eval.json", &bytes)])?;
@@ -413,8 +443,11 @@ fn epoch_line(report: &SearchEpoch) -> String {
             format!("{} entropy {entropy:.3} skips {:.0}%", c.kind, 100.0 * c.skip_share)
         })
         .collect();
+    let moved = report.alpha_moved.zip(report.random_walk);
+    let moved =
+        moved.map_or("-".into(), |(moved, walk)| format!("{moved:.4} (a random walk would by about {walk:.4})"));
     format!(
-        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} | {}",
+        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} alpha moved by {moved} | {}",
         report.epoch,
         report.stage,
         report.weight_loss,

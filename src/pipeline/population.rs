@@ -63,8 +63,8 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
     progress.note(&format!("reading {source}"));
     let data = source.load()?;
     let seed = Seed::root(job.seed).child("population");
-    let splits = Splits::draw(&data, &protocol.images.split(), seed.child("splits"))?;
-    let data_word = source.to_string().split(':').next().unwrap_or_default().to_owned();
+    let splits = Splits::of(&data, &protocol.images.split())?;
+    let data_word = data.name.clone();
     let data_id = data.content_id();
     let spaces: Vec<Value> = job.spaces.iter().map(described).collect();
     let about = json!({

@@ -7,7 +7,8 @@ use candle_core::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Network, ParamTensor};
+use crate::engine::kernels::norm::EPSILON;
+use crate::engine::{Network, ParamLayout, ParamTensor};
 use crate::error::{Error, IoContext, Result};
 
 /// The content of a file of the network's numbers.
@@ -69,20 +70,23 @@ impl Order {
 /// Sets a network's numbers from tensors in the layout and under the names that [`encode`] writes.
 ///
 /// # Errors
-/// [`Error::Net`] naming the tensor that is missing or unfit.
+/// [`Error::Net`] naming the tensor that is missing or unfit, or that holds what no network computes with.
 pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result<()> {
     let mut values = Vec::with_capacity(network.layout().len());
     for ParamTensor { name, shape, range } in network.layout().tensors() {
         let found = tensors.get(name).filter(|found| found.len() == range.len());
         values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs numbers of shape {shape:?}")))?);
     }
-    replace(network, values)
+    match fault(network.layout(), &values) {
+        Some(why) => Err(Error::Net(why)),
+        None => replace(network, values),
+    }
 }
 
 /// Reads a network's numbers; every tensor must be there with its shape. A file of PyTorch's is known by its shapes.
 ///
 /// # Errors
-/// [`Error::Data`] naming the tensor that is missing or unfit.
+/// [`Error::Data`] naming the tensor that is missing or unfit, or that holds what no network computes with.
 pub fn load(network: &mut Network, path: &Path) -> Result<()> {
     let bytes = std::fs::read(path).at(path)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::data(path, e.to_string()))?;
@@ -109,7 +113,29 @@ pub fn load(network: &mut Network, path: &Path) -> Result<()> {
         };
         values[tensor.range.clone()].copy_from_slice(&numbers);
     }
-    replace(network, values)
+    match fault(network.layout(), &values) {
+        Some(why) => Err(Error::data(path, why)),
+        None => replace(network, values),
+    }
+}
+
+/// The first tensor that holds what no network computes with, in words: NaN, an infinity, a statistic of the wrong sign.
+///
+/// Such a network answers NaN, or one class for every image, and either looks like a number in a table.
+fn fault(layout: &ParamLayout, values: &[f32]) -> Option<String> {
+    layout.tensors().iter().find_map(|ParamTensor { name, range, .. }| {
+        let own = &values[range.clone()];
+        let signed = [".running_var", ".running_amplitude", ".running_batches"].iter().any(|s| name.ends_with(s));
+        // A model with a smaller epsilon than ours has the difference in its variances, which may lie below zero by it.
+        let unfit = |v: f32| !v.is_finite() || signed && f64::from(v) <= -EPSILON;
+        let (at, value) = own.iter().enumerate().find(|(_, v)| unfit(**v))?;
+        let count = own.iter().filter(|v| unfit(**v)).count();
+        let (of, why) = (own.len(), if value.is_finite() { "a statistic that cannot be negative" } else { "no number" });
+        Some(format!(
+            "`{name}` holds {value}, {why} (number {at} of {of}; {count} of them are unfit); its training diverged or the \
+             file is damaged: train or convert it again"
+        ))
+    })
 }
 
 fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {

@@ -1,9 +1,12 @@
 //! What `robustnas attack` found, as a document and as a table.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::document;
+use crate::error::Result;
 use crate::record::Sample;
 use crate::threat::{Attack, AttackPlan, Check};
 use crate::units::{Macs, Params, Tally};
@@ -103,6 +106,16 @@ pub struct AttackResultFile {
     pub robust_flags: String,
 }
 
+impl AttackResultFile {
+    /// Reads `result.json`; unknown keys are accepted.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Data`] for what is not such a document or one of a newer schema.
+    pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Self> {
+        document::from_json(path, bytes)
+    }
+}
+
 /// The result for a terminal. Ends with a newline.
 pub fn table(result: &AttackResultFile) -> String {
     let mut text = String::new();
@@ -153,25 +166,4 @@ pub fn table(result: &AttackResultFile) -> String {
         let _ = writeln!(text, "check raised: {check}; see docs/attacks.md");
     }
     text
-}
-
-/// The `model_info` file of RobustBench, its texts about people and papers left for a person to fill in.
-pub fn model_info(result: &AttackResultFile) -> serde_json::Value {
-    let percent = |hit: u64| format!("{:.2}", 100.0 * Tally { hit, total: result.n }.rate());
-    let eps = result.plan.attacks.iter().find_map(|a| a.ball()).map(|(_, eps)| eps.to_string());
-    serde_json::json!({
-        "link": "",
-        "name": "",
-        "authors": "",
-        "additional_data": false,
-        "number_forward_passes": 1,
-        "dataset": result.sample.data,
-        "venue": "",
-        "architecture": result.network.net,
-        "eps": eps,
-        "clean_acc": percent(result.clean_correct),
-        "reported": percent(result.robust),
-        "autoattack_acc": percent(result.robust),
-        "unreliable": !result.checks.is_empty(),
-    })
 }

@@ -14,6 +14,7 @@ pub mod png;
 pub mod population;
 pub mod protocol;
 pub mod ranked;
+pub mod robustbench;
 pub mod row;
 pub mod schema;
 pub mod stored;

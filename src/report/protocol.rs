@@ -12,9 +12,9 @@ use crate::threat::Attack;
 /// The split a report speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// What candidates are ranked by. Its images depend on the run's seed.
+    /// What candidates are ranked by.
     Validation,
-    /// Touched once, after ranking; the same images in every run.
+    /// Touched once, after ranking.
     Test,
 }
 
@@ -89,7 +89,10 @@ impl Protocol {
         };
         note("counting rule", self.counting_rule.clone(), other.counting_rule.clone());
         if let (Some(a), Some(b)) = (&self.data, &other.data) {
-            note("data_id", format!("{} {}", a.data, a.data_id), format!("{} {}", b.data, b.data_id));
+            // A name is for people: the same images under two names are the same images.
+            if a.data_id != b.data_id {
+                note("data_id", format!("{} {}", a.data, a.data_id), format!("{} {}", b.data, b.data_id));
+            }
             note("split", a.split.clone(), b.split.clone());
             note("index_id", format!("{} n={}", a.index_id, a.n), format!("{} n={}", b.index_id, b.n));
             note("attacks", list(&self.attacks), list(&other.attacks));

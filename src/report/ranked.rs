@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::document::{self, GENERATOR, SCHEMA_VERSION};
 use super::protocol::{Protocol, Split};
 use crate::error::Result;
-use crate::rank;
-use crate::record::Record;
+use crate::rank::{self, Ranking, Standing};
+use crate::record::{OriginKind, Record};
 use crate::units::Macs;
 
 /// The document. The same records give the same bytes, in whatever order they come.
@@ -34,6 +34,48 @@ pub struct RankedBudget {
     pub budget: Macs,
     /// The candidates.
     pub entries: Vec<Entry>,
+    /// How the searched networks stand to the controls; absent in documents of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controls: Option<Controls>,
+}
+
+/// The best searched network of a budget against the best of each kind of control.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Controls {
+    /// Random genotypes of the same space.
+    pub random: Standing,
+    /// Hand-made networks.
+    pub hand_made: Standing,
+    /// The same in a sentence, with the accuracies.
+    pub sentence: String,
+}
+
+impl Controls {
+    fn of(ranking: &Ranking<'_>) -> Self {
+        let [random, hand_made] = [OriginKind::Random, OriginKind::HandMade].map(|kind| ranking.standing(kind));
+        Controls { random, hand_made, sentence: sentence(ranking) }
+    }
+}
+
+/// Whether the searched networks of a budget beat the controls beyond the intervals.
+fn sentence(ranking: &Ranking<'_>) -> String {
+    let Some(searched) = ranking.best(OriginKind::Searched) else {
+        return "No searched network may be ranked, so nothing is shown about the search.".to_owned();
+    };
+    let against = |kind: OriginKind| {
+        let of = |what: &str| {
+            let robust = ranking.best(kind).map_or(String::new(), |best| format!(" ({} robust)", best.robust));
+            format!("{what} the best {} control{robust}", kind.word())
+        };
+        match ranking.standing(kind) {
+            Standing::Beats => of("beats") + " beyond the 95 % intervals",
+            Standing::Overlaps => of("does not beat") + " beyond the 95 % intervals",
+            Standing::Beaten => of("is beaten by") + " beyond the 95 % intervals",
+            Standing::NoControl | Standing::NoSearched => format!("has no ranked {} control beside it", kind.word()),
+        }
+    };
+    let [random, hand_made] = [OriginKind::Random, OriginKind::HandMade].map(against);
+    format!("The best searched network ({} robust) {random}, and {hand_made}.", searched.robust)
 }
 
 /// A candidate and its place.
@@ -59,6 +101,7 @@ impl Ranked {
         let budgets = rank::by_budget(records)
             .into_iter()
             .map(|ranking| {
+                let controls = Some(Controls::of(&ranking));
                 let ranked = (1..).zip(ranking.ranked).map(|(rank, record)| Entry {
                     rank: Some(rank),
                     unranked: None,
@@ -69,7 +112,7 @@ impl Ranked {
                     unranked: Some(reason),
                     record: record.clone(),
                 });
-                RankedBudget { budget: ranking.budget, entries: ranked.chain(unranked).collect() }
+                RankedBudget { budget: ranking.budget, entries: ranked.chain(unranked).collect(), controls }
             })
             .collect();
         Ok(Ranked { schema_version: SCHEMA_VERSION, generator: GENERATOR.to_owned(), protocol, seed, budgets })

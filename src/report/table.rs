@@ -6,7 +6,8 @@ use crate::record::{Evaluation, Outcome};
 use crate::threat::Attack;
 use crate::units::Tally;
 
-/// The table of every budget under a header that states data, attacks and counting rule. Ends with a newline.
+/// The table of every budget under a header that states data, attacks and counting rule, and below it whether the searched
+/// networks beat the controls. Ends with a newline.
 pub fn table(ranked: &Ranked) -> String {
     let mut text = header(ranked);
     for budget in &ranked.budgets {
@@ -14,6 +15,9 @@ pub fn table(ranked: &Ranked) -> String {
         rows.extend(budget.entries.iter().map(|entry| row(entry, ranked.protocol.attacks.len())));
         text.push_str(&format!("\nbudget {} MACs\n", budget.budget));
         text.push_str(&align(&rows));
+        if let Some(controls) = &budget.controls {
+            text.push_str(&format!("{}\n", controls.sentence));
+        }
     }
     text
 }

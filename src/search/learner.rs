@@ -12,8 +12,8 @@ use super::derive::cell_states;
 use super::distribution::Alpha;
 use super::min_norm::min_norm;
 use crate::arch::families::cells::MixLayout;
-use crate::attack::pgd::pgd;
-use crate::attack::{Samples, Target};
+use crate::attack::pgd::{pgd, worst_of_restarts};
+use crate::attack::{Classifier, Samples, Target};
 use crate::config::{Order, Search};
 use crate::engine::{Gradients, Network, NormMode, Work, Wrt};
 use crate::error::{Error, Result};
@@ -63,6 +63,8 @@ pub struct Supernet<'a> {
     edges_per_node: usize,
     arch: Loader<'a>,
     arch_order: (u32, Vec<u32>),
+    /// Where the architecture parameters began.
+    origin: Vec<f64>,
 }
 
 impl<'a> Supernet<'a> {
@@ -87,8 +89,9 @@ impl<'a> Supernet<'a> {
         let adam = Adam::new(config.arch, alpha.0.len());
         let sgd = Sgd::new(config.weights, &network.weights()?)?;
         let arch_order = (0, arch.order(0));
+        let origin = alpha.0.clone();
         let state = SearchState { alpha, adam, sums: Sums::default() };
-        Ok(Supernet { network, sgd, state, layout, config, edges_per_node, arch, arch_order })
+        Ok(Supernet { network, sgd, state, layout, config, edges_per_node, arch, arch_order, origin })
     }
 
     /// The mixing vector as it stands.
@@ -127,8 +130,9 @@ impl<'a> Supernet<'a> {
     }
 
     /// What its steps hold in memory: the passes of attack, architecture and weights; momentum, and either the weights'
-    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the images of
-    /// both halves, the attacked ones that are kept, and the gradient of the attack.
+    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the images
+    /// of both halves, the attacked ones that are kept, the gradient of the attack, and the results of two restarts where
+    /// there are several.
     pub fn work(&self) -> Work {
         let mode = norm_mode(self.config.attack_norm);
         let mut passes = vec![(Wrt::INPUT, mode), (Wrt::MIX, NormMode::TrainNoRecord), (Wrt::PARAMS, NormMode::Train)];
@@ -139,15 +143,19 @@ impl<'a> Supernet<'a> {
                 (6, 5)
             }
         };
-        Work { batch: self.config.batch, passes, vectors, images }
+        let restarts = if self.config.attack.restarts > 1 { 2 } else { 0 };
+        Work { batch: self.config.batch, passes, vectors, images: images + restarts }
     }
 
     /// The images of a batch under the search's attack.
     pub fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
         let samples =
             Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
-        let mode = norm_mode(self.config.attack_norm);
-        pgd(&mut Target { network: &mut self.network, mix, mode }, samples, &self.config.attack)
+        let target = &mut Target { network: &mut self.network, mix, mode: norm_mode(self.config.attack_norm) };
+        match self.config.attack.restarts {
+            0 | 1 => pgd(target, samples, &self.config.attack),
+            _ => worst_of_restarts(target, samples, &self.config.attack),
+        }
     }
 
     /// One step of the weights on some images, their statistics recorded; returns the loss.
@@ -277,7 +285,8 @@ impl<'a> Supernet<'a> {
             let batch = Batch { seed, ..batch? };
             let attacked = self.attack(&batch, &mix)?;
             for (images, tally) in [(&batch.images, &mut clean), (&attacked, &mut adversarial)] {
-                let logits = self.network.logits(images, &mix, NormMode::TrainNoRecord)?;
+                let mode = NormMode::TrainNoRecord;
+                let logits = Target { network: &mut self.network, mix: &mix, mode }.logits(images)?;
                 for hit in correct(&logits, &batch.labels) {
                     *tally += Tally { hit: u64::from(hit), total: 1 };
                 }
@@ -294,9 +303,17 @@ impl<'a> Supernet<'a> {
             gamma: mean(sums.gamma, sums.gammas),
             clean,
             adversarial,
+            alpha_moved: Some(rms_apart(&self.state.alpha.0, &self.origin)),
+            random_walk: Some(self.state.adam.random_walk()),
             cells: cell_states(&self.layout, &mix, self.edges_per_node),
         })
     }
+}
+
+/// The root mean square of the differences.
+fn rms_apart(a: &[f64], b: &[f64]) -> f64 {
+    let squares: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    (squares / a.len().max(1) as f64).sqrt()
 }
 
 /// What both objectives of the second order share.
@@ -524,5 +541,47 @@ mod tests {
             assert!(report.adversarial_loss.is_some());
             assert_eq!(report.clean.total, 8);
         }
+    }
+
+    /// The first step of Adam is one learning rate long in every parameter, as that of a random walk is.
+    #[test]
+    fn an_epoch_tells_how_far_the_architecture_moved() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let mut s = subject(&data.train, &ids, DType::F32, config(Order::First, 0.01));
+        let train = loader(&data.train, &ids);
+        let still = s.report(0, &train, Seed::root(9)).unwrap();
+        assert_eq!((still.alpha_moved, still.random_walk), (Some(0.0), Some(0.0)));
+        s.step(&train.batch(&train.order(0), 0, 0).unwrap(), Position::default()).unwrap();
+        let moved = s.report(0, &train, Seed::root(9)).unwrap();
+        let (moved, walk) = (moved.alpha_moved.unwrap(), moved.random_walk.unwrap());
+        assert_eq!(walk, 0.1);
+        assert!((moved - walk).abs() < 0.01, "{moved}");
+    }
+
+    /// Every start counts, not the first alone.
+    #[test]
+    fn the_attack_makes_its_restarts() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let of = |restarts: u32| {
+            let one = config(Order::First, 0.01);
+            let config = Search { attack: Pgd { restarts, ..one.attack }, attack_norm: AttackNorm::Eval, ..one };
+            let mut s = subject(&data.train, &ids, DType::F32, config);
+            let batch = loader(&data.train, &ids).plain().next().unwrap().unwrap();
+            let mix = s.mix();
+            let found = s.attack(&batch, &mix).unwrap();
+            let (images, labels, ids) = (&batch.images, &batch.labels, &batch.ids);
+            let samples = Samples { images, labels, ids, seed: batch.seed.child("attack") };
+            let target = &mut Target { network: &mut s.network, mix: &mix, mode: NormMode::Eval };
+            let all = worst_of_restarts(target, samples, &config.attack).unwrap();
+            let first = pgd(target, samples, &config.attack).unwrap();
+            [found, all, first].map(|x| x.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        };
+        let [found, _, first] = of(1);
+        assert_eq!(found, first);
+        let [found, all, first] = of(3);
+        assert_eq!(found, all);
+        assert_ne!(found, first);
     }
 }

@@ -26,11 +26,15 @@ pub enum Check {
     LossNotRising,
     /// An adversarial image was outside its ball or the box.
     OutOfBounds,
+    /// The right answers are all images of one class and no other: the network answers that class whatever it sees.
+    ConstantAnswer,
+    /// The clean accuracy is not above that of the best constant answer, within its 95 % interval.
+    CleanAtChance,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Check; 9] = [
+    pub const ALL: [Check; 11] = [
         Check::ZeroGradient,
         Check::MoreStepsNotStronger,
         Check::RandomOutput,
@@ -40,6 +44,8 @@ impl Check {
         Check::ZeroEpsDiffers,
         Check::LossNotRising,
         Check::OutOfBounds,
+        Check::ConstantAnswer,
+        Check::CleanAtChance,
     ];
 
     /// The name in files: `zero_gradient`.
@@ -54,6 +60,8 @@ impl Check {
             Check::ZeroEpsDiffers => "zero_eps_differs",
             Check::LossNotRising => "loss_not_rising",
             Check::OutOfBounds => "out_of_bounds",
+            Check::ConstantAnswer => "constant_answer",
+            Check::CleanAtChance => "clean_at_chance",
         }
     }
 }

@@ -220,6 +220,11 @@ impl Adam {
         self.len() == 0
     }
 
+    /// How far so many steps in random directions bring a parameter, root mean square: each is about the learning rate long.
+    pub fn random_walk(&self) -> f64 {
+        self.config.lr * f64::from(self.steps).sqrt()
+    }
+
     /// One step along `-grad`; `params` and `grad` are as many as it is for.
     pub fn step(&mut self, params: &mut [f64], grad: &[f64]) {
         self.steps += 1;
