@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check prove bench bench-count bench-peer peer-venv doc golden pictures onnx-venv onnx-check long attack-long
+.PHONY: help search test check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -34,9 +34,25 @@ bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 
 	cargo build --release
 	python3 benches/peer/compare.py --python "$(PYTHON)" --rounds $(ROUNDS) --cases "$(CASES)"
 
-peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer
+# The folder of CIFAR-10's parquet files and the seeds of learn-peer.
+IMAGES ?=
+SEEDS ?= 0 1
+LEARNT = $(abspath results/learning)
+
+learn-peer: ## Train a small network here and in PyTorch and compare what they learn; IMAGES=DIR has CIFAR-10 as parquet
+	$(if $(IMAGES),,$(error learn-peer needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
+	mkdir -p $(LEARNT)
+	for seed in $(SEEDS); do \
+		cargo bench --bench learning -- --data "hf:$(abspath $(IMAGES))" --seed $$seed \
+			--json $(LEARNT)/robustnas-seed$$seed.json && \
+		$(PYTHON) benches/peer/learning.py --data "$(abspath $(IMAGES))" --seed $$seed \
+			--json $(LEARNT)/pytorch-seed$$seed.json || exit 1; \
+	done
+	python3 benches/peer/learning_compare.py $(LEARNT)
+
+peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer and learn-peer
 	python3 -m venv .venv
-	.venv/bin/python -m pip install torch numpy git+https://github.com/fra31/auto-attack
+	.venv/bin/python -m pip install torch numpy pyarrow pillow git+https://github.com/fra31/auto-attack
 
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
