@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use robustnas::seed::Seed;
 
 /// A search of seconds: every stage, few images.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 16] = [
     "evaluate.attacks.1.steps=4",
     "split.train=256",
     "split.validation=64",
@@ -18,6 +18,7 @@ const SETTINGS: [&str; 15] = [
     "supernet.channels=2",
     "search.epochs=2",
     "search.stage_one_epochs=1",
+    "search.warmup_epochs=0",
     "search.batch=32",
     "search.probe=32",
     "retrain.epochs=2",
