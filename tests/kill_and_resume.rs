@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use robustnas::seed::Seed;
 
 /// A search of seconds: every stage, few images, and networks that learn enough to be tested.
-const SETTINGS: [&str; 17] = [
+const SETTINGS: [&str; 18] = [
     "evaluate.attacks.1.steps=4",
     "split.train=500",
     "split.validation=100",
@@ -19,6 +19,7 @@ const SETTINGS: [&str; 17] = [
     "supernet.channels=2",
     "search.epochs=2",
     "search.stage_one_epochs=1",
+    "search.warmup_epochs=0",
     "search.batch=32",
     "search.probe=32",
     "retrain.epochs=4",

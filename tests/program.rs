@@ -52,6 +52,8 @@ const QUICK: &[&str] = &[
     "--set",
     "search.stage_one_epochs=0",
     "--set",
+    "search.warmup_epochs=0",
+    "--set",
     "search.batch=32",
     "--set",
     "search.probe=16",
