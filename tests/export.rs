@@ -84,7 +84,7 @@ fn figures_for_robustbench_are_standard_autoattack() {
     done(&folder, &format!("attack --net @net.onnx --data npy:{data} --plan fgsm --n 16 --out @attacked"));
     assert!(!folder.path().join("attacked/model_info.json").exists(), "FGSM is no AutoAttack");
     let export = "export @net.onnx --robustbench @info.json --additional-data false --attacked";
-    let words = ["`FGSM linf 8/255`", "expected standard AutoAttack", "first 10000 test images"];
+    let words = ["`FGSM linf 8/255`", "expected standard AutoAttack", "first 10000 test images (--n 10000)"];
     refused(&folder, &format!("{export} @attacked/result.json"), 3, &words);
 
     // The same file as it would be of the suite.

@@ -102,9 +102,9 @@ impl ModelInfo {
                 }
             }
             if !is_first(&result.ids, benchmark.images) || result.sample.split != "test" {
+                let (n, split, images) = (result.n, &result.sample.split, benchmark.images);
                 faults.push(format!(
-                    "n = {} images of `{}`; expected the first {} test images (--n {1})",
-                    result.n, result.sample.split, benchmark.images
+                    "n = {n} images of `{split}`; expected the first {images} test images (--n {images})"
                 ));
             }
         }
