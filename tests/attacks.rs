@@ -166,9 +166,15 @@ fn what_is_no_number_ends_an_evaluation() {
     let mut network = network();
     let (data, ids) = data(&mut network, 8);
     let attacks = [Attack::Fgsm { eps: fraction("8/255") }];
-    let len = network.layout().len();
-    for value in [f32::NAN, 1e30] {
-        network.set_state(&Tensor::from_vec(vec![value; len], len, &Device::Cpu).unwrap()).unwrap();
+    let tensors = network.layout().tensors();
+    let last = tensors.iter().rfind(|t| t.name.ends_with("fc.weight")).unwrap().range.clone();
+    let state: Vec<f32> = network.state().to_vec1().unwrap();
+    // In the last layer: a ReLU behind an earlier one would make zeros of it.
+    for value in [f32::NAN, f32::MAX] {
+        let mut state = state.clone();
+        state[last.clone()].fill(value);
+        let len = state.len();
+        network.set_state(&Tensor::from_vec(state, len, &Device::Cpu).unwrap()).unwrap();
         let found = tried(&mut network, &loader(&data, &ids, 8), &attacks, false);
         let Err(Error::NotFinite(why)) = found else { panic!("weights of {value}: {found:?}") };
         assert!(why.contains("logit of class 0 is ") && why.contains("image 0 of a batch of 8"), "{why}");
