@@ -476,15 +476,15 @@ const LAMBDA: f64 = 0.5;
 /// In double precision the engine is within 5e-11 of PyTorch's weights after ten steps.
 const F64: f64 = 1e-9;
 
-/// Single precision, several times what PyTorch's own is from its double precision on the same ten steps: losses of the
+/// Single precision, several times what PyTorch's own is from its double precision on the same steps: losses of the
 /// residual network 1e-4 and weights 7e-4; of the cell network 1e-3 and 5e-3, since more of its ReLUs and pools choose
-/// between nearly equal numbers.
+/// between nearly equal numbers; of the search 3e-3, and architecture parameters 5e-3.
 const PREACT_F32: f64 = 2e-3;
 const CELLS_F32: f64 = 2e-2;
 
-/// What real networks leave in either precision. Attacks at a time of single precision are in the small chains above and
-/// in the search; training in single precision is on images that a formula moves, since which way a pixel goes whose gradient
-/// is nearly zero depends on the order of additions, and three steps make a fifth of all pixels out of one in a thousand.
+/// What real networks leave in either precision. Training in single precision is on images that a formula moves: which way
+/// a pixel goes whose gradient is nearly zero depends on the order of additions, and of one such pixel in a thousand three
+/// steps of an attack make a fifth of all. The small chains above and the search attack in single precision.
 #[derive(Deserialize)]
 struct Networks {
     float64: Real,

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 CONTESTANTS = {"robustnas": "#0072b2", "pytorch": "#d55e00"}
+NAMES = {"robustnas": "robustnas", "pytorch": "PyTorch"}
 MEASURES = {"clean": "clean", "pgd": "under PGD-10"}
 INK, FAINT, GRID = "#222222", "#767676", "#e6e6e6"
 
@@ -55,9 +56,9 @@ def table(runs):
     for name, of in runs.items():
         last = [run["epochs"][-1] for run in of]
         for run, epoch in zip(of, last):
-            rows.append([name, f"seed {run['seed']}", *(f"{rate(epoch[m]):.2f}" for m in MEASURES), f"{epoch['loss']:.3f}"])
+            rows.append([NAMES[name], f"seed {run['seed']}", *(f"{rate(epoch[m]):.2f}" for m in MEASURES), f"{epoch['loss']:.3f}"])
         means[name] = {m: mean([rate(epoch[m]) for epoch in last]) for m in MEASURES}
-        rows.append([name, "mean", *(f"{means[name][m]:.2f}" for m in MEASURES), f"{mean([e['loss'] for e in last]):.3f}"])
+        rows.append([NAMES[name], "mean", *(f"{means[name][m]:.2f}" for m in MEASURES), f"{mean([e['loss'] for e in last]):.3f}"])
     ours, theirs = (means[name] for name in CONTESTANTS)
     apart = {m: ours[m] - theirs[m] for m in MEASURES}
     rows.append(["difference", "of the means", *(f"{apart[m]:+.2f}" for m in MEASURES), ""])
@@ -72,7 +73,7 @@ def table(runs):
 
 def picture(runs):
     """Accuracy over epochs, a panel a measure, a line a run."""
-    width, height, left, top, panel, gap, plot = 920, 400, 56, 74, 380, 64, 260
+    width, height, left, top, panel, gap, plot = 920, 416, 56, 74, 380, 64, 260
     epochs = max(len(run["epochs"]) for of in runs.values() for run in of)
     highest = max(rate(e["clean"]) for of in runs.values() for run in of for e in run["epochs"])
     most = 10 * (int(highest // 10) + 1)
@@ -90,7 +91,7 @@ def picture(runs):
     x = left
     for name, colour in CONTESTANTS.items():
         line([(x, 48), (x + 26, 48)], colour, 2.5)
-        text(x + 34, 52.5, 13, "start", INK, f"{name}, {len(runs[name])} seeds")
+        text(x + 34, 52.5, 13, "start", INK, f"{NAMES[name]}, {len(runs[name])} seeds")
         x += 180
     for k, (measure, words) in enumerate(MEASURES.items()):
         from_x = left + k * (panel + gap)
