@@ -170,7 +170,7 @@ fn what_is_no_number_ends_an_evaluation() {
     let last = tensors.iter().rfind(|t| t.name.ends_with("fc.weight")).unwrap().range.clone();
     let state: Vec<f32> = network.state().to_vec1().unwrap();
     // In the last layer: a ReLU behind an earlier one would make zeros of it.
-    for value in [f32::NAN, f32::MAX] {
+    for value in [f32::NAN, f32::INFINITY] {
         let mut state = state.clone();
         state[last.clone()].fill(value);
         let len = state.len();
