@@ -249,7 +249,7 @@ fn a_run_from_beginning_to_end() {
 
     // The same command again has nothing to do; another configuration is refused with the keys that differ.
     assert!(run(&quick(&run_folder, &[])).status.success());
-    refuses(&quick(&run_folder, &["--set", "retrain.epochs=2"]), 4, &["retrain.epochs", "1 -> 2"]);
+    refuses(&quick(&run_folder, &["--set", "retrain.epochs=2"]), 4, &["retrain.epochs", "4 -> 2"]);
     refuses(&quick(&run_folder, &["--seed", "9"]), 4, &["seed"]);
 
     // A folder of a newer version is refused, and not touched.
