@@ -130,6 +130,13 @@ impl Subject {
         assert!(one == two, "{} {norm:?} batch {n} {plan:?}: one thread and two", self.name);
     }
 
+    /// Whether a batch-norm has planes of one pixel. Of two images it makes nearly the sign of their difference, block after
+    /// block: what comes out at last is rounding.
+    fn normalizes_pixels(&self) -> bool {
+        let is = |op: &Op| matches!(op, Op::BatchNorm { .. } | Op::MultiBatchNorm { .. });
+        self.net.nodes().any(|(_, node)| is(&node.op) && node.shape.area() == 1)
+    }
+
     /// Subsets of what can be wanted; a network without choices has no mixing gradient.
     fn wanted(&self) -> Vec<Wrt> {
         let flags = |k: usize| [k & 1 > 0, k & 2 > 0, k & 4 > 0];
@@ -145,7 +152,7 @@ const PARTS: [&str; 6] = ["logits", "loss", "image gradient", "weight gradient",
 /// pixel's share. The faults that this file is for are of the size of what is computed.
 fn tolerance(dtype: DType, n: usize, part: &str) -> f64 {
     match (dtype, n) {
-        (DType::F64, 1..=3) => 1e-3,
+        (DType::F64, 1..=3) => 1e-4,
         (DType::F64, _) => 1e-8,
         _ if part.ends_with("gradient") => 0.1,
         _ => 5e-3,
@@ -215,7 +222,9 @@ fn hold_some(subject: &Subject) -> usize {
     ];
     seen += subject.hold(&few, 20, NormMode::Train);
     seen += subject.hold(&[few[0], few[3]], 1, NormMode::Train);
-    seen += subject.hold(&[few[0], few[2]], 2, NormMode::TrainNoRecord);
+    if !subject.normalizes_pixels() {
+        seen += subject.hold(&[few[0], few[2]], 2, NormMode::TrainNoRecord);
+    }
     let single = few.map(|p| Plan { dtype: DType::F32, ..p });
     seen += subject.hold(&single, 17, NormMode::TrainNoRecord);
     subject.hold_threads(single[0], 17, NormMode::Train);
@@ -233,6 +242,9 @@ fn hold_all(subject: &Subject) -> usize {
         .collect();
     let mut seen = 0;
     for (n, norm) in BATCHES.into_iter().flat_map(|n| MODES.map(|norm| (n, norm))) {
+        if n == 2 && subject.normalizes_pixels() {
+            continue;
+        }
         seen += subject.hold(&plans, n, norm);
         plans.iter().step_by(7).for_each(|plan| subject.hold_threads(*plan, n, norm));
     }
