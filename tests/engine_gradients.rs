@@ -5,12 +5,17 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use robustnas::arch::cell::CellOp;
-use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, supernet};
+use robustnas::arch::families::cells::{MixLayout, Placement, Skeleton, supernet};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::{Fusion, Logits, LossGradient, Mode, Network, NormMode, Wrt};
 use robustnas::seed::Seed;
+
+#[path = "fixtures/cells.rs"]
+mod cells;
+
+use cells::{DARTS_OPS, DSARA_KINDS, layout};
 
 const ALL: Wrt = Wrt { input: true, params: true, mix: true };
 
@@ -183,31 +188,8 @@ fn a_network_in_winograd_tiles() {
 
 #[test]
 fn a_supernet_with_every_cell_operation() {
-    let ops = vec![
-        CellOp::None,
-        CellOp::MaxPool(3),
-        CellOp::AvgPool(3),
-        CellOp::SkipConnect,
-        CellOp::SepConv(3),
-        CellOp::SepConv(5),
-        CellOp::DilConv(3),
-        CellOp::DilConv(5),
-        CellOp::NorConv(3),
-        CellOp::Conv7x1_1x7,
-    ];
+    let ops = [&DARTS_OPS[..], &[CellOp::NorConv(3), CellOp::Conv7x1_1x7]].concat();
     let placement = Placement::dsara();
-    let mut offset = 0;
-    let kinds = ["accurate", "reduce", "robust"].map(|kind| MixKind {
-        kind: kind.into(),
-        nodes: 2,
-        edges: [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
-            .map(|(from, to)| {
-                offset += ops.len();
-                MixEdge { from, to, ops: ops.clone(), offset: offset - ops.len() }
-            })
-            .to_vec(),
-        concat: vec![2, 3],
-    });
     for (partial, channels) in [(1, 2), (2, 4)] {
         let skeleton = Skeleton {
             image: Shape::new(8, 8, 3),
@@ -217,7 +199,7 @@ fn a_supernet_with_every_cell_operation() {
             stem_kind: Default::default(),
             cells: placement.row(channels, 5).unwrap(),
         };
-        let layout = MixLayout { kinds: kinds.to_vec(), partial };
+        let layout = MixLayout { partial, ..layout(&DSARA_KINDS, 2, &ops) };
         check_net(&format!("supernet, 1 in {partial}"), supernet(&skeleton, &layout).unwrap(), 2);
     }
 }

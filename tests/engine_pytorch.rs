@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use robustnas::arch::cell::{CellOp, lower};
-use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placed, Placement, Skeleton, supernet};
+use robustnas::arch::families::cells::{MixLayout, Placed, Placement, Skeleton, supernet};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::{Net, NodeId};
 use robustnas::arch::op::{Op, Shape, Window};
-use robustnas::arch::spec::NetSpec;
 use robustnas::attack::pgd::pgd;
 use robustnas::attack::{Samples, Target};
 use robustnas::config::{Adam as AdamConfig, Order, Search as SearchConfig, Sgd as SgdConfig};
@@ -26,6 +25,14 @@ use robustnas::train::loss::cross_entropy;
 use robustnas::train::optim::{Adam, Sgd, norm};
 use robustnas::units::Fraction;
 use serde::Deserialize;
+
+#[path = "fixtures/cells.rs"]
+mod cells;
+#[path = "fixtures/families.rs"]
+mod families;
+
+use cells::{DARTS_OPS, DSARA_KINDS, layout};
+use families::load;
 
 const ALL: Wrt = Wrt { input: true, params: true, mix: true };
 
@@ -410,15 +417,7 @@ fn mix_layout() -> MixLayout {
         CellOp::SepConv(3),
         CellOp::DilConv(3),
     ];
-    let mut offset = 0;
-    let kinds = ["normal", "reduce"].map(|kind| {
-        let edges = [(0, 2), (1, 2), (0, 3), (1, 3), (2, 3)].map(|(from, to)| {
-            offset += ops.len();
-            MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
-        });
-        MixKind { kind: kind.into(), nodes: 2, edges: edges.to_vec(), concat: vec![2, 3] }
-    });
-    MixLayout { kinds: kinds.to_vec(), partial: 1 }
+    layout(&["normal", "reduce"], 2, &ops)
 }
 
 fn check_arch(what: &str, network: &mut Network, x: &Tensor, layout: &MixLayout, mix: &[f64], want: &ArchGradient) {
@@ -661,15 +660,9 @@ fn real_training(net: &Net, dtype: DType, want: &RealTraining, tolerance: f64) -
     want.left.check(what, &network, tolerance)
 }
 
-fn named(form: &str) -> Net {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &std::path::Path| Ok(std::fs::read(root.join(path)).unwrap());
-    NetSpec::parse(form).unwrap().load(REAL, REAL_CLASSES, &read).unwrap().0
-}
-
 #[test]
 fn ten_steps_of_preact_resnet_18() {
-    let (net, want) = (named("preact-resnet:18,width=16"), networks());
+    let (net, want) = (load("preact-resnet:18,width=16", REAL, REAL_CLASSES).unwrap(), networks());
     for (dtype, want, tolerance) in [(DType::F64, want.float64, F64), (DType::F32, want.float32, PREACT_F32)] {
         let seen = real_training(&net, dtype, &want.preact_resnet_18, tolerance);
         // 20 convolutions, 17 batch-norms of four tensors, a layer of two.
@@ -679,7 +672,8 @@ fn ten_steps_of_preact_resnet_18() {
 
 #[test]
 fn ten_steps_of_a_derived_cell_network() {
-    let (net, want) = (named("dsara:search_spaces/genotypes/ARNAS.txt,channels=8,layers=8"), networks());
+    let (net, want) =
+        (load("dsara:search_spaces/genotypes/ARNAS.txt,channels=8,layers=8", REAL, REAL_CLASSES).unwrap(), networks());
     for (dtype, want, tolerance) in [(DType::F64, want.float64, F64), (DType::F32, want.float32, CELLS_F32)] {
         let seen = real_training(&net, dtype, &want.arnas, tolerance);
         // Stem and head; two entrances a cell, of which two halve the size and have one more; five separable convolutions in
@@ -690,24 +684,7 @@ fn ten_steps_of_a_derived_cell_network() {
 
 /// DSARA's space: three kinds of cell, 14 edges each, seven operations an edge.
 fn space_layout() -> MixLayout {
-    let ops = [
-        CellOp::MaxPool(3),
-        CellOp::AvgPool(3),
-        CellOp::SkipConnect,
-        CellOp::SepConv(3),
-        CellOp::SepConv(5),
-        CellOp::DilConv(3),
-        CellOp::DilConv(5),
-    ];
-    let mut offset = 0;
-    let kinds = ["accurate", "reduce", "robust"].map(|kind| {
-        let edges = (2..6).flat_map(|to| (0..to).map(move |from| (from, to))).map(|(from, to)| {
-            offset += ops.len();
-            MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
-        });
-        MixKind { kind: kind.into(), nodes: 4, edges: edges.collect(), concat: (2..6).collect() }
-    });
-    MixLayout { kinds: kinds.to_vec(), partial: 1 }
+    layout(&DSARA_KINDS, 4, &DARTS_OPS[1..])
 }
 
 fn space_supernet(dtype: DType) -> Network {

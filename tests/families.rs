@@ -1,16 +1,12 @@
 //! One network of every family and of every element: its gradient against differences in double precision, and one step of
 //! adversarial training.
 
-use std::path::Path;
-
 use candle_core::{DType, Device, Tensor};
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
-use robustnas::arch::spec::NetSpec;
 use robustnas::attack::Samples;
 use robustnas::config::{Method, Sgd as SgdConfig};
 use robustnas::engine::{Fusion, Logits, Mode, Network, NormMode, Wrt};
-use robustnas::error::{Error, Result};
 use robustnas::seed::Seed;
 use robustnas::threat::AttackNorm;
 use robustnas::train::loss::cross_entropy;
@@ -23,18 +19,11 @@ mod families;
 #[path = "fixtures/slopes.rs"]
 mod slopes;
 
+use families::load;
 use slopes::{agree, moved, noise};
 
 const IMAGE: Shape = Shape::new(32, 32, 3);
 const LABELS: [u32; 4] = [0, 1, 2, 1];
-
-fn file(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
-}
-
-fn load(form: &str) -> Net {
-    NetSpec::parse(form).and_then(|spec| spec.load(IMAGE, 3, &file)).unwrap_or_else(|why| panic!("{form}: {why}")).0
-}
 
 /// Pixels in `[0, 1]`.
 fn images() -> Vec<f64> {
@@ -69,7 +58,7 @@ fn lived_in(net: &Net) -> Network {
 fn gradients_are_slopes_of_the_loss() {
     const ALL: Wrt = Wrt { input: true, params: true, mix: false };
     for form in families::forms() {
-        let net = load(&form);
+        let net = load(&form, IMAGE, 3).unwrap();
         for norm in [NormMode::TrainNoRecord, NormMode::Eval] {
             let mode = Mode { norm, branch: net.branches() - 1, drop: Some(Seed::root(3)) };
             let mut network = lived_in(&net);
@@ -107,7 +96,7 @@ fn an_adversarial_step_learns() {
     let eps = Fraction::of_255(8);
     let method = Method::PgdAt { eps, step: Fraction::of_255(4), steps: 2, attack_norm: AttackNorm::Eval };
     for form in families::forms() {
-        let mut network = Network::new(load(&form), Seed::root(1), &Device::Cpu).unwrap();
+        let mut network = Network::new(load(&form, IMAGE, 3).unwrap(), Seed::root(1), &Device::Cpu).unwrap();
         let clean = tensor(&images(), DType::F32);
         let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(4) };
         let attacked = training_images(&method, &mut network, &[], samples).unwrap();

@@ -3,32 +3,28 @@
 //! gradient of a whole supernet is held to its unrolled loss in `src/search/learner.rs`.)
 
 use candle_core::{DType, Device, Tensor};
-use robustnas::arch::cell::CellOp;
-use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, supernet};
+use robustnas::arch::families::cells::{Placement, Skeleton, supernet};
 use robustnas::arch::net::Net;
 use robustnas::arch::op::Shape;
-use robustnas::arch::spec::NetSpec;
 use robustnas::engine::{Fusion, Logits, Mode, Network, NormMode, Wrt};
-use robustnas::error::{Error, Result};
 use robustnas::seed::Seed;
 use robustnas::train::loss::cross_entropy;
 
+#[path = "fixtures/cells.rs"]
+mod cells;
+#[path = "fixtures/families.rs"]
+mod families;
 #[path = "fixtures/slopes.rs"]
 mod slopes;
 
+use cells::{DARTS_OPS, DSARA_KINDS, layout};
+use families::load;
 use slopes::{agree, moved, noise};
 
 const IMAGE: Shape = Shape::new(32, 32, 3);
 const ALL: Wrt = Wrt { input: true, params: true, mix: true };
 /// More than one image a lane, and a last lane that is not full.
 const BATCH: usize = 20;
-
-fn load(form: &str) -> Net {
-    let file = |path: &std::path::Path| -> Result<Vec<u8>> {
-        std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
-    };
-    NetSpec::parse(form).and_then(|spec| spec.load(IMAGE, 10, &file)).unwrap_or_else(|why| panic!("{form}: {why}")).0
-}
 
 fn tensor(x: &[f64]) -> Tensor {
     Tensor::from_slice(x, (BATCH, IMAGE.h, IMAGE.w, IMAGE.c), &Device::Cpu).unwrap()
@@ -76,38 +72,16 @@ fn check(name: &str, net: &Net) {
 
 #[test]
 fn a_preact_resnet_18() {
-    check("PreActResNet-18", &load("preact-resnet:18,width=8"));
+    check("PreActResNet-18", &load("preact-resnet:18,width=8", IMAGE, 10).unwrap());
 }
 
 #[test]
 fn the_arnas_network() {
-    check("ARNAS", &load("dsara:search_spaces/genotypes/ARNAS.txt,channels=8,layers=8"));
+    check("ARNAS", &load("dsara:search_spaces/genotypes/ARNAS.txt,channels=8,layers=8", IMAGE, 10).unwrap());
 }
 
 #[test]
 fn a_supernet() {
-    let ops = [
-        CellOp::MaxPool(3),
-        CellOp::AvgPool(3),
-        CellOp::SkipConnect,
-        CellOp::SepConv(3),
-        CellOp::SepConv(5),
-        CellOp::DilConv(3),
-        CellOp::DilConv(5),
-    ];
-    let mut offset = 0;
-    let kinds = ["accurate", "reduce", "robust"].map(|kind| MixKind {
-        kind: kind.into(),
-        nodes: 4,
-        edges: (2..6)
-            .flat_map(|to| (0..to).map(move |from| (from, to)))
-            .map(|(from, to)| {
-                offset += ops.len();
-                MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
-            })
-            .collect(),
-        concat: vec![2, 3, 4, 5],
-    });
     let skeleton = Skeleton {
         image: IMAGE,
         classes: 10,
@@ -116,5 +90,5 @@ fn a_supernet() {
         stem_kind: Default::default(),
         cells: Placement::dsara().row(4, 5).unwrap(),
     };
-    check("supernet", &supernet(&skeleton, &MixLayout { kinds: kinds.to_vec(), partial: 1 }).unwrap());
+    check("supernet", &supernet(&skeleton, &layout(&DSARA_KINDS, 4, &DARTS_OPS[1..])).unwrap());
 }

@@ -5,18 +5,20 @@
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use robustnas::arch::cell::CellOp;
-use robustnas::arch::families::cells::{MixEdge, MixKind, MixLayout, Placement, Skeleton, supernet};
+use robustnas::arch::families::cells::{MixLayout, Placement, Skeleton, supernet};
 use robustnas::arch::net::{Net, NodeId};
 use robustnas::arch::op::{Act, Op, Shape, Window};
-use robustnas::arch::spec::NetSpec;
 use robustnas::engine::{Fusion, Logits, LossGradient, Mode, Network, NormMode, ParamLayout, Wrt};
-use robustnas::error::{Error, Result};
 use robustnas::seed::Seed;
 
+#[path = "fixtures/cells.rs"]
+mod cells;
 #[path = "fixtures/families.rs"]
 mod families;
 mod reference;
 
+use cells::{DARTS_OPS, DSARA_KINDS, layout};
+use families::load;
 use reference::{Answer, Call};
 
 const CLASSES: usize = 3;
@@ -251,21 +253,17 @@ fn hold_all(subject: &Subject) -> usize {
     seen
 }
 
-fn load(form: &str) -> Net {
-    let file = |path: &std::path::Path| -> Result<Vec<u8>> {
-        std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
-    };
-    let spec = NetSpec::parse(form).unwrap_or_else(|why| panic!("{form}: {why}"));
-    // Small images, but for those that halve them too often.
-    let small = spec.load(Shape::new(16, 16, 3), CLASSES, &file);
-    small.or_else(|_| spec.load(Shape::new(32, 32, 3), CLASSES, &file)).unwrap_or_else(|why| panic!("{form}: {why}")).0
+/// On small images, but for those that halve them too often.
+fn loaded(form: &str) -> Net {
+    let [small, large] = [16, 32].map(|side| Shape::new(side, side, 3));
+    load(form, small, CLASSES).or_else(|_| load(form, large, CLASSES)).unwrap_or_else(|why| panic!("{form}: {why}"))
 }
 
 fn hold_families(part: usize, parts: usize, hold: fn(&Subject) -> usize) {
     let forms = families::deep();
     assert_eq!(forms.len(), 43);
     for form in forms.iter().skip(part).step_by(parts) {
-        let seen = hold(&Subject::new(form, load(form)));
+        let seen = hold(&Subject::new(form, loaded(form)));
         assert!(seen >= 40, "{form}: {seen} plans");
     }
 }
@@ -288,19 +286,6 @@ fn families_in_every_way() {
 
 /// The paper's cells: four nodes, every edge with seven operations.
 fn cell_supernet(cells: usize, ops: &[CellOp], partial: usize) -> Net {
-    let mut offset = 0;
-    let kinds = ["accurate", "reduce", "robust"].map(|kind| MixKind {
-        kind: kind.into(),
-        nodes: 4,
-        edges: (2..6)
-            .flat_map(|to| (0..to).map(move |from| (from, to)))
-            .map(|(from, to)| {
-                offset += ops.len();
-                MixEdge { from, to, ops: ops.to_vec(), offset: offset - ops.len() }
-            })
-            .collect(),
-        concat: vec![2, 3, 4, 5],
-    });
     let skeleton = Skeleton {
         image: Shape::new(12, 12, 3),
         classes: CLASSES,
@@ -309,23 +294,14 @@ fn cell_supernet(cells: usize, ops: &[CellOp], partial: usize) -> Net {
         stem_kind: Default::default(),
         cells: Placement::dsara().row(2 * partial, cells).unwrap(),
     };
-    supernet(&skeleton, &MixLayout { kinds: kinds.to_vec(), partial }).unwrap()
+    supernet(&skeleton, &MixLayout { partial, ..layout(&DSARA_KINDS, 4, ops) }).unwrap()
 }
-
-const SEVEN: [CellOp; 7] = [
-    CellOp::MaxPool(3),
-    CellOp::AvgPool(3),
-    CellOp::SkipConnect,
-    CellOp::SepConv(3),
-    CellOp::SepConv(5),
-    CellOp::DilConv(3),
-    CellOp::DilConv(5),
-];
 
 #[test]
 fn supernets() {
     for cells in [5, 8] {
-        let seen = hold_some(&Subject::new(format!("supernet of {cells} cells"), cell_supernet(cells, &SEVEN, 1)));
+        let seen =
+            hold_some(&Subject::new(format!("supernet of {cells} cells"), cell_supernet(cells, &DARTS_OPS[1..], 1)));
         assert!(seen >= 60, "{seen} plans");
     }
 }
@@ -334,7 +310,9 @@ fn supernets() {
 #[ignore = "every plan of the supernets takes half an hour; `make prove` runs it"]
 fn supernets_in_every_way() {
     let [a, b] = [CellOp::None, CellOp::NorConv(3)];
-    for (cells, ops, partial) in [(5, &SEVEN[..], 1), (8, &SEVEN[..], 1), (8, &[a, b, CellOp::Conv7x1_1x7][..], 2)] {
+    for (cells, ops, partial) in
+        [(5, &DARTS_OPS[1..], 1), (8, &DARTS_OPS[1..], 1), (8, &[a, b, CellOp::Conv7x1_1x7][..], 2)]
+    {
         hold_all(&Subject::new(format!("supernet of {cells} cells"), cell_supernet(cells, ops, partial)));
     }
 }

@@ -3,6 +3,8 @@
 //! What stands here is confirmed: printed by a project's own code, or an independent counter's and equal to the published
 //! figure at the digits this has. Figures that no count confirms are left out.
 
+#[path = "../fixtures/cells.rs"]
+mod cell_layouts;
 mod cells;
 mod forms;
 mod regnet;
