@@ -124,6 +124,14 @@ impl Error {
         Error::Data { path: path.into(), at: Some(at), message: message.into() }
     }
 
+    /// A fault of what a network was given, as one of the file that it came from; any other error as it is.
+    pub fn of_file(self, path: impl Into<PathBuf>) -> Self {
+        match self {
+            Error::Net(message) => Error::data(path, message),
+            other => other,
+        }
+    }
+
     /// A run-folder error.
     pub fn run(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Error::Run { path: path.into(), message: message.into() }

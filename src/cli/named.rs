@@ -74,10 +74,7 @@ impl Named {
                 file.display().to_string()
             }
             (Some(own), None) => {
-                weights::set(&mut network, &own).map_err(|why| match why {
-                    Error::Net(why) => Error::data(&text, why),
-                    other => other,
-                })?;
+                weights::set(&mut network, &own).map_err(|why| why.of_file(&text))?;
                 text
             }
             (Some(_), Some(_)) => {

@@ -371,12 +371,12 @@ impl Scheduler {
     /// What a step reads.
     fn read(&self, step: &Step) -> Vec<BufferId> {
         let i = step.node;
-        let (gradient, values) = match &step.action {
+        let (gradient, values) = match step.action {
             Action::Forward | Action::Normalize | Action::Moments => (false, true),
             Action::LossGradient => (false, false),
             Action::Sums => (true, true),
             Action::NormBackward { .. } => (true, self.statistics == Statistics::Batch),
-            Action::Backward { reads, .. } => (true, *reads),
+            Action::Backward { reads, .. } => (true, reads),
         };
         let mut list = if gradient { self.gradient_buffers(i) } else { Vec::new() };
         if values {
@@ -473,9 +473,8 @@ fn bury(segment: &mut Segment, first: usize, deaths: &[Death]) {
         list.dedup();
         list
     };
-    // A merge is the one step of its span.
-    let alone = Death::Step { span: first, step: 0 };
-    segment.dead_before = [dead(Death::Span(first), &segment.merged), dead(alone, &segment.merged)].concat();
+    // What a merge reads was written in another span, so it dies with this one and not with a step of it.
+    segment.dead_before = dead(Death::Span(first), &segment.merged);
     let mut all = Vec::new();
     for (k, step) in segment.steps.iter_mut().enumerate() {
         let touched = [&step.reads[..], &step.writes].concat();

@@ -67,10 +67,7 @@ pub fn import(network: &mut Network, file: &Path, map: &NameMap) -> Result<()> {
     if !faults.is_empty() {
         return Err(Error::data(file, format!("{} tensors do not fit:\n  {}", faults.len(), faults.join("\n  "))));
     }
-    weights::set(network, &values).map_err(|why| match why {
-        Error::Net(why) => Error::data(file, why),
-        other => other,
-    })
+    weights::set(network, &values).map_err(|why| why.of_file(file))
 }
 
 /// Whether a tensor has numbers for every pixel and channel rather than weights of a sum.

@@ -77,10 +77,7 @@ pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result
         let found = tensors.get(name).filter(|found| found.len() == range.len());
         values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs numbers of shape {shape:?}")))?);
     }
-    match fault(network.layout(), &values) {
-        Some(why) => Err(Error::Net(why)),
-        None => replace(network, values),
-    }
+    replace(network, values)
 }
 
 /// Reads a network's numbers; every tensor must be there with its shape. A file of PyTorch's is known by its shapes.
@@ -113,10 +110,7 @@ pub fn load(network: &mut Network, path: &Path) -> Result<()> {
         };
         values[tensor.range.clone()].copy_from_slice(&numbers);
     }
-    match fault(network.layout(), &values) {
-        Some(why) => Err(Error::data(path, why)),
-        None => replace(network, values),
-    }
+    replace(network, values).map_err(|why| why.of_file(path))
 }
 
 /// The first tensor that holds what no network computes with, in words: NaN, an infinity, a statistic of the wrong sign.
@@ -138,7 +132,12 @@ fn fault(layout: &ParamLayout, values: &[f32]) -> Option<String> {
     })
 }
 
+/// # Errors
+/// [`Error::Net`] naming the tensor that holds what no network computes with.
 fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
+    if let Some(why) = fault(network.layout(), &values) {
+        return Err(Error::Net(why));
+    }
     let len = values.len();
     let device = network.state().device().clone();
     network.set_state(&Tensor::from_vec(values, len, &device)?)

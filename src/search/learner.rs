@@ -434,6 +434,29 @@ mod tests {
         Loader { images, shape: IMAGE, ids, batch: 4, augment: None, seed: Seed::root(5), device: &Device::Cpu }
     }
 
+    /// Images and labels in double precision: four to train on, four to validate.
+    fn halves(images: &Images, ids: &[u32]) -> [(Tensor, Vec<u32>); 2] {
+        [&ids[..4], &ids[4..8]].map(|ids| {
+            let batch = loader(images, ids).plain().next().unwrap().unwrap();
+            (batch.images.to_dtype(DType::F64).unwrap(), batch.labels)
+        })
+    }
+
+    /// The loss on the validation images after a virtual step from some weights on those to train on.
+    fn unrolled_loss(
+        s: &mut Supernet<'_>,
+        weights: &Tensor,
+        (xt, yt): (&Tensor, &[u32]),
+        (xv, yv): (&Tensor, &[u32]),
+        lr: f64,
+    ) -> f64 {
+        s.network.set_weights(weights).unwrap();
+        let mix = s.mix();
+        let unrolled = s.unroll(xt, yt, &mix, lr).unwrap();
+        s.network.set_weights(&unrolled.virtual_weights).unwrap();
+        s.gradients(xv, yv, &mix, Wrt::MIX).unwrap().loss
+    }
+
     /// The unrolled gradient against central differences of what it is the gradient of: the loss on one batch after a
     /// virtual step on another, in double precision. Both differences are taken over tiny distances: a ReLU's kink
     /// between their sides, of which the usual reach crosses many, would count as curvature.
@@ -443,11 +466,7 @@ mod tests {
         let ids: Vec<u32> = (0..8).collect();
         let lr = 0.05;
         let mut s = subject(&data.train, &ids, DType::F64, config(Order::Second, lr));
-        let batch = |from: usize| {
-            let batch = loader(&data.train, &ids[from..from + 4]).plain().next().unwrap().unwrap();
-            (batch.images.to_dtype(DType::F64).unwrap(), batch.labels)
-        };
-        let ((xt, yt), (xv, yv)) = (batch(0), batch(4));
+        let [(xt, yt), (xv, yv)] = halves(&data.train, &ids);
         let mix = s.mix();
         let unrolled = Unrolled { reach: 1e-6, ..s.unroll(&xt, &yt, &mix, lr).unwrap() };
         let (_, grad) = s.second_order(&xv, &yv, &unrolled, &mix, 1.0).unwrap();
@@ -456,11 +475,7 @@ mod tests {
         let mut value = |i: usize, h: f64| {
             s.state.alpha.0.clone_from(&alpha);
             s.state.alpha.0[i] += h;
-            s.network.set_weights(&weights).unwrap();
-            let mix = s.mix();
-            let unrolled = s.unroll(&xt, &yt, &mix, lr).unwrap();
-            s.network.set_weights(&unrolled.virtual_weights).unwrap();
-            s.gradients(&xv, &yv, &mix, Wrt::MIX).unwrap().loss
+            unrolled_loss(&mut s, &weights, (&xt, &yt), (&xv, &yv), lr)
         };
         let scale = grad.iter().fold(0f64, |m, g| m.max(g.abs()));
         for i in (0..grad.len()).step_by(3) {
@@ -477,11 +492,7 @@ mod tests {
         let ids: Vec<u32> = (0..8).collect();
         let lr = 0.05;
         let mut s = of_size((5, whole()), &data.train, &ids, DType::F64, config(Order::Second, lr));
-        let batch = |from: usize| {
-            let batch = loader(&data.train, &ids[from..from + 4]).plain().next().unwrap().unwrap();
-            (batch.images.to_dtype(DType::F64).unwrap(), batch.labels)
-        };
-        let ((xt, yt), (xv, yv)) = (batch(0), batch(4));
+        let [(xt, yt), (xv, yv)] = halves(&data.train, &ids);
         let mix = s.mix();
         let unrolled = Unrolled { reach: 1e-7, ..s.unroll(&xt, &yt, &mix, lr).unwrap() };
         let (_, grad) = s.second_order(&xv, &yv, &unrolled, &mix, 1.0).unwrap();
@@ -496,11 +507,7 @@ mod tests {
             let slope: f64 = grad.iter().zip(&along).map(|(g, d)| g * d).sum();
             let mut value = |h: f64| {
                 s.state.alpha.0 = alpha.iter().zip(&along).map(|(a, d)| a + h * d).collect();
-                s.network.set_weights(&weights).unwrap();
-                let mix = s.mix();
-                let unrolled = s.unroll(&xt, &yt, &mix, lr).unwrap();
-                s.network.set_weights(&unrolled.virtual_weights).unwrap();
-                s.gradients(&xv, &yv, &mix, Wrt::MIX).unwrap().loss
+                unrolled_loss(&mut s, &weights, (&xt, &yt), (&xv, &yv), lr)
             };
             // Kinks cost a large step its accuracy and rounding a small one.
             let found = [1e-6, 1e-7, 1e-8].map(|h| (value(h) - value(-h)) / (2.0 * h));

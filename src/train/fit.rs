@@ -91,7 +91,7 @@ pub trait Learner {
 }
 
 /// Runs the loop from a position to the end of the last epoch. `after` is called behind every step with the position of the
-/// next one and the mean loss of the epoch so far; it may save, report, or stop the loop with an error.
+/// next one and the loss of the step; it may save, report, or stop the loop with an error.
 pub fn fit<L: Learner>(
     learner: &mut L,
     loader: &Loader<'_>,
