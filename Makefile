@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check long attack-long
+.PHONY: help search test check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check cifar-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -75,7 +75,11 @@ onnx-venv: ## Make target/onnx-venv with ONNX Runtime for onnx-check
 		target/onnx-venv/bin/python -m pip install --quiet onnxruntime numpy
 
 onnx-check: ## Hold exported networks to ONNX Runtime; ONNX_PYTHON=/path/to/python is another Python
-	ONNX_PYTHON=$(abspath $(ONNX_PYTHON)) cargo test --test onnx_export -- --nocapture
+	ONNX_PYTHON=$(abspath $(ONNX_PYTHON)) cargo test --test onnx_export -- --nocapture --include-ignored
+
+cifar-check: ## Read CIFAR-10 as it comes from the hub; IMAGES=DIR has it as parquet
+	$(if $(IMAGES),,$(error cifar-check needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
+	ROBUSTNAS_CIFAR10=$(abspath $(IMAGES)) cargo test --test data_hf -- --nocapture --ignored
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume
@@ -84,4 +88,4 @@ prove: ## Hold every plan of every family and supernet, in every way it can be m
 	cargo test --release --test plans -- --ignored --nocapture
 
 attack-long: ## Compare the long attacks with the official code's results on a given network
-	ROBUSTNAS_LONG=1 cargo test --test attack_oracle -- --nocapture --test-threads 1
+	cargo test --test attack_oracle -- --nocapture --test-threads 1 --include-ignored

@@ -16,19 +16,19 @@ use robustnas::engine::kernels::attention::{Attention, Planes};
 use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
 use robustnas::engine::kernels::cross_covariance::CrossCovariance;
 use robustnas::engine::kernels::depthwise::Depthwise;
+use robustnas::engine::kernels::flc_pool::FlcPool;
 use robustnas::engine::kernels::group_norm::{Affine, GroupNorm, Over};
 use robustnas::engine::kernels::incoming::Incoming;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::{Term, sum};
 use robustnas::engine::kernels::pool::Pool;
-use robustnas::engine::kernels::prefetch::Ahead;
+use robustnas::engine::kernels::prefetch::Prefetch;
 use robustnas::engine::kernels::product::{Product, Tap};
 use robustnas::engine::kernels::separable::{Room, Separable, Wanted, WeightGradients, Weights};
-use robustnas::engine::kernels::spectrum::FlcPool;
 use robustnas::engine::kernels::{norm, pointwise};
 use robustnas::engine::{Isa, Network, NormMode, Wrt};
+use robustnas::loss::cross_entropy;
 use robustnas::seed::Seed;
-use robustnas::train::loss::cross_entropy;
 
 const SUPERNET: [Shape; 3] = [Shape::new(32, 32, 16), Shape::new(16, 16, 32), Shape::new(8, 8, 32)];
 const RESIDUAL: [Shape; 4] =
@@ -96,7 +96,13 @@ fn separable(criterion: &mut Criterion) {
             let weights = Weights { depthwise: &depthwise, pointwise: &pointwise };
             let source = Source::plain(&x[..]);
             time(group, format!("{name} {shape} forward"), flop, || {
-                pair.forward(isa, source, weights, &mut y, Room { scratch: &mut scratch, ahead: &Ahead::NOTHING });
+                pair.forward(
+                    isa,
+                    source,
+                    weights,
+                    &mut y,
+                    Room { scratch: &mut scratch, prefetch: &Prefetch::NOTHING },
+                );
             });
             time(group, format!("{name} {shape} backward"), 2 * flop, || {
                 let grads = WeightGradients { depthwise: &mut dd, pointwise: &mut dp };
@@ -107,7 +113,7 @@ fn separable(criterion: &mut Criterion) {
                     weights,
                     Incoming::Plain(&dy),
                     wanted,
-                    Room { scratch: &mut scratch, ahead: &Ahead::NOTHING },
+                    Room { scratch: &mut scratch, prefetch: &Prefetch::NOTHING },
                 );
             });
         }
@@ -121,7 +127,7 @@ fn pool(criterion: &mut Criterion) {
         let (x, dy) = (numbers(source.len()), numbers(source.len()));
         let (mut y, mut dx) = (dy.clone(), x.clone());
         let len = source.len();
-        let none = &Ahead::NOTHING;
+        let none = &Prefetch::NOTHING;
         time(group, format!("max {source} forward"), len, || pool.max_forward(isa, &x, &mut y, none));
         time(group, format!("max {source} backward"), len, || pool.max_backward(isa, &x, &dy, (&mut dx, false), none));
         time(group, format!("mean {source} forward"), len, || pool.avg_forward(isa, &x, false, &mut y, none));

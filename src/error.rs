@@ -138,6 +138,15 @@ impl Error {
     }
 }
 
+/// The text that a file's bytes are.
+///
+/// # Errors
+/// [`Error::Data`] with the first byte that is none of UTF-8.
+pub fn utf8(bytes: Vec<u8>, path: &Path) -> Result<String> {
+    String::from_utf8(bytes)
+        .map_err(|why| Error::data_at(path, why.utf8_error().valid_up_to() as u64, "not a text in UTF-8; expected one"))
+}
+
 /// Attaches a path to an I/O failure; a full disk becomes [`Error::Disk`].
 pub trait IoContext<T> {
     /// Names the file or folder the operation was on.

@@ -15,12 +15,14 @@
 //! | layer | modules | must not know |
 //! |---|---|---|
 //! | words | [`units`], [`seed`], [`error`] | anything else |
-//! | architectures as values | [`arch`], [`onnx`] | candle, files, clock, threads |
+//! | architectures as values | [`arch`] | candle, files, clock, threads |
+//! | formats | [`onnx`] | candle, files |
 //! | facts about runs | [`threat`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
-//! | tensors | [`data`], [`engine`] | attacks, training, results |
+//! | tensors | [`engine`], [`loss`], [`data`] | attacks, training, results |
+//! | a network by name | [`model`] | spaces, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
-//! | procedures | [`search`], [`evaluate`] | the store, the command line |
-//! | edges | [`store`], [`report`], [`pipeline`], [`bench`](mod@bench), [`cli`] | |
+//! | procedures | [`search`] | the store, the command line |
+//! | edges | [`store`], [`report`], [`jobs`], [`bench`](mod@bench), [`cli`] | |
 //!
 //! ## Invariants (each is a test)
 //!
@@ -45,9 +47,10 @@ pub mod config;
 pub mod data;
 pub mod engine;
 pub mod error;
-pub mod evaluate;
+pub mod jobs;
+pub mod loss;
+pub mod model;
 pub mod onnx;
-pub mod pipeline;
 pub mod population;
 pub mod rank;
 pub mod record;

@@ -191,7 +191,7 @@ pub fn compare(first: &[f64], second: &[f64]) -> Comparison {
     }
 }
 
-/// Weights under which the populations have the same distribution of sizes over so many bins: the bins hold equally many
+/// Weights under which the populations have the same distribution of sizes over a number of bins: the bins hold equally many
 /// networks of all populations together, and a bin that some population has no network of counts for none. Nothing where no
 /// bin is shared.
 ///

@@ -1,5 +1,4 @@
-//! The attacks beside the official code's results on a given network. The long ones run where `ROBUSTNAS_LONG` is set
-//! (`make attack-long`).
+//! The attacks beside the official code's results on a given network. The long ones are run by `make attack-long`.
 
 #[path = "fixtures/net_a.rs"]
 mod net_a;
@@ -9,13 +8,13 @@ use candle_core::{Device, Tensor};
 use robustnas::attack::apgd::{Climb, Climbed, climb};
 use robustnas::attack::cases::on_host;
 use robustnas::attack::checks::{judge, look, probe};
-use robustnas::attack::loss::{Aim, total};
 use robustnas::attack::suite::{Found, Suite};
 use robustnas::attack::{Classifier, Samples, Target};
+use robustnas::data::loader::Loader;
 use robustnas::engine::Network;
+use robustnas::loss::{Aim, total};
 use robustnas::seed::Seed;
 use robustnas::threat::{Apgd, Attack, AttackPlan, Loss, Norm, Threat};
-use robustnas::train::fit::Loader;
 use serde_json::Value;
 
 const N: usize = 128;
@@ -33,14 +32,6 @@ fn clean() -> std::collections::HashMap<String, Tensor> {
 
 fn numbers(t: &Tensor) -> Vec<f64> {
     t.flatten_all().unwrap().to_dtype(candle_core::DType::F64).unwrap().to_vec1().unwrap()
-}
-
-fn long() -> bool {
-    let long = std::env::var_os("ROBUSTNAS_LONG").is_some();
-    if !long {
-        println!("skipped: long; `make attack-long` runs it");
-    }
-    long
 }
 
 #[test]
@@ -107,7 +98,7 @@ fn found(plan: &AttackPlan, batch: usize) -> Found {
     let suite = Suite { plan, loader: &loader, seed };
     let found = suite.run(&mut Target::deployed(&mut network), &[], &mut |_| Ok(())).unwrap();
     assert_eq!(found.clean().hit, 61);
-    assert_eq!(found.strayed, 0);
+    assert_eq!(found.outside, 0);
     found
 }
 
@@ -130,11 +121,10 @@ fn attacks_from_clean_agree_image_by_image() {
 }
 
 #[test]
+#[ignore = "long: make attack-long"]
 fn long_attacks_from_clean_agree_image_by_image() {
-    if long() {
-        from_clean(Loss::Ce, 100);
-        from_clean(Loss::Dlr, 100);
-    }
+    from_clean(Loss::Ce, 100);
+    from_clean(Loss::Dlr, 100);
 }
 
 fn from_clean(loss: Loss, steps: u32) {
@@ -188,24 +178,21 @@ fn short_attacks_leave_what_the_official_ones_leave() {
 }
 
 #[test]
+#[ignore = "long: make attack-long"]
 fn long_attacks_leave_what_the_official_ones_leave() {
-    if long() {
-        count("pgd-100", "pgd100", (Norm::Linf, "8/255"), 1);
-        count("apgd-ce", "apgd-ce", (Norm::Linf, "8/255"), 1);
-        count("apgd-ce", "apgd-ce", (Norm::Linf, "4/255"), 1);
-        count("apgd-ce", "apgd-ce", (Norm::L2, "128/255"), 1);
-        count("apgd-t", "apgd-t", (Norm::Linf, "8/255"), 1);
-        count("fab-t", "fab-t", (Norm::Linf, "8/255"), 1);
-        count("square", "square", (Norm::Linf, "8/255"), 3);
-    }
+    count("pgd-100", "pgd100", (Norm::Linf, "8/255"), 1);
+    count("apgd-ce", "apgd-ce", (Norm::Linf, "8/255"), 1);
+    count("apgd-ce", "apgd-ce", (Norm::Linf, "4/255"), 1);
+    count("apgd-ce", "apgd-ce", (Norm::L2, "128/255"), 1);
+    count("apgd-t", "apgd-t", (Norm::Linf, "8/255"), 1);
+    count("fab-t", "fab-t", (Norm::Linf, "8/255"), 1);
+    count("square", "square", (Norm::Linf, "8/255"), 3);
 }
 
 /// The standard suite: flags, counts after each attack, and no doubt about this honest network.
 #[test]
+#[ignore = "long: make attack-long"]
 fn long_the_cascade_agrees_image_by_image() {
-    if !long() {
-        return;
-    }
     let plan = plan("autoattack", Norm::Linf, "8/255");
     let found = found(&plan, N);
     let after: Vec<u64> = (0..4).map(|i| found.robust_after(i).hit).collect();
@@ -224,7 +211,7 @@ fn no_check_is_raised_on_an_honest_network() {
     let mut target = Target::deployed(&mut network);
     let logits = target.logits(&images).unwrap();
     let right: Vec<usize> =
-        robustnas::train::loss::correct(&logits, &labels).enumerate().filter(|(_, hit)| *hit).map(|(i, _)| i).collect();
+        robustnas::loss::correct(&logits, &labels).enumerate().filter(|(_, hit)| *hit).map(|(i, _)| i).collect();
     let rows: Vec<Tensor> = right.iter().map(|i| images.narrow(0, *i, 1).unwrap()).collect();
     let (images, labels): (Tensor, Vec<u32>) =
         (Tensor::cat(&rows, 0).unwrap(), right.iter().map(|i| labels[*i]).collect());

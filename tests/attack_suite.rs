@@ -4,6 +4,8 @@
 mod attacked;
 
 use attacked::{IDS, IMAGE, POINT, ROWS, answers, bits, data, images, loader, neighbour, network, rows};
+use std::collections::HashSet;
+
 use candle_core::{Device, Tensor};
 use robustnas::arch::op::Shape;
 use robustnas::attack::ball::Ball;
@@ -11,13 +13,15 @@ use robustnas::attack::checks::{guesses, judge, look, probe};
 use robustnas::attack::suite::{Found, Suite, Verdicts};
 use robustnas::attack::{Classifier, Samples, Target, fab, run};
 use robustnas::data::Images;
+use robustnas::data::loader::Loader;
 use robustnas::engine::{Logits, LossGradient};
 use robustnas::error::{Error, Result};
+use robustnas::loss::correct;
 use robustnas::seed::{Seed, Stream};
 use robustnas::threat::plan::SINGLES;
-use robustnas::threat::{Attack, AttackPlan, Check, Fab, Norm, Square, Threat};
-use robustnas::train::fit::Loader;
-use robustnas::train::loss::correct;
+use robustnas::threat::{Attack, AttackKind, AttackPlan, Check, Fab, Norm, Square, Threat};
+
+use strum::IntoEnumIterator;
 
 fn threat(norm: Norm, eps: &str) -> Threat {
     Threat { norm, eps: eps.parse().unwrap() }
@@ -43,6 +47,10 @@ fn every_attack(balls: &[(Norm, &str)]) -> Vec<Attack> {
             all.push(attack);
         }
     }
+    // Names that do not go with a norm are left out above; no attack may be.
+    let seen: HashSet<AttackKind> = all.iter().map(AttackKind::from).collect();
+    let missing: Vec<AttackKind> = AttackKind::iter().filter(|kind| !seen.contains(kind)).collect();
+    assert!(missing.is_empty(), "no plan of one attack has {missing:?}");
     all
 }
 
@@ -168,6 +176,9 @@ fn point() -> Tensor {
     Tensor::new(&POINT, &Device::Cpu).unwrap().reshape((1, 1, 1, 4)).unwrap()
 }
 
+/// Claims that the linear classifier is held to below.
+const HELD: usize = 41;
+
 fn falls(classes: usize, attack: &Attack) -> bool {
     let mut linear = Formula::linear(&ROWS[..classes]);
     let samples = Samples { images: &point(), labels: &[0], ids: &[7], seed: Seed::root(1) };
@@ -181,6 +192,7 @@ fn falls(classes: usize, attack: &Attack) -> bool {
 fn strong_attacks_fall_exactly_at_the_radius_of_a_linear_classifier() {
     let l2 = 0.25 / (4.0f64 + 9.0 + 0.25 + 0.25).sqrt();
     let l1 = 0.25 / 3.0;
+    let mut held = 0;
     for (norm, radius) in [(Norm::Linf, 0.25 / 6.0), (Norm::L2, l2), (Norm::L1, l1)] {
         for name in ["apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "cw-40", "pgd-40", "square"] {
             // Two classes make untargeted losses exact; targeted ones need no such help.
@@ -194,9 +206,12 @@ fn strong_attacks_fall_exactly_at_the_radius_of_a_linear_classifier() {
                     continue;
                 }
                 assert_eq!(falls(classes, &plan.attacks[0]), want, "{name} {norm} {eps}");
+                held += 1;
             }
         }
     }
+    // Eight attacks, three norms, two sides of the radius; less what has no such norm and squares that find no corner.
+    assert_eq!(held, HELD);
 }
 
 /// A random search of many queries finds what one query does not, and nothing below the radius. Squares cannot follow every
@@ -336,9 +351,9 @@ fn results_that_contradict_themselves_raise_checks() {
         let attacks = names.iter().map(|n| AttackPlan::named(n, threat(Norm::Linf, "8/255")).unwrap().attacks[0]);
         AttackPlan { cascade: false, ..AttackPlan::new("two", attacks.collect()) }
     };
-    let found = |left: [usize; 2], strayed| {
+    let found = |left: [usize; 2], outside| {
         let attacks = left.map(|left| (0..100).map(|i| Some(i < left)).collect()).to_vec();
-        Found { clean: vec![true; 100], attacks, standing: vec![true; 100], strayed }
+        Found { clean: vec![true; 100], attacks, standing: vec![true; 100], outside }
     };
     assert_eq!(judge(&plan(&["fgsm", "pgd-20"]), &found([40, 60], 0)), [Check::MoreStepsNotStronger]);
     assert_eq!(judge(&plan(&["fgsm", "pgd-20"]), &found([60, 40], 0)), []);
@@ -455,7 +470,7 @@ fn a_transfer_is_made_on_one_network_and_measured_on_another() {
         });
         let over = over.unwrap();
         assert_eq!(over.source, at_source);
-        assert_eq!((&over.target.clean, over.target.strayed), (&at_target.clean, 0));
+        assert_eq!((&over.target.clean, over.target.outside), (&at_target.clean, 0));
         let stronger = (0..120).filter(|i| !over.target.standing[*i] && at_target.standing[*i]).count();
         let weaker = (0..120).filter(|i| over.target.standing[*i] && !at_target.standing[*i]).count();
         let counts = [at_target.clean(), over.target.robust(), at_target.robust()].map(|t| t.hit);

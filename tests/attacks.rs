@@ -12,15 +12,15 @@ use robustnas::attack::pgd::{noisy_step, pgd};
 use robustnas::attack::{Classifier, Samples, Target};
 use robustnas::config::Evaluate;
 use robustnas::data::Images;
+use robustnas::data::loader::Loader;
 use robustnas::engine::{Logits, LossGradient, Network, NormMode};
 use robustnas::error::{Error, Result};
-use robustnas::evaluate::evaluate;
+use robustnas::jobs::measure::evaluate;
+use robustnas::loss::{correct, divergence};
 use robustnas::rank::ineligible;
 use robustnas::record::{Evaluation, Origin, Outcome, Record, Sample, Training};
 use robustnas::seed::Seed;
 use robustnas::threat::{Attack, Check, Loss, Pgd};
-use robustnas::train::fit::Loader;
-use robustnas::train::loss::{correct, divergence};
 use robustnas::units::Fraction;
 
 const LABELS: [u32; 6] = [0, 1, 2, 3, 0, 1];

@@ -14,15 +14,16 @@ use robustnas::attack::pgd::pgd;
 use robustnas::attack::{Samples, Target};
 use robustnas::config::{Adam as AdamConfig, Order, Search as SearchConfig, Sgd as SgdConfig};
 use robustnas::data::Images;
-use robustnas::engine::{Fusion, Logits, LossGradient, Network, NormMode, Wrt};
+use robustnas::data::loader::{Batch, Loader};
+use robustnas::engine::{Fusion, Logits, LossGradient, Network, NormMode, Wrt, euclidean_norm};
+use robustnas::loss::cross_entropy;
 use robustnas::search::distribution::Alpha;
 use robustnas::search::learner::Supernet;
 use robustnas::search::min_norm::min_norm;
 use robustnas::seed::Seed;
 use robustnas::threat::{AttackNorm, Pgd};
-use robustnas::train::fit::{Batch, Learner, Loader, Position};
-use robustnas::train::loss::cross_entropy;
-use robustnas::train::optim::{Adam, Sgd, norm};
+use robustnas::train::fit::{Learner, Position};
+use robustnas::train::optim::{Adam, Sgd};
 use robustnas::units::Fraction;
 use serde::Deserialize;
 
@@ -610,7 +611,7 @@ struct Descent {
 impl Descent {
     fn step(&mut self, network: &mut Network, gradient: &Tensor) {
         let SgdConfig { lr, momentum, weight_decay, clip, .. } = self.config;
-        let scale = (clip / (norm(gradient).unwrap() + 1e-6)).min(1.0);
+        let scale = (clip / (euclidean_norm(gradient).unwrap() + 1e-6)).min(1.0);
         let (mut weights, gradient) = (numbers(&network.weights().unwrap()), numbers(gradient));
         self.momentum.resize(weights.len(), 0.0);
         for ((w, v), g) in weights.iter_mut().zip(&mut self.momentum).zip(gradient) {

@@ -7,8 +7,8 @@ use robustnas::arch::families::cells::{Placement, Skeleton, supernet};
 use robustnas::arch::net::Net;
 use robustnas::arch::op::Shape;
 use robustnas::engine::{Fusion, Logits, Mode, Network, NormMode, Wrt};
+use robustnas::loss::cross_entropy;
 use robustnas::seed::Seed;
-use robustnas::train::loss::cross_entropy;
 
 #[path = "fixtures/cells.rs"]
 mod cells;

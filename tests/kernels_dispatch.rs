@@ -16,7 +16,7 @@ use robustnas::engine::kernels::incoming::Incoming;
 use robustnas::engine::kernels::load::{Load, Source};
 use robustnas::engine::kernels::pointwise::Term;
 use robustnas::engine::kernels::pool::Pool;
-use robustnas::engine::kernels::prefetch::Ahead;
+use robustnas::engine::kernels::prefetch::Prefetch;
 use robustnas::engine::kernels::product::{Product, Tap};
 use robustnas::engine::kernels::separable::{Room, Separable, Wanted, WeightGradients, Weights};
 use robustnas::engine::kernels::{norm, pointwise};
@@ -123,7 +123,7 @@ fn separable<T: Real>(isa: Isa, pair: Separable, affine: bool) -> Found<T> {
     let source = norm.source(&x, affine);
     let mut scratch = zeros(pair.scratch());
     let mut y = zeros(dy.len());
-    pair.forward(isa, source, weights, &mut y, Room { scratch: &mut scratch, ahead: &Ahead::NOTHING });
+    pair.forward(isa, source, weights, &mut y, Room { scratch: &mut scratch, prefetch: &Prefetch::NOTHING });
     let mut found = vec![("y", y)];
     // The gradient as it stands, a sum's addend's, and through a batch-norm with and without statistics of the batch.
     let (out, value): (_, Vec<T>) = (Affine::<T>::new(pair.out), numbers("value", dy.len()));
@@ -139,9 +139,23 @@ fn separable<T: Real>(isa: Isa, pair: Separable, affine: bool) -> Found<T> {
         let [mut both, mut alone] = [zeros(x.len()), numbers("dx", x.len())];
         let grads = WeightGradients { depthwise: &mut dd, pointwise: &mut dp };
         let wanted = Wanted { weights: Some(grads), input: Some((&mut both, false)) };
-        pair.backward(isa, Some(source), weights, dy, wanted, Room { scratch: &mut scratch, ahead: &Ahead::NOTHING });
+        pair.backward(
+            isa,
+            Some(source),
+            weights,
+            dy,
+            wanted,
+            Room { scratch: &mut scratch, prefetch: &Prefetch::NOTHING },
+        );
         let wanted = Wanted { weights: None, input: Some((&mut alone, true)) };
-        pair.backward(isa, Some(source), weights, dy, wanted, Room { scratch: &mut scratch, ahead: &Ahead::NOTHING });
+        pair.backward(
+            isa,
+            Some(source),
+            weights,
+            dy,
+            wanted,
+            Room { scratch: &mut scratch, prefetch: &Prefetch::NOTHING },
+        );
         found.extend([("depthwise dw", dd), ("pointwise dw", dp), ("dx", both), ("dx alone, added", alone)]);
     }
     found
@@ -187,15 +201,15 @@ fn pools<T: Real>(isa: Isa, pool: Pool) -> Found<T> {
     let x: Vec<T> = numbers::<T>("x", pool.source.len()).iter().map(|v| T::from_f64(v.to_f64().round())).collect();
     let dy: Vec<T> = numbers("dy", pool.output.len());
     let [mut max, mut mean, mut inside] = [zeros(dy.len()), zeros(dy.len()), zeros(dy.len())];
-    pool.max_forward(isa, &x, &mut max, &Ahead::NOTHING);
-    pool.avg_forward(isa, &x, true, &mut mean, &Ahead::NOTHING);
-    pool.avg_forward(isa, &x, false, &mut inside, &Ahead::NOTHING);
+    pool.max_forward(isa, &x, &mut max, &Prefetch::NOTHING);
+    pool.avg_forward(isa, &x, true, &mut mean, &Prefetch::NOTHING);
+    pool.avg_forward(isa, &x, false, &mut inside, &Prefetch::NOTHING);
     let mut found = vec![("max", max), ("mean", mean), ("mean of what is inside", inside)];
     for accumulate in [false, true] {
         let [mut max, mut mean, mut inside] = [(); 3].map(|()| numbers("dx", x.len()));
-        pool.max_backward(isa, &x, &dy, (&mut max, accumulate), &Ahead::NOTHING);
-        pool.avg_backward(isa, &dy, true, (&mut mean, accumulate), &Ahead::NOTHING);
-        pool.avg_backward(isa, &dy, false, (&mut inside, accumulate), &Ahead::NOTHING);
+        pool.max_backward(isa, &x, &dy, (&mut max, accumulate), &Prefetch::NOTHING);
+        pool.avg_backward(isa, &dy, true, (&mut mean, accumulate), &Prefetch::NOTHING);
+        pool.avg_backward(isa, &dy, false, (&mut inside, accumulate), &Prefetch::NOTHING);
         found.extend([("max dx", max), ("mean dx", mean), ("mean of what is inside dx", inside)]);
     }
     found

@@ -3,7 +3,7 @@
 //! The layers are read from the table of `src/lib.rs`, so that the page people read and the rule they meet are one. The
 //! files are read as tokens, not as text: comments, strings and `#[cfg(test)]` items do not count.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,12 @@ struct Only {
 const ONLY: &[Only] = &[
     Only {
         names: &["candle_core", "candle_nn"],
-        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
+        places: &["data", "engine", "loss", "model", "attack", "train", "search", "jobs", "bench", "cli"],
         why: "architectures, facts and reports are plain values",
     },
     Only {
         names: &["std::fs"],
-        places: &["data", "store", "pipeline", "cli"],
+        places: &["data", "model", "store", "jobs", "cli"],
         why: "everything else gets what was read and gives what is to be written",
     },
     Only {
@@ -49,12 +49,12 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["std::time"],
-        places: &["store", "pipeline", "bench", "cli"],
+        places: &["store", "jobs", "bench", "cli"],
         why: "what must be reproducible does not read a clock",
     },
     Only {
         names: &["rayon", "std::thread"],
-        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
+        places: &["data", "engine", "loss", "model", "attack", "train", "search", "jobs", "bench", "cli"],
         why: "threads belong to the work on tensors",
     },
     Only { names: &["prost"], places: &["onnx"], why: "protocol buffers have one home" },
@@ -82,9 +82,9 @@ const BLIND: &[(&str, &[&str])] = &[
     ("attack", RESULTS),
     ("train", SPACES),
     ("train", RESULTS),
-    ("report", &["store", "pipeline", "bench", "cli"]),
-    ("store", &["report", "pipeline", "bench", "cli"]),
-    ("pipeline", &["bench", "cli"]),
+    ("report", &["store", "jobs", "bench", "cli"]),
+    ("store", &["report", "jobs", "bench", "cli"]),
+    ("jobs", &["bench", "cli"]),
     ("bench", &["store", "report", "cli"]),
 ];
 
@@ -140,6 +140,50 @@ fn every_module_has_one_layer() {
     assert_eq!(expected.len(), listed.len(), "a module stands in two layers of src/lib.rs");
     expected.extend(programs);
     assert_eq!(found, expected, "the modules of src/ (left) are those of the table in src/lib.rs (right)");
+}
+
+/// Modules of the crate among each other, and all files among each other. A folder's `mod.rs` declares and re-exports what is
+/// beneath it; that alone is no arrow.
+#[test]
+fn no_module_imports_itself_by_way_of_others() {
+    let sources = sources();
+    let files: BTreeSet<Vec<String>> = sources.iter().map(Source::path_of_module).collect();
+    let (mut modules, mut all) = (Arrows::new(), Arrows::new());
+    for file in &sources {
+        let own = file.path_of_module();
+        for (_, path) in file.paths() {
+            let Some(mut known) = file.within_crate(&path) else { continue };
+            while !known.is_empty() && !files.contains(&known) {
+                known.pop();
+            }
+            if known.is_empty() || known == own {
+                continue;
+            }
+            all.entry(own.join("/")).or_default().insert(known.join("/"));
+            if known[0] != own[0] {
+                modules.entry(own[0].clone()).or_default().insert(known[0].clone());
+            }
+        }
+    }
+    assert!(modules.values().map(BTreeSet::len).sum::<usize>() > 80, "the reader sees too few imports");
+    assert!(all.values().map(BTreeSet::len).sum::<usize>() > 600, "the reader sees too few imports");
+    for arrows in [modules, all] {
+        assert_eq!(cycle(&arrows), None, "each imports the next, the last one the first");
+    }
+}
+
+#[test]
+fn a_cycle_is_found() {
+    let arrows = |list: &[(&str, &str)]| {
+        let mut arrows = Arrows::new();
+        for (from, to) in list {
+            arrows.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+        }
+        arrows
+    };
+    assert_eq!(cycle(&arrows(&[("a", "b"), ("b", "c"), ("a", "c")])), None);
+    let found = cycle(&arrows(&[("a", "b"), ("b", "c"), ("c", "d"), ("d", "b")])).unwrap();
+    assert_eq!(found, ["b", "c", "d"]);
 }
 
 #[test]
@@ -203,6 +247,33 @@ fn reader_sees_code_and_nothing_else() {
     assert_eq!((file.lines, file.documented, file.module()), (6, true, "arch"));
 }
 
+/// What imports what.
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+/// A cycle of arrows, if there is one.
+fn cycle(arrows: &Arrows) -> Option<Vec<String>> {
+    fn visit<'a>(
+        at: &'a str,
+        arrows: &'a Arrows,
+        way: &mut Vec<&'a str>,
+        done: &mut BTreeSet<&'a str>,
+    ) -> Option<Vec<String>> {
+        if let Some(first) = way.iter().position(|seen| *seen == at) {
+            return Some(way[first..].iter().map(|&name| name.to_owned()).collect());
+        }
+        if done.contains(at) {
+            return None;
+        }
+        way.push(at);
+        let found = arrows.get(at).into_iter().flatten().find_map(|next| visit(next, arrows, way, done));
+        way.pop();
+        done.insert(at);
+        found
+    }
+    let mut done = BTreeSet::new();
+    arrows.keys().find_map(|from| visit(from, arrows, &mut Vec::new(), &mut done))
+}
+
 // Reading.
 
 /// The layers of the table in `src/lib.rs`, lowest first.
@@ -262,6 +333,12 @@ impl Source {
     /// The first segment of its module path; the name of a program or of the library.
     fn module(&self) -> &str {
         self.name.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+
+    /// Its whole path; a folder's for its `mod.rs`.
+    fn path_of_module(&self) -> Vec<String> {
+        let name = self.name.trim_end_matches(".rs").trim_end_matches("/mod");
+        name.split('/').map(str::to_owned).collect()
     }
 
     /// Every path in the code with its line, `use` groups taken apart. A lone word is a path of one segment.

@@ -8,10 +8,11 @@ use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Window};
 use robustnas::config::{Method, Retrain, Sgd};
 use robustnas::data::Source;
+use robustnas::data::loader::Loader;
 use robustnas::engine::{Network, NormMode};
+use robustnas::loss::correct;
 use robustnas::seed::Seed;
-use robustnas::train::fit::{Loader, Position, fit};
-use robustnas::train::loss::correct;
+use robustnas::train::fit::{Position, fit};
 use robustnas::train::retrain::Trainee;
 
 #[test]

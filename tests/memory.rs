@@ -1,4 +1,4 @@
-//! The memory that the engine foretells from a network's graph against what a process really takes: training steps and the
+//! The memory that the engine estimates from a network's graph against what a process really takes: training steps and the
 //! search's steps, each in a process of the program.
 //!
 //! A process grows from what it held before there was a network to its peak. What it grows by beside the plan (code that is
@@ -57,7 +57,7 @@ fn search_steps() {
 
 /// `cost` says before a training what `bench` says in it.
 #[test]
-fn cost_foretells_the_same() {
+fn cost_estimates_the_same() {
     let net = ["--net", "wrn:depth=10,width=1", "--method", "trades", "--batch", "2"];
     let planned = line(&[&["train"][..], &net].concat());
     let cost = Command::new(env!("CARGO_BIN_EXE_robustnas"))

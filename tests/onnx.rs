@@ -14,8 +14,8 @@ use robustnas::arch::op::Shape;
 use robustnas::data::npy;
 use robustnas::engine::{Network, NormMode};
 use robustnas::error::{Error, IoContext, Result};
+use robustnas::model::weights;
 use robustnas::onnx::{Model, read};
-use robustnas::pipeline::weights;
 use robustnas::seed::Seed;
 
 fn folder() -> PathBuf {

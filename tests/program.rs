@@ -334,7 +334,7 @@ fn a_transfer_names_its_source_and_measures_the_target() {
 
     let net = robustnas::engine::Network::new(net_a::net(), robustnas::seed::Seed::root(9), &candle_core::Device::Cpu);
     let stranger = at("stranger.safetensors");
-    std::fs::write(&stranger, robustnas::pipeline::weights::encode(&net.unwrap()).unwrap()).unwrap();
+    std::fs::write(&stranger, robustnas::model::weights::encode(&net.unwrap()).unwrap()).unwrap();
     let other = ["--transfer-from", &at("arch.json"), "--source-weights", &stranger];
     refuses(&[&attack[..], &other, &["--out", &at("out")]].concat(), 4, &["another attack", "source"]);
     let over = json(&[&attack[..], &other].concat());
@@ -371,7 +371,7 @@ fn adversarial_images_are_kept_and_shown() {
         let (ids, labels): (Vec<u32>, Vec<u32>) =
             (tensors["ids"].to_vec1().unwrap(), tensors["labels"].to_vec1().unwrap());
         let logits = network.logits(&tensors["images"], &[], robustnas::engine::NormMode::Eval).unwrap();
-        assert!(robustnas::train::loss::correct(&logits, &labels).all(|right| !right), "{}", path.display());
+        assert!(robustnas::loss::correct(&logits, &labels).all(|right| !right), "{}", path.display());
         let images: Vec<f32> = tensors["images"].flatten_all().unwrap().to_vec1().unwrap();
         for (i, id) in ids.iter().enumerate() {
             assert_eq!(labels[i], clean.labels[*id as usize]);

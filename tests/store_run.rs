@@ -8,7 +8,7 @@ use std::path::Path;
 use fixtures::{evaluation, failed, record};
 use robustnas::error::{Error, Result};
 use robustnas::record::{Origin, Outcome};
-use robustnas::store::event::Event;
+use robustnas::store::event::{Event, StageResult};
 use robustnas::store::run::{Opened, RunAbout, RunDir, read_events, read_records, read_run};
 use robustnas::units::Macs;
 
@@ -58,7 +58,7 @@ fn begins_and_continues() {
 fn readers_need_no_lock() {
     let root = tempfile::tempdir().unwrap();
     let (mut run, _) = open(root.path()).unwrap();
-    run.append(&Event::Stage { stage: "derive".into(), result: serde_json::json!([1, 2]) }).unwrap();
+    run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0, 2.0] })).unwrap();
     run.append(&candidate("aa")).unwrap();
     let read = read_run(root.path()).unwrap();
     assert_eq!((read.file.schema_version, read.file.seed, read.config.as_str()), (1, 7, CONFIG));

@@ -171,7 +171,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Squeeze-and-excitation (Hu et al. 2018): `x sigmoid(W2 relu(W1 mean(x)))` with so many hidden channels.
+    /// Squeeze-and-excitation (Hu et al. 2018): `x sigmoid(W2 relu(W1 mean(x)))` with that many hidden channels.
     pub fn squeeze(self, name: &str, hidden: usize, bias: bool) -> Result<Self> {
         let (x, c) = (self.at, self.shape().c);
         let factor = self

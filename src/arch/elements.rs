@@ -72,14 +72,14 @@ pub enum Norm {
     PlainBatch,
     /// Every pixel over its channels.
     Layer,
-    /// So many groups of channels.
+    /// This number of groups of channels.
     Group(usize),
     /// Every channel of every image by itself.
     Instance,
     /// None of its own; every convolution is made flat in the spectrum instead (ConvNorm, Liu et al. 2021), see
     /// [`Chain::conv`](super::chain::Chain::conv).
     ConvNorm,
-    /// So many batch normalisations side by side, of which every call names one (Xie et al. 2020).
+    /// This number of batch normalisations side by side, of which every call names one (Xie et al. 2020).
     MultiBatch(usize),
 }
 

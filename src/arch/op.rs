@@ -56,7 +56,8 @@ impl Act {
 
 /// A primitive operation. Weights are stored `[kernel rows, kernel columns, in / groups, out]` (convolution) and
 /// `[in, out]` (linear).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema, strum::EnumDiscriminants)]
+#[strum_discriminants(name(OpKind), vis(pub(super)), derive(strum::EnumIter))]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
     /// The image, pixels in `[0, 1]`.

@@ -24,16 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use super::cost::cost;
 use super::families::preact::PreAct;
+pub use super::families::published::{BASE, STAGES};
 use super::net::Net;
 use super::op::Shape;
 use crate::error::{Error, Result};
 use crate::units::Macs;
-
-/// Stages the rule is defined for.
-pub const STAGES: usize = 3;
-
-/// Channels of a stage at widening factor 1.
-pub const BASE: [usize; STAGES] = [16, 32, 64];
 
 /// Near misses listed; the count of all is beside them.
 const LISTED: usize = 16;

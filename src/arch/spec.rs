@@ -12,8 +12,7 @@ use super::genotype::Genotype;
 use super::keys::{Fault, Keys};
 use super::net::Net;
 use super::op::Shape;
-use crate::error::{Error, Result, nearest};
-use crate::onnx;
+use crate::error::{Error, Result, nearest, utf8};
 
 /// The forms, for messages.
 pub fn forms() -> String {
@@ -74,15 +73,13 @@ pub enum NetSpec {
     Toml(PathBuf),
     /// An `arch.json`.
     Arch(PathBuf),
-    /// An ONNX model; it has its numbers, too.
-    Onnx(PathBuf),
 }
 
 /// A loaded network, with its cells and their places where it is made of such.
 pub type Loaded = (Net, Option<Genotype>, Option<Skeleton>);
 
 impl NetSpec {
-    /// Reads one of [`forms`]. Looks at no file.
+    /// Reads one of [`forms`] but a model.onnx, which is no description alone. Looks at no file.
     ///
     /// # Errors
     /// [`Error::Usage`] naming the part that does not parse.
@@ -95,7 +92,6 @@ impl NetSpec {
                 "" => Err(Error::Usage(format!("expected a network: {}", forms()))),
                 path if path.ends_with(".toml") => Ok(NetSpec::Toml(path.into())),
                 path if path.ends_with(".json") => Ok(NetSpec::Arch(path.into())),
-                path if path.ends_with(".onnx") => Ok(NetSpec::Onnx(path.into())),
                 _ => Err(usage(format!("expected {}", forms()))),
             };
         };
@@ -126,23 +122,9 @@ impl NetSpec {
     ///
     /// # Errors
     /// What `read` says; [`Error::Config`] for a network file that does not parse; [`Error::Data`] for a file that does not parse or a genotype of another family;
-    /// [`Error::Usage`] for an `arch.json` or ONNX model made for another image or number of classes.
+    /// [`Error::Usage`] for an `arch.json` made for another image or number of classes.
     pub fn load(&self, image: Shape, classes: usize, read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<Loaded> {
-        let text = |path: &Path| {
-            String::from_utf8(read(path)?).map_err(|why| {
-                Error::data_at(path, why.utf8_error().valid_up_to() as u64, "not a text in UTF-8; expected one")
-            })
-        };
-        let for_own_data = |path: &Path, (own_image, own_classes): (Shape, usize)| {
-            if (own_image, own_classes) == (image, classes) {
-                return Ok(());
-            }
-            Err(Error::Usage(format!(
-                "{}: the network takes {own_image} images and has {own_classes} classes; the data has {image} and \
-                 {classes}",
-                path.display()
-            )))
-        };
+        let text = |path: &Path| utf8(read(path)?, path);
         match self {
             NetSpec::Cells { family, file, channels, layers, stem } => {
                 let genotype = Genotype::parse(&text(file)?, file)?;
@@ -163,13 +145,15 @@ impl NetSpec {
             NetSpec::Toml(path) => file::parse(&text(path)?, path)?.load(image, classes, read),
             NetSpec::Arch(path) => {
                 let (file, net) = ArchFile::from_json(&text(path)?, path)?;
-                for_own_data(path, (file.image, file.classes))?;
+                if (file.image, file.classes) != (image, classes) {
+                    return Err(Error::Usage(format!(
+                        "{}: the network takes {} images and has {} classes; the data has {image} and {classes}",
+                        path.display(),
+                        file.image,
+                        file.classes
+                    )));
+                }
                 Ok((net, file.genotype, file.skeleton))
-            }
-            NetSpec::Onnx(path) => {
-                let net = onnx::read(path, image, read)?.net;
-                for_own_data(path, (net.input_shape(), net.classes()))?;
-                Ok((net, None, None))
             }
         }
     }
@@ -210,7 +194,7 @@ impl fmt::Display for NetSpec {
                 if stem.keeps_size() { Ok(()) } else { write!(f, ",stem={stem}") }
             }
             NetSpec::Model(model) => model.fmt(f),
-            NetSpec::Toml(path) | NetSpec::Arch(path) | NetSpec::Onnx(path) => write!(f, "{}", path.display()),
+            NetSpec::Toml(path) | NetSpec::Arch(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use super::ball::Ball;
 use super::cases::{Case, View, clean_rows, on_host, until_fooled};
 use super::climber::{Climber, ask};
-use super::loss::{Aim, targets};
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::{Aim, targets};
 use crate::seed::Seed;
 use crate::threat::{Apgd, Norm};
 
@@ -185,7 +185,7 @@ impl Stall {
         self.last = loss;
     }
 
-    /// At the end of a window of so many steps.
+    /// At the end of a window of steps.
     fn close(&mut self, best: f64, length: u32, rho: f64) -> bool {
         let few_rises = f64::from(self.rises) <= rho * f64::from(length);
         let no_gain = !self.halved_then && self.best_then >= best;

@@ -11,9 +11,9 @@ use super::apgd::every_target;
 use super::ball::{Ball, sign};
 use super::cases::{Case, View, on_host};
 use super::climber::{Climber, ask};
-use super::loss::Aim;
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::Aim;
 use crate::seed::Seed;
 use crate::threat::{Apgd, Norm};
 
@@ -86,7 +86,7 @@ fn start(case: &Case<'_>, ball: Ball, random: bool, seed: Seed) -> Vec<f32> {
     x
 }
 
-/// So many steps in one ball.
+/// A number of steps in one ball.
 struct Stage {
     ball: Ball,
     steps: u32,

@@ -2,12 +2,11 @@
 
 use candle_core::{Device, Tensor};
 
-use super::loss::{Aim, total};
 use super::{Classifier, Samples};
 use crate::engine::Logits;
 use crate::error::Result;
+use crate::loss::{Aim, is_correct, total};
 use crate::seed::Seed;
-use crate::train::loss::is_correct;
 
 /// One image under attack.
 #[derive(Clone, Copy, Debug)]

@@ -5,20 +5,19 @@
 //! [`judge`] reads what a plan found; [`doubts`] does the first three on samples of a data set. The signs follow Athalye et
 //! al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::Tensor;
 
-use super::loss::{Aim, total};
 use super::pgd::pgd;
 use super::suite::Found;
 use super::{Classifier, Samples};
 use crate::data::batch::labels;
+use crate::data::loader::Loader;
 use crate::engine::Logits;
 use crate::error::Result;
+use crate::loss::{Aim, correct, cross_entropy_of, total};
 use crate::threat::{Attack, AttackPlan, Check, Loss, Pgd};
-use crate::train::fit::Loader;
-use crate::train::loss::{correct, cross_entropy_of};
 use crate::units::{Fraction, Tally};
 
 /// Samples that are enough to look at and to probe.
@@ -38,12 +37,22 @@ const BLACK_BOX: f64 = 0.002;
 /// Gradient steps from which on an attack is expected to beat those without gradients.
 const STRONG: u32 = 10;
 
-/// What [`guesses`] tells, and what [`look`] and, if wanted, [`probe`] tell of the first samples that are right clean, where
-/// there are any.
-pub fn doubts(classifier: &mut dyn Classifier, loader: &Loader<'_>, found: &Found, probed: bool) -> Result<Vec<Check>> {
+/// Every check that a result raises, of all that are made: [`judge`] of the verdicts, [`guesses`] of the clean answers, and
+/// [`look`] and, if wanted, [`probe`] of the first samples that are right clean.
+///
+/// # Errors
+/// Those of the classifier.
+pub fn raised(
+    classifier: &mut dyn Classifier,
+    plan: &AttackPlan,
+    loader: &Loader<'_>,
+    found: &Found,
+    probed: bool,
+) -> Result<BTreeSet<Check>> {
     let right = loader.ids.iter().zip(&found.clean).filter(|(_, clean)| **clean).map(|(id, _)| *id);
     let few: Vec<u32> = right.take(ENOUGH).collect();
-    let mut raised = guesses(&labels(loader.images, loader.ids), &found.clean);
+    let mut raised: BTreeSet<Check> = judge(plan, found).into_iter().collect();
+    raised.extend(guesses(&labels(loader.images, loader.ids), &found.clean));
     for batch in (Loader { ids: &few, batch: ENOUGH, augment: None, ..*loader }).plain() {
         let batch = batch?;
         let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
@@ -172,7 +181,7 @@ pub fn judge(plan: &AttackPlan, found: &Found) -> Vec<Check> {
     if black_box_wins(plan, found) {
         raised.push(Check::BlackBoxStronger);
     }
-    if found.strayed > 0 {
+    if found.outside > 0 {
         raised.push(Check::OutOfBounds);
     }
     raised

@@ -1,8 +1,8 @@
 //! An image on its way up: what the forms of Auto-PGD share. Each adds how it steps and when it turns back.
 
 use super::cases::{Case, View};
-use super::loss::Aim;
 use crate::error::Result;
+use crate::loss::Aim;
 
 /// The state of one image.
 pub(super) struct Climber<'a, Pace> {

@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use super::ball::{distance, size};
 use super::cases::{Case, View, clean_rows, on_host, until_fooled};
 use super::hyperplane::Hyperplane;
-use super::loss::{Aim, targets};
 use super::{Classifier, Samples};
 use crate::engine::Logits;
 use crate::error::Result;
+use crate::loss::{Aim, targets};
 use crate::threat::{Fab, Loss, Norm};
 
 /// The smallest length that a projection is taken to have.
@@ -117,7 +117,7 @@ struct Boundary {
     gradient: Vec<f32>,
 }
 
-/// So many steps of every seeker that has not met a point inside the ball.
+/// A number of steps of every seeker that has not met a point inside the ball.
 fn seek(view: &mut View<'_>, seekers: &mut [Seeker<'_>], attack: &Fab) -> Result<()> {
     let eps = attack.eps.value();
     for _ in 0..attack.steps {

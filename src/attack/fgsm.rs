@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 
 use super::ball::{Ball, sign};
-use super::loss::{Aim, total};
 use super::pgd::{Ascend, noisy, pgd};
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::{Aim, total};
 use crate::threat::{Loss, Norm, Pgd, RFgsm};
 use crate::units::Fraction;
 

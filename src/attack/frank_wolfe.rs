@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::ball::Ball;
 use super::cases::{View, on_host};
-use super::loss::Aim;
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::Aim;
 use crate::threat::{FrankWolfe, Loss};
 
 /// The last iterate, from the clean image up the cross-entropy. The norm is Linf or L2.

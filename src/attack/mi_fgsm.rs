@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::ball::{Ball, size};
 use super::cases::on_host;
-use super::loss::Aim;
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::Aim;
 use crate::threat::{Loss, MiFgsm, Norm};
 
 /// The last iterate, from the clean image up the cross-entropy.

@@ -1,12 +1,13 @@
 //! Attacks. An attack sees logits and input gradients of a frozen classifier and nothing else.
 //!
 //! One file an attack; [`run`] is the way into all of them. What they share: the [`ball`] with its projections, the
-//! [`loss`]es, the [`cases`] that an attack works through. [`suite`] runs a plan of attacks over a data set, [`checks`]
-//! doubts what comes out.
+//! [`cases`] that an attack works through. [`suite`] runs a plan of attacks over a data set, [`checks`]
+//! looks for signs that they were blind.
 
 pub mod apgd;
 mod apgd_l1;
 pub mod ball;
+mod canvas;
 pub mod cases;
 pub mod checks;
 mod climber;
@@ -15,7 +16,6 @@ pub mod fab;
 mod fgsm;
 mod frank_wolfe;
 mod hyperplane;
-pub mod loss;
 mod mi_fgsm;
 pub mod pgd;
 mod spsa;
@@ -25,11 +25,10 @@ mod tiles;
 
 use candle_core::{DType, Tensor};
 
-use crate::engine::{Logits, LossGradient, Network, NormMode, Wrt};
+use crate::engine::{Logits, LossGradient, Network, NormMode, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
 use crate::seed::Seed;
 use crate::threat::{Attack, Norm};
-use crate::train::optim::norm;
 
 /// Something that can be attacked.
 pub trait Classifier {
@@ -91,7 +90,7 @@ fn finite_logits(logits: &Logits) -> Result<()> {
 /// [`Error::NotFinite`] naming the first image whose gradient holds what is no number.
 fn finite_gradient(gradient: &Tensor) -> Result<()> {
     // The norm of finite 32-bit numbers is finite in 64 bits.
-    if norm(gradient)?.is_finite() {
+    if euclidean_norm(gradient)?.is_finite() {
         return Ok(());
     }
     let images: Vec<Vec<f64>> = gradient.flatten_from(1)?.to_dtype(DType::F64)?.to_vec2()?;

@@ -6,13 +6,12 @@
 use candle_core::{CpuStorage, InplaceOp3, Layout, Tensor};
 
 use super::ball::Ball;
-use super::loss::{Aim, total};
 use super::{Classifier, Samples};
 use crate::engine::{Logits, LossGradient};
 use crate::error::Result;
+use crate::loss::{Aim, correct, cross_entropy, total};
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Pgd};
-use crate::train::loss::{correct, cross_entropy};
 
 /// Deviation of the noise at which the divergence's ascent starts: at the clean image its gradient is zero.
 const START: f32 = 0.001;
@@ -122,7 +121,7 @@ pub(super) struct Ascend {
 }
 
 impl Ascend {
-    /// So many steps from `x` up the loss.
+    /// A number of steps from `x` up the loss.
     pub fn climb(
         &self,
         classifier: &mut dyn Classifier,

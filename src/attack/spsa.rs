@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::ball::Ball;
 use super::cases::{Case, View, on_host};
-use super::loss::Aim;
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::Aim;
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Spsa};
 

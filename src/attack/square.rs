@@ -9,11 +9,12 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::ball::Ball;
+use super::canvas::Canvas;
 use super::cases::{Case, View, on_host, until_fooled};
-use super::loss::Aim;
 use super::tiles::Tiles;
 use super::{Classifier, Samples};
 use crate::error::Result;
+use crate::loss::Aim;
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Square};
 
@@ -104,31 +105,7 @@ fn shrink(query: u32) -> u32 {
     }
 }
 
-/// The image's size; pixels are `[h, w, c]`.
-#[derive(Clone, Copy)]
-pub(super) struct Canvas {
-    pub h: usize,
-    pub w: usize,
-    pub c: usize,
-}
-
 impl Canvas {
-    /// Where a scalar is.
-    pub fn at(&self, row: usize, column: usize, channel: usize) -> usize {
-        (row * self.w + column) * self.c + channel
-    }
-
-    /// The side of a square that covers a share of the pixels.
-    pub fn side(&self, share: f64) -> usize {
-        let side = (share * (self.h * self.w) as f64).sqrt().round() as usize;
-        side.max(1).min(self.h).min(self.w)
-    }
-
-    /// The corner of a square, as the authors draw it: never so far that the last row or column is covered.
-    pub fn corner(&self, side: usize, stream: &mut Stream) -> (usize, usize) {
-        (stream.below((self.h - side).max(1)), stream.below((self.w - side).max(1)))
-    }
-
     /// Vertical stripes of the radius: a sign for every column and channel.
     fn stripes(&self, x: &mut [f32], ball: Ball, stream: &mut Stream) {
         let signs: Vec<f32> = (0..self.w * self.c).map(|_| if stream.coin() { ball.eps } else { -ball.eps }).collect();

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::ball::Ball;
 use super::{Classifier, Samples, run};
+use crate::data::loader::{Batch, Loader};
 use crate::engine::{Logits, LossGradient};
 use crate::error::{Error, Result};
+use crate::loss::correct;
 use crate::seed::Seed;
 use crate::threat::{Attack, AttackPlan};
-use crate::train::fit::{Batch, Loader};
-use crate::train::loss::correct;
 use crate::units::Tally;
 
 /// A plan and what it is run on.
@@ -42,7 +42,8 @@ pub struct Verdicts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<bool>,
     /// Images that were outside the ball or the box; always 0 but for a mistake in an attack.
-    pub strayed: u64,
+    #[serde(rename = "strayed")]
+    pub outside: u64,
 }
 
 /// A batch as it is finished.
@@ -69,7 +70,7 @@ pub struct Found {
     /// Right clean and under every attack: the worst case.
     pub standing: Vec<bool>,
     /// Adversarial images outside ball or box.
-    pub strayed: u64,
+    pub outside: u64,
 }
 
 /// What became of the samples in a transfer.
@@ -83,7 +84,7 @@ pub struct Transferred {
 
 impl Found {
     fn new(clean: Vec<bool>) -> Self {
-        Found { standing: clean.clone(), clean, attacks: Vec::new(), strayed: 0 }
+        Found { standing: clean.clone(), clean, attacks: Vec::new(), outside: 0 }
     }
 
     /// Whether a sample, by its place, belongs to the next attack.
@@ -171,7 +172,7 @@ impl Suite<'_> {
         report: &mut dyn FnMut(Finished<'_>) -> Result<()>,
     ) -> Result<[Found; N]> {
         let ids = self.loader.ids;
-        let mut strayed = 0;
+        let mut outside = 0;
         let mut pass = |attack: Option<usize>, ids: &[u32]| -> Result<[Vec<bool>; N]> {
             let mut stands: [Vec<bool>; N] = std::array::from_fn(|_| Vec::with_capacity(ids.len()));
             for before in known.iter().filter(|v| v.attack == attack) {
@@ -181,7 +182,7 @@ impl Suite<'_> {
                     return Err(Error::Net("the verdicts to go on from are of other samples".into()));
                 }
                 stands.iter_mut().zip(before.by_network::<N>()).for_each(|(all, one)| all.extend(one));
-                strayed += before.strayed;
+                outside += before.outside;
             }
             let rest = Loader { ids: &ids[stands[0].len()..], augment: None, ..*self.loader };
             for batch in rest.plain() {
@@ -195,7 +196,7 @@ impl Suite<'_> {
                     attacked: &attacked,
                 })?;
                 stands.iter_mut().zip(verdicts.by_network::<N>()).for_each(|(all, one)| all.extend(one));
-                strayed += verdicts.strayed;
+                outside += verdicts.outside;
             }
             Ok(stands)
         };
@@ -213,7 +214,7 @@ impl Suite<'_> {
                 found.attacks.push(verdicts);
             }
         }
-        found.iter_mut().for_each(|f| f.strayed = strayed);
+        found.iter_mut().for_each(|f| f.outside = outside);
         Ok(found)
     }
 
@@ -242,9 +243,9 @@ impl Suite<'_> {
             None => images.clone(),
             Some(attack) => self.attacked(&mut *networks[0], attack, batch)?,
         };
-        let strayed = match attack.map(|i| &self.plan.attacks[i]) {
+        let outside = match attack.map(|i| &self.plan.attacks[i]) {
             None => 0,
-            Some(attack) => strayed(attack, images, &attacked)?,
+            Some(attack) => outside(attack, images, &attacked)?,
         };
         let mut answers = Vec::with_capacity(N);
         for network in networks {
@@ -252,7 +253,7 @@ impl Suite<'_> {
         }
         let stands = answers.pop().unwrap_or_default();
         let source = answers.pop().unwrap_or_default();
-        Ok((Verdicts { attack, ids: ids.clone(), stands, source, strayed }, attacked))
+        Ok((Verdicts { attack, ids: ids.clone(), stands, source, outside }, attacked))
     }
 }
 
@@ -264,7 +265,7 @@ impl Verdicts {
 }
 
 /// How many images are outside the attack's ball or the box.
-fn strayed(attack: &Attack, clean: &Tensor, attacked: &Tensor) -> Result<u64> {
+fn outside(attack: &Attack, clean: &Tensor, attacked: &Tensor) -> Result<u64> {
     // An attack of the PGD family that does not clip promises no box.
     if matches!(attack, Attack::Pgd(pgd) if !pgd.clip) {
         return Ok(0);

@@ -7,7 +7,7 @@
 //! it in all stay so until the first windows spend what is left.
 
 use super::ball::{Ball, distance, size};
-use super::square::Canvas;
+use super::canvas::Canvas;
 use crate::seed::Stream;
 use crate::threat::Norm;
 

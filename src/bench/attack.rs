@@ -7,12 +7,12 @@ use super::{Line, Needs};
 use crate::attack::Target;
 use crate::attack::suite::Suite;
 use crate::data::Dataset;
+use crate::data::loader::Loader;
 use crate::engine::{Network, NormMode, Work, Wrt};
 use crate::error::Result;
-use crate::pipeline::resident;
+use crate::jobs::resident;
 use crate::seed::Seed;
 use crate::threat::AttackPlan;
-use crate::train::fit::Loader;
 
 /// The network, the plan, and what it left.
 #[derive(Clone, Debug, Serialize)]

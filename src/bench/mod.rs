@@ -2,7 +2,7 @@
 //! a plan of attacks.
 //!
 //! What is timed is what `search` runs, on images drawn from a seed; no procedure is copied here. A measurement is a
-//! [`Line`], one JSON object. Beside the memory that was used stands what the engine foretells from the graph
+//! [`Line`], one JSON object. Beside the memory that was used stands what the engine estimates from the graph
 //! ([`Memory`]). The peak belongs to the process: for that of one case alone, measure one case a process.
 
 pub mod attack;
@@ -18,7 +18,7 @@ use crate::arch::op::Shape;
 use crate::data::{Dataset, Images};
 use crate::engine::{Memory, Network, Work};
 use crate::error::Result;
-use crate::pipeline::peak_resident;
+use crate::jobs::peak_resident;
 use crate::seed::Seed;
 use crate::units::Params;
 
@@ -54,7 +54,7 @@ pub struct Line<T> {
     /// The resident size of the process before the case's network was made, where the system tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before_bytes: Option<u64>,
-    /// What the case holds at its fullest, the program itself not counted, as the engine foretells it.
+    /// What the case holds at its fullest, the program itself not counted, as the engine estimates it.
     pub planned_bytes: u64,
     /// The arena of the largest pass in it.
     pub arena_bytes: u64,
@@ -119,7 +119,7 @@ fn rounded(value: f64) -> f64 {
     (1e3 * value).round() / 1e3
 }
 
-/// So many training images of uniform noise with uniform labels.
+/// A number of training images of uniform noise with uniform labels.
 fn noise(image: Shape, classes: usize, n: usize, seed: Seed) -> Dataset {
     let mut stream = seed.child("noise").stream();
     let pixels = (0..n * image.len()).map(|_| stream.below(256) as u8).collect();

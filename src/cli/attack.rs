@@ -7,18 +7,18 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use super::progress::Terminal;
-use super::trained::Trained;
+use super::subject::{Measured, Prepared, Subject, Trained, flags, sample};
 use super::{files, stored};
 use crate::attack::Target;
-use crate::attack::checks::{doubts, guesses, judge};
+use crate::attack::checks::{guesses, raised};
 use crate::attack::suite::{Finished, Found, Suite, Transferred, Verdicts};
+use crate::data::Dataset;
+use crate::data::attacked;
 use crate::data::batch::labels;
-use crate::data::split::index_id;
-use crate::data::{Dataset, Source};
+use crate::data::loader::Loader;
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::pipeline::{Interrupt, Progress, adversarial, duration_words};
-use crate::record::Sample;
+use crate::jobs::{Interrupt, Progress, duration_words};
 use crate::report::attacked::{
     AttackReport, AttackResultFile, Attacked, SCHEMA_VERSION, Source as SourceReport, table,
 };
@@ -26,47 +26,10 @@ use crate::report::examples::{Example, picture};
 use crate::report::robustbench::{ModelInfo, Said, standard};
 use crate::seed::Seed;
 use crate::store::attack::{AttackDir, Timed};
-use crate::threat::{AttackPlan, Norm, Threat};
-use crate::train::fit::Loader;
-use crate::units::Fraction;
+use crate::threat::AttackPlan;
 
 /// Time between lines about an attack at work.
 const LINE_EVERY: Duration = Duration::from_secs(20);
-
-/// Which network is attacked with what.
-#[derive(clap::Args)]
-pub struct Subject {
-    /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, or any other that
-    /// `cost` takes.
-    #[arg(long)]
-    pub net: String,
-    /// Its numbers, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json; a
-    /// model.onnx has its own.
-    #[arg(long)]
-    weights: Option<PathBuf>,
-    /// Images: npy:DIR, synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. The test half is attacked.
-    #[arg(long)]
-    data: String,
-    /// autoattack, autoattack-plus, rand, apgd-only, one attack such as fgsm, pgd-20, apgd-t or square, or a .toml or
-    /// .json file.
-    #[arg(long, default_value = "autoattack")]
-    pub plan: String,
-    /// Radius of the ball, as a fraction. Default: 8/255; for a file, what it says.
-    #[arg(long)]
-    eps: Option<Fraction>,
-    /// Norm of the ball: linf, l2 or l1. Default: linf; for a file, what it says.
-    #[arg(long)]
-    norm: Option<Norm>,
-    /// The first so many images; 0: all.
-    #[arg(long, default_value_t = 1000)]
-    n: usize,
-    /// Seed of the attacks' random numbers.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Images a pass; no influence on the result.
-    #[arg(long, default_value_t = 128)]
-    pub batch: usize,
-}
 
 /// What `attack` takes.
 #[derive(clap::Args)]
@@ -140,12 +103,12 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     let root = Seed::root(seed);
     let (shape, device) = (data.image, &Device::Cpu);
     let loader = Loader { images: &data.test, shape, ids: &ids, batch, augment: None, seed: root, device };
-    let mut told = Told::new(&plan, known);
-    let before: Vec<Verdicts> = told.batches.iter().map(|b| b.verdicts.clone()).collect();
+    let mut log = Log::new(&plan, known);
+    let before: Vec<Verdicts> = log.batches.iter().map(|b| b.verdicts.clone()).collect();
     let suite = Suite { plan: &plan, loader: &loader, seed: root };
     let target = &mut Target::deployed(&mut network);
     let mut report = |finished: Finished<'_>| {
-        let timed = told.take(&finished, &mut terminal);
+        let timed = log.take(&finished, &mut terminal);
         if let Some(folder) = &mut folder {
             // Before the verdicts: what they speak of is there.
             if arguments.save_adversarial {
@@ -172,14 +135,12 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         Some((network, _)) => &mut Target::deployed(network),
     };
     let found_there = at_source.as_ref().unwrap_or(&found);
-    let mut checks = doubts(attacked, &loader, found_there, true)?;
-    checks.extend(judge(&plan, found_there));
+    let mut checks = raised(attacked, &plan, &loader, found_there, true)?;
     // Of a transfer the measured network is another.
     checks.extend(guesses(&labels(&data.test, &ids), &found.clean));
-    checks.sort_unstable();
-    checks.dedup();
+    let checks = checks.into_iter().collect();
     let examples = if folder.is_some() { examples(&suite, attacked, &found)? } else { Vec::new() };
-    let attacks = (0..plan.attacks.len()).map(|i| told.report(&plan, &found, i)).collect();
+    let attacks = (0..plan.attacks.len()).map(|i| log.report(&plan, &found, i)).collect();
     let robust = found.robust();
     let (low, high) = robust.wilson95();
     let source = source.zip(at_source).map(|((_, about), found)| source_report(about, &found));
@@ -217,12 +178,6 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
     if arguments.json { files::print_json(&result) } else { files::print(&table(&result)) }
 }
 
-/// Which test images are measured.
-pub fn sample(data: &Dataset, name: &str, ids: &[u32]) -> Sample {
-    let (n, split) = (ids.len() as u64, "test".into());
-    Sample { data: name.to_owned(), data_id: data.content_id(), split, n, index_id: index_id(ids) }
-}
-
 fn source_report(network: Attacked, found: &Found) -> SourceReport {
     let robust = found.robust();
     SourceReport {
@@ -233,11 +188,6 @@ fn source_report(network: Attacked, found: &Found) -> SourceReport {
         clean_flags: flags(&found.clean),
         robust_flags: flags(&found.standing),
     }
-}
-
-/// A digit a sample: 1 where it is right.
-pub fn flags(right: &[bool]) -> String {
-    right.iter().map(|r| if *r { '1' } else { '0' }).collect()
 }
 
 /// A digit a sample: 1 where it is right, `-` where it was not given.
@@ -261,72 +211,6 @@ impl AttackArguments {
     }
 }
 
-/// A network and the images on which it is measured.
-pub struct Measured {
-    /// The images.
-    pub data: Dataset,
-    /// The data's name.
-    pub name: String,
-    /// The network with its numbers.
-    pub network: Network,
-    /// What is said about it.
-    pub about: Attacked,
-}
-
-/// A [`Subject`] read, and checked against itself.
-pub struct Prepared {
-    /// What is attacked.
-    pub measured: Measured,
-    /// The attacks.
-    pub plan: AttackPlan,
-    /// The images that are attacked.
-    pub ids: Vec<u32>,
-}
-
-impl Subject {
-    /// Reads what is named.
-    pub fn prepare(&self) -> Result<Prepared> {
-        let measured = self.measured()?;
-        let plan = self.plan()?.for_classes(measured.network.net().classes())?;
-        let images = measured.data.test.len();
-        let count = if self.n == 0 { images } else { self.n.min(images) };
-        Ok(Prepared { measured, plan, ids: (0..count as u32).collect() })
-    }
-
-    /// Reads the images and the network.
-    fn measured(&self) -> Result<Measured> {
-        if self.batch == 0 {
-            return Err(Error::Usage("--batch 0: expected at least 1".into()));
-        }
-        let data = Source::parse(&self.data)?.load()?;
-        if data.test.is_empty() {
-            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
-        }
-        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
-        let (network, about) = named.load(&data)?;
-        Ok(Measured { name: data.name.clone(), data, network, about })
-    }
-
-    /// The ball that is named.
-    fn threat(&self) -> Result<Threat> {
-        let norm = self.norm.unwrap_or_default();
-        Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))
-    }
-
-    /// The plan that is named, or that stands in a file.
-    fn plan(&self) -> Result<AttackPlan> {
-        let path = PathBuf::from(&self.plan);
-        if AttackPlan::is_file(&path) {
-            let own = self.eps.map(|eps| Threat { norm: self.norm.unwrap_or_default(), eps });
-            if own.is_none() && self.norm.is_some() {
-                return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
-            }
-            return AttackPlan::from_text(&files::read(&path)?, &path, own);
-        }
-        AttackPlan::named(&self.plan, self.threat()?).map_err(|why| Error::Usage(format!("--plan: {why}")))
-    }
-}
-
 /// Keeps the images of a batch in which the network errs under an attack.
 fn save_adversarial(folder: &AttackDir<Verdicts>, finished: &Finished<'_>) -> Result<()> {
     let Verdicts { attack: Some(attack), ids, stands, .. } = finished.verdicts else { return Ok(()) };
@@ -335,7 +219,7 @@ fn save_adversarial(folder: &AttackDir<Verdicts>, finished: &Finished<'_>) -> Re
     let of = |all: &[u32]| fallen.iter().map(|i| all[*i as usize]).collect::<Vec<_>>();
     let places = Tensor::new(fallen.as_slice(), finished.attacked.device())?;
     let images = finished.attacked.index_select(&places, 0)?;
-    let bytes = adversarial::encode(&images, &of(ids), &of(finished.labels))?;
+    let bytes = attacked::encode(&images, &of(ids), &of(finished.labels))?;
     folder.write_bytes(&format!("adversarial/{attack}-{first}.safetensors"), &bytes)
 }
 
@@ -355,8 +239,8 @@ fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result
     Ok(examples)
 }
 
-/// The batches so far with their times, and what the user was told.
-struct Told {
+/// The batches so far with their times, and what the user was log.
+struct Log {
     names: Vec<String>,
     passes: Vec<f64>,
     batches: Vec<Timed<Verdicts>>,
@@ -364,12 +248,12 @@ struct Told {
     line: Instant,
 }
 
-impl Told {
+impl Log {
     fn new(plan: &AttackPlan, batches: Vec<Timed<Verdicts>>) -> Self {
         let now = Instant::now();
         let names = plan.attacks.iter().map(crate::threat::Attack::name).collect();
         let passes = plan.attacks.iter().map(crate::threat::Attack::passes).collect();
-        Told { names, passes, batches, since: now, line: now }
+        Log { names, passes, batches, since: now, line: now }
     }
 
     /// Takes in a batch; now and then says how far its attack is.

@@ -1,13 +1,12 @@
 //! `robustnas bench`.
 
 use std::num::NonZero;
-use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::attack::{Measured, Prepared, Subject};
+use super::args::{ImageArguments, positive};
 use super::files;
-use super::network::Sight;
+use super::subject::{Measured, Prepared, Subject};
 use crate::bench::step::{Case, Size};
 use crate::bench::train::Recipe;
 use crate::bench::{Line, attack, step, train};
@@ -32,19 +31,14 @@ pub enum BenchVerb {
     Attack(BenchAttackArguments),
 }
 
-/// Reads a number that is at least 1.
-pub fn positive<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| "expected a positive whole number".into())
-}
-
-/// How a measurement is taken and told.
+/// How a measurement is taken and printed.
 #[derive(clap::Args)]
 struct Measuring {
     /// Timed repetitions, after one that is not timed.
     #[arg(long, default_value = "5", value_parser = positive::<NonZero<usize>>)]
     steps: NonZero<usize>,
     /// Print a JSON object a line. `peak_bytes` is the process's largest resident size so far; Linux alone tells it.
-    /// `planned_bytes` is how far a case alone lifts it above `before_bytes`, as foretold from the graph.
+    /// `planned_bytes` is how far a case alone lifts it above `before_bytes`, as estimated from the graph.
     #[arg(long)]
     json: bool,
 }
@@ -78,7 +72,7 @@ pub struct TrainArguments {
     #[arg(long)]
     net: String,
     #[command(flatten)]
-    sight: Sight,
+    image: ImageArguments,
     /// The training method: standard, n-fgsm, pgd-STEPS or trades.
     #[arg(long)]
     method: Recipe,
@@ -109,8 +103,8 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
             }
             Ok(())
         }
-        BenchVerb::Train(TrainArguments { net, sight, method, batch, measuring }) => {
-            let (built, ..) = sight.load(net)?;
+        BenchVerb::Train(TrainArguments { net, image, method, batch, measuring }) => {
+            let built = image.load(net)?.net;
             let line = train::measure(built, net, method, batch.get(), measuring.steps.get())?;
             tell(&line, measuring.json, true)
         }

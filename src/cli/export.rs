@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::args::ImageArguments;
 use super::files;
-use super::inspect::ranked;
-use super::named::Named;
-use super::network::Sight;
+use super::rank::ranked;
 use crate::arch::cost::cost;
 use crate::arch::file::{ArchFile, id_of};
 use crate::engine::Network;
 use crate::error::{Error, Result};
+use crate::model::{Model, weights};
 use crate::onnx;
-use crate::pipeline::weights;
 use crate::record::OriginKind;
 use crate::report::attacked::AttackResultFile;
 use crate::report::ranked::Entry;
@@ -34,9 +33,9 @@ pub struct ExportArguments {
     #[arg(long)]
     budget: Option<Macs>,
     #[command(flatten)]
-    sight: Sight,
+    image: ImageArguments,
     /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json;
-    /// fresh ones of a network that is named by its family.
+    /// fresh ones of a network that is model by its family.
     #[arg(long, conflicts_with = "seed")]
     weights: Option<PathBuf>,
     /// Fresh numbers of this seed.
@@ -82,11 +81,11 @@ fn percent(text: &str) -> Result<f64, String> {
 pub fn export(arguments: &ExportArguments) -> Result<()> {
     let run = Path::new(&arguments.source);
     let source = if run.is_dir() { of_rank(run, arguments)? } else { arguments.source.clone() };
-    let named = Named::load(&source, arguments.sight.image, arguments.sight.classes)?;
+    let model = Model::load(&source, arguments.image.image, arguments.image.classes, &files::bytes)?;
     if let Some(path) = &arguments.json {
-        let file = match &named.file {
+        let file = match &model.file {
             Some(file) => file.clone(),
-            None => ArchFile::new(&named.net, source.as_str(), named.genotype.clone(), named.skeleton.clone())?,
+            None => ArchFile::new(&model.net, source.as_str(), model.genotype.clone(), model.skeleton.clone())?,
         };
         files::write(path, file.to_json()?.as_bytes())?;
         eprintln!(
@@ -99,7 +98,7 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
         );
     }
     if let Some(path) = &arguments.genotype {
-        let genotype = named.genotype.as_ref();
+        let genotype = model.genotype.as_ref();
         let genotype = genotype.ok_or_else(|| Error::Usage(format!("--genotype: `{source}` is not made of cells")))?;
         files::write(path, format!("{genotype}\n").as_bytes())?;
         eprintln!("{}: {} cells", path.display(), genotype.cells.len());
@@ -107,13 +106,13 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
     if arguments.onnx.is_none() && arguments.safetensors.is_none() && arguments.robustbench.is_none() {
         return Ok(());
     }
-    let (network, from) = named.numbered_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
+    let (network, from) = model.with_weights_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
     if let Some(path) = &arguments.safetensors {
         files::write(path, &weights::encode(&network)?)?;
         eprintln!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len());
     }
     if let Some(path) = &arguments.onnx {
-        files::write(path, &model(&network, arguments.branch)?)?;
+        files::write(path, &onnx(&network, arguments.branch)?)?;
         eprintln!("{}: ONNX, operator set {}, {from}", path.display(), onnx::OPSET);
     }
     if let (Some(path), Some(attacked)) = (&arguments.robustbench, &arguments.attacked) {
@@ -148,7 +147,7 @@ fn of_rank(run: &Path, arguments: &ExportArguments) -> Result<String> {
 }
 
 /// A network as an ONNX file.
-fn model(network: &Network, branch: usize) -> Result<Vec<u8>> {
+fn onnx(network: &Network, branch: usize) -> Result<Vec<u8>> {
     let state: Vec<f32> = network.state().to_vec1()?;
     let tensors = network.layout().tensors();
     let places: std::collections::HashMap<&str, _> =

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 
+use super::args::NetArguments;
 use super::files;
-use super::network::NetArguments;
 use crate::engine::Network;
 use crate::error::Result;
-use crate::pipeline::names::NameMap;
-use crate::pipeline::{import as numbers, weights};
+use crate::model::names::NameMap;
+use crate::model::{import as numbers, weights};
 use crate::seed::Seed;
 
 /// What `import` takes.
@@ -30,7 +30,7 @@ pub struct ImportArguments {
 
 /// Takes the numbers of another program.
 pub fn import(arguments: &ImportArguments) -> Result<()> {
-    let (net, ..) = arguments.net.load()?;
+    let net = arguments.net.load()?.net;
     let map = NameMap::parse(&files::read(&arguments.map)?, &arguments.map)?;
     let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
     numbers::import(&mut network, &arguments.from, &map)?;

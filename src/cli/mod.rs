@@ -1,26 +1,31 @@
 //! The command line. Results and JSON go to standard output, everything else to standard error.
 
+mod args;
 mod attack;
 mod bench;
+mod cost;
+mod data;
+mod draw;
 mod export;
 mod files;
+mod frontier;
 mod import;
-mod inspect;
-mod named;
-mod network;
 mod population;
 mod progress;
+mod rank;
 mod scale;
+mod schema;
 mod search;
+mod space;
+mod status;
 mod stored;
-mod trained;
+mod subject;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
-use crate::units::Macs;
 
 /// Neural architecture search for networks that stay accurate under adversarial attack.
 #[derive(Parser)]
@@ -42,7 +47,7 @@ enum Verb {
     /// Run a search to ranked architectures, or continue one.
     #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
         --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25")]
-    Search(SearchArguments),
+    Search(search::SearchArguments),
     /// Say how far a run is.
     #[command(after_help = "Example:\n  robustnas status results/night")]
     Status {
@@ -74,7 +79,7 @@ enum Verb {
         out: PathBuf,
         /// The numbers to show.
         #[arg(long, value_enum, default_value = "test")]
-        split: inspect::SplitName,
+        split: frontier::SplitName,
     },
     /// Write a network, or that of a run's rank, as ONNX, arch.json, safetensors, or a genotype.
     #[command(
@@ -98,7 +103,7 @@ enum Verb {
         --json\n  robustnas cost wrn:28-10,act=silu,down=flc --per-layer\n  robustnas cost resnet:50 --image 224x224x3 \
         --classes 1000 --rule pycls\n\ndocs/networks.md tells of the families, their keys and their elements."
     )]
-    Cost(network::CostArguments),
+    Cost(cost::CostArguments),
     /// Find depths and widths of residual networks for budgets (RobustScaling).
     #[command(after_help = "Example:\n  robustnas scale --family robust-resnet --budget 5G,10G,20G,40G")]
     Scale(scale::ScaleArguments),
@@ -109,7 +114,7 @@ enum Verb {
     /// Draw a network or its cells.
     #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
         layers=20 --out cells.svg")]
-    Draw(network::DrawArguments),
+    Draw(draw::DrawArguments),
     /// Work with search spaces.
     Space {
         #[command(subcommand)]
@@ -159,37 +164,6 @@ enum DataVerb {
     },
 }
 
-/// What `search` takes.
-#[derive(clap::Args)]
-pub struct SearchArguments {
-    /// A space file; default: the tiny space on embedded data.
-    space: Option<PathBuf>,
-    /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: what the space says.
-    #[arg(long)]
-    data: Option<String>,
-    /// Budgets in multiply-accumulates: 20M,40M,80M. Default: what the space says.
-    #[arg(long, value_delimiter = ',')]
-    budgets: Vec<Macs>,
-    /// The run folder. Default: results/NAME-seedN. An earlier part of the same run there is continued.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// The run's seed. Default: what the space says.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Change a key of the space: search.epochs=25. May be given often.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// Seconds between checkpoints; no influence on the result.
-    #[arg(long, default_value_t = 60.0)]
-    checkpoint_every: f64,
-    /// Print the resolved configuration and stop.
-    #[arg(long)]
-    print_config: bool,
-    /// Print the ranking as JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Parses the command line and does what it says.
 pub fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -199,19 +173,19 @@ pub fn main() -> Result<()> {
     }
     match arguments.verb {
         Verb::Search(arguments) => search::search(&arguments),
-        Verb::Status { run, json } => inspect::status(&run, json),
-        Verb::Rank { runs, json } => inspect::rank(&runs, json),
-        Verb::Frontier { runs, out, split } => inspect::frontier(&runs, &out, split),
+        Verb::Status { run, json } => status::status(&run, json),
+        Verb::Rank { runs, json } => rank::rank(&runs, json),
+        Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split),
         Verb::Export(arguments) => export::export(&arguments),
         Verb::Import(arguments) => import::import(&arguments),
         Verb::Attack(arguments) => attack::attack(&arguments),
-        Verb::Cost(arguments) => network::cost(&arguments),
+        Verb::Cost(arguments) => cost::cost(&arguments),
         Verb::Scale(arguments) => scale::scale(&arguments),
         Verb::Population(arguments) => population::population(&arguments),
-        Verb::Draw(arguments) => network::draw(&arguments),
-        Verb::Space { verb: SpaceVerb::Check { file, json } } => inspect::space_check(&file, json),
-        Verb::Data { verb: DataVerb::Check { data, json } } => inspect::data_check(&data, json),
+        Verb::Draw(arguments) => draw::draw(&arguments),
+        Verb::Space { verb: SpaceVerb::Check { file, json } } => space::check(&file, json),
+        Verb::Data { verb: DataVerb::Check { data, json } } => data::check(&data, json),
         Verb::Bench { verb } => bench::bench(&verb),
-        Verb::Schema { document } => inspect::schema(&document),
+        Verb::Schema { document } => schema::schema(&document),
     }
 }

@@ -6,8 +6,8 @@ use super::files;
 use super::progress::Terminal;
 use crate::config::population::Population;
 use crate::error::Result;
-use crate::pipeline::population::{Job, run};
-use crate::pipeline::{Interrupt, Progress};
+use crate::jobs::population::{Job, run};
+use crate::jobs::{Interrupt, Progress};
 
 /// What `population` takes.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub struct PopulationArguments {
     /// The folder. Networks of the same populations there are kept; a larger --n adds to them.
     #[arg(long)]
     out: PathBuf,
-    /// Weigh networks so that the spaces' multiply-accumulates match over so many bins.
+    /// Weigh networks so that the spaces' multiply-accumulates match over this number of bins.
     #[arg(long, value_name = "BINS", value_parser = clap::value_parser!(u16).range(1..=64))]
     match_macs: Option<u16>,
     /// Print JSON instead of a table.

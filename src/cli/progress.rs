@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::pipeline::{Progress, duration_words};
+use crate::jobs::{Progress, duration_words};
 
 /// Time between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(20);

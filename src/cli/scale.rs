@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use super::args::ImageArguments;
 use super::files;
-use super::network::Sight;
 use crate::arch::cost::RULE;
 use crate::arch::scaling::residual::{Family, Scaled, scale as scaled};
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub struct ScaleArguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     keep: u16,
     #[command(flatten)]
-    sight: Sight,
+    image: ImageArguments,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -48,7 +48,7 @@ impl From<FamilyName> for Family {
 
 /// Scales a residual family to budgets.
 pub fn scale(arguments: &ScaleArguments) -> Result<()> {
-    let (image, classes) = arguments.sight.image_and_classes();
+    let (image, classes) = arguments.image.image_and_classes();
     let mut found: Vec<Scaled> = Vec::new();
     for budget in &arguments.budget {
         found.extend(scaled(arguments.family.into(), *budget, image, classes, arguments.keep.into())?);

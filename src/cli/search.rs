@@ -3,13 +3,45 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files;
 use super::progress::Terminal;
-use super::{SearchArguments, files};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Interrupt, Job, Progress};
+use crate::jobs::search::{Job, run};
+use crate::jobs::{Interrupt, Progress};
 use crate::report::table::table;
 use crate::units::Macs;
+
+/// What `search` takes.
+#[derive(clap::Args)]
+pub struct SearchArguments {
+    /// A space file; default: the tiny space on embedded data.
+    space: Option<PathBuf>,
+    /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: what the space says.
+    #[arg(long)]
+    data: Option<String>,
+    /// Budgets in multiply-accumulates: 20M,40M,80M. Default: what the space says.
+    #[arg(long, value_delimiter = ',')]
+    budgets: Vec<Macs>,
+    /// The run folder. Default: results/NAME-seedN. An earlier part of the same run there is continued.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// The run's seed. Default: what the space says.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Change a key of the space: search.epochs=25. May be given often.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seconds between checkpoints; no influence on the result.
+    #[arg(long, default_value_t = 60.0)]
+    checkpoint_every: f64,
+    /// Print the resolved configuration and stop.
+    #[arg(long)]
+    print_config: bool,
+    /// Print the ranking as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
 
 /// The space of a search without arguments, part of the program so that it needs no checkout.
 const TINY: &str = include_str!("../../search_spaces/dsara-tiny.toml");
@@ -33,7 +65,7 @@ pub fn search(arguments: &SearchArguments) -> Result<()> {
     };
     let interrupt = Interrupt::install()?;
     let mut terminal = Terminal::new();
-    let ranked = pipeline::run(&job, &interrupt, &mut terminal)?;
+    let ranked = run(&job, &interrupt, &mut terminal)?;
     terminal.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
     if arguments.json { files::print_json(&ranked) } else { files::print(&table(&ranked)) }
 }

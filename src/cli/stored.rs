@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::attack::{Measured, flags, sample};
 use super::files;
+use super::subject::{Measured, flags, sample};
 use crate::attack::ball::Ball;
 use crate::attack::{Classifier, Target};
+use crate::data::attacked::{self, Stored};
+use crate::data::loader::Loader;
 use crate::error::{Error, Result};
-use crate::pipeline::adversarial::{self, Stored};
+use crate::loss::correct;
 use crate::report::stored::{SCHEMA_VERSION, StoredResult, table};
 use crate::seed::Seed;
 use crate::threat::{Check, Threat};
-use crate::train::fit::Loader;
-use crate::train::loss::correct;
 use crate::units::Tally;
 
 /// Measures a network on a file of images, or on all files of a folder, and checks them against the clean ones.
@@ -27,7 +27,7 @@ pub fn measure(measured: Measured, path: &Path, threat: Threat, batch: usize, js
     let target = &mut Target::deployed(&mut network);
     let (mut ids, mut clean, mut stands, mut outside) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for file in files_of(path)? {
-        let stored = adversarial::decode(&files::bytes(&file)?, &file)?;
+        let stored = attacked::decode(&files::bytes(&file)?, &file)?;
         belongs(&stored, &data, &file)?;
         let (images, shape, device) = (&data.test, data.image, &Device::Cpu);
         let loader = Loader { images, shape, ids: &stored.ids, batch, augment: None, seed: Seed::root(0), device };

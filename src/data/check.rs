@@ -1,4 +1,4 @@
-//! What a data set holds and what looks wrong with it, before a night is spent on it.
+//! What a data set holds and what looks wrong with it, before hours are spent on it.
 
 use std::collections::HashMap;
 use std::fmt;

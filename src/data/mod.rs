@@ -3,11 +3,13 @@
 //! Every source gives the same value, a [`Dataset`]. Normalisation is not done here: it is layer 0 of a network, so
 //! that an attack and a clean pass see the same pixels.
 
+pub mod attacked;
 pub mod batch;
 pub mod check;
 pub mod cifar;
 pub mod folder;
 pub mod hf;
+pub mod loader;
 pub mod npy;
 pub mod source;
 pub mod split;

@@ -1,6 +1,6 @@
 //! Runs a plan on host memory, as one candle custom operation on the arena.
 //!
-//! The images of a batch are dealt to *lanes*; a lane is one task: it takes its images through a segment, one or a few at a
+//! The images of a batch are divided among *lanes*; a lane is one task: it takes its images through a segment, one or a few at a
 //! time, and gathers their weight gradients. The number of lanes depends on the network and the batch alone, and
 //! lanes are added up in order, so the result is the same for any number of threads.
 
@@ -13,6 +13,7 @@ use candle_core::{CpuStorage, InplaceOp3, Layout};
 use rayon::prelude::*;
 
 use super::arena::{BufferId, Place};
+use super::disjoint::{Others, around, disjoint};
 use super::fuse::Kind;
 use super::isa::Isa;
 use super::kernels::conv::{Direction, Target};
@@ -20,14 +21,13 @@ use super::kernels::incoming::Incoming;
 use super::kernels::load::Source;
 use super::kernels::pointwise::Term;
 use super::kernels::pool::Pool;
-use super::kernels::prefetch::Ahead;
+use super::kernels::prefetch::Prefetch;
 use super::kernels::separable::{Room, Wanted, WeightGradients, Weights};
 use super::kernels::{channels, norm, pointwise};
 use super::layer::Layer;
 use super::layout::ArenaLayout;
-use super::parts::{Others, around, disjoint};
 use super::plan::{Action, Gradient, Merge, Plan, Segment, Statistics, Step};
-use super::real::Real;
+use super::vector::Real;
 use crate::seed::Seed;
 
 /// A pass over a plan; in-place on (arena, state, batch): the batch holds images forward and logit gradients backward.
@@ -132,7 +132,7 @@ struct Lane<'a, T> {
     gradient: &'a mut [T],
     scratch: &'a mut [T],
     /// What the running step is to fetch.
-    ahead: Ahead,
+    prefetch: Prefetch,
 }
 
 /// Some images of a lane: what one kernel call works on.
@@ -160,15 +160,15 @@ impl Part {
 }
 
 /// What a step is to fetch while it works on an image; the next ones stand `together` images further on.
-fn ahead<T>(step: &Step, part: Part, together: usize, planes: &[T]) -> Ahead {
-    let mut ahead = Ahead::NOTHING;
-    for fetch in &step.ahead {
+fn prefetch<T>(step: &Step, part: Part, together: usize, planes: &[T]) -> Prefetch {
+    let mut prefetch = Prefetch::NOTHING;
+    for fetch in &step.prefetch {
         let first = part.first + if fetch.next { together } else { 0 };
         if first < part.per_lane {
-            ahead.add(planes, Part { first, ..part }.of(fetch.place));
+            prefetch.add(planes, Part { first, ..part }.of(fetch.place));
         }
     }
-    ahead
+    prefetch
 }
 
 /// A plan that says one thing and a schedule that says another: a fault of the program, which ends it before anything wrong is
@@ -184,10 +184,10 @@ impl<T: Real> Call<'_, T> {
         let (planes, rest) = lane.split_at_mut(self.layout.per_lane * self.plan.image_len);
         let (gathered, rest) = rest.split_at_mut(self.layout.gathered);
         let (gradient, scratch) = rest.split_at_mut(self.layout.gradient);
-        Lane { planes, gathered, gradient, scratch, ahead: Ahead::NOTHING }
+        Lane { planes, gathered, gradient, scratch, prefetch: Prefetch::NOTHING }
     }
 
-    /// Prepares weights for a pass: those of dense convolutions panel by panel, on the way back those of separable ones.
+    /// Prepares weights for a pass: those of dense convolutions panel by panel, for the backward pass those of separable ones.
     fn prepare(&self, backward: bool, shared: &mut [T]) {
         let direction = if backward { Direction::Backward } else { Direction::Forward };
         let (mut rest, mut at, mut panels) = (shared, 0, Vec::new());
@@ -195,7 +195,7 @@ impl<T: Real> Call<'_, T> {
             let wanted = match &node.kind {
                 Kind::Conv { .. } => !backward || self.plan.own_gradient(node.inputs[0]).is_some(),
                 Kind::Separable { .. } => backward,
-                // What the way in prepared serves the way back.
+                // What the forward pass prepared serves the backward pass.
                 Kind::Layer { layer, .. } => !backward && layer.prepared() > 0,
                 _ => false,
             };
@@ -253,7 +253,7 @@ impl<T: Real> Call<'_, T> {
                     self.step(step, images, shared, &mut lane);
                 } else {
                     for part in images.each() {
-                        lane.ahead = ahead(step, part, segment.together, lane.planes);
+                        lane.prefetch = prefetch(step, part, segment.together, lane.planes);
                         self.step(step, part, shared, &mut lane);
                     }
                 }
@@ -393,7 +393,7 @@ impl<T: Real> Call<'_, T> {
         let affine = node.inputs.first().and_then(|x| self.affine(*x, shared));
         let [x, y] = disjoint(lane.planes, [from, to]);
         let source = Source { values: &*x, affine };
-        let (scratch, ahead) = (&mut *lane.scratch, &lane.ahead);
+        let (scratch, prefetch) = (&mut *lane.scratch, &lane.prefetch);
         match &node.kind {
             Kind::Normalize { mean, std } => pointwise::normalize_forward(x, mean, std, y),
             Kind::Conv { conv, bias, .. } => {
@@ -409,11 +409,11 @@ impl<T: Real> Call<'_, T> {
             Kind::Separable { conv, depthwise, pointwise } => {
                 let weights =
                     Weights { depthwise: &self.state[depthwise.clone()], pointwise: &self.state[pointwise.clone()] };
-                conv.forward(self.isa, source, weights, y, Room { scratch, ahead });
+                conv.forward(self.isa, source, weights, y, Room { scratch, prefetch });
             }
             Kind::Relu => pointwise::relu(self.isa, source, y),
-            Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y, ahead),
-            Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y, ahead),
+            Kind::MaxPool(pool) => pool.max_forward(self.isa, x, y, prefetch),
+            Kind::AvgPool { pool, count_include_pad } => pool.avg_forward(self.isa, x, *count_include_pad, y, prefetch),
             Kind::GlobalAvgPool => Pool::global_forward(x, y),
             Kind::Crop { top, left } => {
                 pointwise::crop(x, self.plan.nodes[node.inputs[0]].shape, [*top, *left], node.shape, (y, false));
@@ -484,7 +484,7 @@ impl<T: Real> Call<'_, T> {
         let x_value = planes.get(x_range);
         let source = Source { values: x_value, affine: self.affine(x, shared) };
         let acc = accumulate[0];
-        let (scratch, ahead) = (&mut *lane.scratch, &lane.ahead);
+        let (scratch, prefetch) = (&mut *lane.scratch, &lane.prefetch);
         if let Kind::Separable { conv, depthwise, pointwise } = &node.kind {
             let turned = plan.prepared[i].start..plan.prepared[i].start + pointwise.len();
             let weights = Weights { depthwise: &self.state[depthwise.clone()], pointwise: &shared[turned] };
@@ -493,7 +493,7 @@ impl<T: Real> Call<'_, T> {
                 WeightGradients { depthwise, pointwise }
             });
             let wanted = Wanted { weights: grads, input: through.then_some((dx, acc)) };
-            return conv.backward(self.isa, Some(source), weights, incoming, wanted, Room { scratch, ahead });
+            return conv.backward(self.isa, Some(source), weights, incoming, wanted, Room { scratch, prefetch });
         }
         let dy = incoming.part(self.isa, 0..part.count * node.shape.len(), lane.gradient);
         match &node.kind {
@@ -523,9 +523,9 @@ impl<T: Real> Call<'_, T> {
             _ if !through => {}
             Kind::Normalize { std, .. } => pointwise::normalize_backward(dy, std, dx, acc),
             Kind::Relu => pointwise::store_masked(self.isa, dy, Some(source), dx, acc),
-            Kind::MaxPool(pool) => pool.max_backward(self.isa, x_value, dy, (dx, acc), ahead),
+            Kind::MaxPool(pool) => pool.max_backward(self.isa, x_value, dy, (dx, acc), prefetch),
             Kind::AvgPool { pool, count_include_pad } => {
-                pool.avg_backward(self.isa, dy, *count_include_pad, (dx, acc), ahead);
+                pool.avg_backward(self.isa, dy, *count_include_pad, (dx, acc), prefetch);
             }
             Kind::GlobalAvgPool => Pool::global_backward(dy, dx, acc),
             Kind::Crop { top, left } => {

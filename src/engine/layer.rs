@@ -1,4 +1,4 @@
-//! Operations that run image by image, keep nothing and make on the way back what they need from what they read: one enum, what
+//! Operations that run image by image, keep nothing and compute in the backward pass what they need from what they read: one enum, what
 //! each reads and needs room for, and its two directions.
 
 use std::ops::Range;
@@ -6,14 +6,14 @@ use std::ops::Range;
 use super::isa::Isa;
 use super::kernels::activation::Activation;
 use super::kernels::attention::{Attention, Planes};
+use super::kernels::conv_norm::Precondition;
 use super::kernels::cross_covariance::CrossCovariance;
+use super::kernels::flc_pool::FlcPool;
 use super::kernels::group_norm::{Affine, GroupNorm};
 use super::kernels::load::Source;
-use super::kernels::precondition::Precondition;
 use super::kernels::softmax::Softmax;
-use super::kernels::spectrum::FlcPool;
 use super::kernels::{channels, pointwise, tokens};
-use super::real::Real;
+use super::vector::Real;
 use crate::arch::op::Shape;
 use crate::seed::Seed;
 
@@ -99,7 +99,7 @@ impl Layer {
         )
     }
 
-    /// Whether the way back reads the inputs' values, given whether input and trainable numbers want gradients.
+    /// Whether the backward pass reads the inputs' values, given whether input and trainable numbers want gradients.
     pub fn reads_values(&self, through: bool, params: bool) -> bool {
         match self {
             Layer::Activation(_) | Layer::Mul | Layer::Softmax(_) | Layer::Attention(_) => through,

@@ -33,7 +33,7 @@ impl ArenaLayout {
     /// The layout of a plan's arena for a batch; the arena's first aligned scalar is `start`.
     pub fn new(plan: &Plan, batch: usize, start: usize) -> Self {
         // Few lanes for large networks: each keeps a weight gradient of its own
-        // and reads all prepared weights. A power of two, to be dealt evenly.
+        // and reads all prepared weights. A power of two, to be divided evenly.
         let most = ((1 << 26) / plan.gathered_len().max(plan.prepared_len() / 4).max(1)).clamp(2, 16);
         let most = 1 << most.ilog2();
         let per_lane = batch.div_ceil(batch.min(most).max(1));

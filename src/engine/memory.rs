@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::fuse::{Choice, Fusion};
 use super::layout::ArenaLayout;
-use super::network::{Mode, NormMode};
+use super::mode::{Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
 use crate::arch::net::Net;

@@ -3,35 +3,42 @@
 //! Nothing here knows attacks, training or files. What is wanted ([`Wrt`]), the batch-norm mode ([`NormMode`]) and the
 //! mixing vector are arguments of each call.
 
-mod ahead;
+mod answer;
 mod arena;
+mod compile;
+mod disjoint;
+mod elementary;
 mod exec;
 mod fuse;
 mod isa;
 pub mod kernels;
+mod lanes;
 mod layer;
 mod layout;
 mod lifetimes;
 pub mod memory;
+mod mode;
 mod network;
 mod pages;
 mod params;
-mod parts;
 mod plan;
-mod real;
+mod prefetch;
+mod reduce;
 mod schedule;
-mod special;
 mod vector;
 mod verify;
 
+pub use answer::{Gradients, Logits, LossGradient};
 pub use fuse::{Choice, Fusion};
 pub use isa::Isa;
 pub use layout::ArenaLayout;
 pub use memory::{Memory, Work};
-pub use network::{Gradients, Logits, LossGradient, Mode, Network, NormMode};
+pub use mode::{Mode, NormMode};
+pub use network::Network;
 pub use params::{ParamLayout, ParamTensor};
 pub use plan::{Plan, Setting, Statistics, Wrt};
-pub use real::Real;
+pub use reduce::euclidean_norm;
+pub use vector::Real;
 
 impl From<candle_core::Error> for crate::error::Error {
     fn from(e: candle_core::Error) -> Self {

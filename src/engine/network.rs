@@ -5,113 +5,25 @@ use std::collections::hash_map::Entry;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Storage, Tensor};
 
+use super::answer::{Gradients, Logits, LossGradient};
 use super::arena::Place;
 use super::exec::Pass;
-use super::fuse::{Choice, Fusion, Kind};
+use super::fuse::{Fusion, Kind};
 use super::isa::Isa;
+use super::kernels::conv_norm;
 use super::kernels::norm::MOMENTUM;
-use super::kernels::precondition;
 use super::layer::Layer;
 use super::layout::{ALIGNMENT, ArenaLayout};
 use super::memory::{Memory, Work};
+use super::mode::{Mode, NormMode};
 use super::pages;
 use super::params::ParamLayout;
-use super::plan::{Plan, Setting, Statistics, Wrt};
-use super::real::Real;
+use super::plan::{Plan, Setting, Wrt};
+use super::vector::Real;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::error::{Error, Result};
 use crate::seed::Seed;
-
-/// What batch-norms do. An argument of every call; no network remembers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NormMode {
-    /// Batch statistics, recorded in the running ones.
-    Train,
-    /// Batch statistics, nothing recorded: attacks on a training network.
-    TrainNoRecord,
-    /// Running statistics.
-    Eval,
-}
-
-/// How a network is called. An argument of every call, like the mixing vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode {
-    /// What normalisations with statistics of the batch do.
-    pub norm: NormMode,
-    /// Which of several batch-norms side by side.
-    pub branch: usize,
-    /// What decides which entries and images are dropped at random; none are without it.
-    pub drop: Option<Seed>,
-}
-
-impl From<NormMode> for Mode {
-    /// The first branch, and nothing dropped.
-    fn from(norm: NormMode) -> Self {
-        Mode { norm, branch: 0, drop: None }
-    }
-}
-
-impl Mode {
-    /// The plan it takes.
-    pub(super) fn setting(self) -> Setting {
-        let statistics = match self.norm {
-            NormMode::Train | NormMode::TrainNoRecord => Statistics::Batch,
-            NormMode::Eval => Statistics::Running,
-        };
-        Setting { statistics, choice: Choice { branch: self.branch, dropping: self.drop.is_some() } }
-    }
-}
-
-/// The logits of a batch, `[n, classes]`, in double precision whatever the network computes in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Logits {
-    /// Row-major.
-    pub values: Vec<f64>,
-    /// Columns.
-    pub classes: usize,
-}
-
-impl Logits {
-    /// One row per image.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
-        self.values.chunks_exact(self.classes)
-    }
-}
-
-/// A loss's value and its gradient with respect to the logits.
-#[derive(Clone, Debug)]
-pub struct LossGradient {
-    /// The value.
-    pub value: f64,
-    /// `[n, classes]`.
-    pub dlogits: Vec<f64>,
-}
-
-/// What a backward pass found; only what was wanted is there.
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    /// The logits of the forward pass.
-    pub logits: Logits,
-    /// The loss.
-    pub loss: f64,
-    /// `[n, h, w, c]`.
-    pub input: Option<Tensor>,
-    /// `[trainable]`.
-    pub params: Option<Tensor>,
-    /// As long as the mixing vector that was given.
-    pub mix: Option<Vec<f64>>,
-}
-
-impl Gradients {
-    /// The weights' gradient.
-    ///
-    /// # Errors
-    /// [`Error::Net`] when it was not asked for.
-    pub fn weights(&self) -> Result<&Tensor> {
-        self.params.as_ref().ok_or_else(|| Error::Net("no weight gradient was computed".into()))
-    }
-}
 
 /// A runnable network.
 pub struct Network {
@@ -381,7 +293,7 @@ impl Record<'_> {
         for (i, node) in self.plan.nodes.iter().enumerate() {
             if let Kind::Layer { layer: Layer::Precondition { map, running, .. }, .. } = &node.kind {
                 let seen = &arena[self.layout.of_shared(self.plan.prepared[i].clone())][..map.amplitudes.len()];
-                precondition::record(seen, &mut state[running.clone()]);
+                conv_norm::record(seen, &mut state[running.clone()]);
             }
             let (Some(place), Kind::Norm { running, .. }) = (&self.plan.norms[i], &node.kind) else {
                 continue;

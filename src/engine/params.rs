@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::real::Real;
+use super::vector::Real;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, amplitudes};
 use crate::seed::Seed;

@@ -11,12 +11,7 @@
 use std::ops::Range;
 
 use super::arena::{BufferId, Place};
-use super::fuse::{Choice, Fused, Fusion, fuse};
-use super::params::ParamLayout;
-use super::schedule::Scheduler;
-use super::verify::verify;
-use crate::arch::net::Net;
-use crate::error::{Error, Result};
+use super::fuse::{Choice, Fused};
 
 /// Which gradients are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,12 +65,12 @@ pub(super) struct Step {
     /// The buffers that hold nothing more for the images that have taken the step.
     pub dead: Vec<BufferId>,
     /// What is fetched into the cache meanwhile.
-    pub ahead: Vec<Fetch>,
+    pub prefetch: Vec<Fetch>,
 }
 
 impl Step {
     pub fn new(node: usize, action: Action) -> Self {
-        Step { node, action, reads: Vec::new(), writes: Vec::new(), dead: Vec::new(), ahead: Vec::new() }
+        Step { node, action, reads: Vec::new(), writes: Vec::new(), dead: Vec::new(), prefetch: Vec::new() }
     }
 }
 
@@ -220,18 +215,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compiles a network.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for a plan that reads what does not stand where it is read.
-    pub fn compile(net: &Net, params: &ParamLayout, wrt: Wrt, setting: Setting, fusion: Fusion) -> Result<Plan> {
-        let Setting { statistics, choice } = setting;
-        let nodes = fuse(net, params, fusion, choice);
-        let plan = Scheduler::new(nodes, wrt, statistics, fusion).finish(params.trainable(), net.mix_len());
-        verify(&plan).map_err(|why| Error::Internal(format!("a plan for {wrt:?}, {setting:?}: {why}")))?;
-        Ok(plan)
-    }
-
     /// Scalars of one image's part of the arena.
     pub fn image_len(&self) -> usize {
         self.image_len

@@ -2,12 +2,12 @@
 //!
 //! A node's level is the number of batch statistics on the longest way to it, forward and backward; a level is a segment.
 
-use super::ahead::{Touch, errands};
 use super::arena::{BufferId, Lifetimes, Place};
 use super::fuse::{Fused, Fusion, Kind};
 use super::kernels::conv::Direction;
 use super::lifetimes::{Death, mark};
 use super::plan::{Action, Fetch, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
+use super::prefetch::{Touch, prefetches};
 
 /// Scalars that stay in the cache between steps: half of a common second-level cache.
 const CACHE: usize = 1 << 17;
@@ -440,8 +440,8 @@ impl Scheduler {
                 time: self.fetches(s) * segment.together,
             })
             .collect();
-        for (step, errands) in segment.steps.iter_mut().zip(errands(&touches, CACHE)) {
-            step.ahead = errands.into_iter().map(|e| Fetch { place: places[e.buffer], next: e.next }).collect();
+        for (step, prefetches) in segment.steps.iter_mut().zip(prefetches(&touches, CACHE)) {
+            step.prefetch = prefetches.into_iter().map(|e| Fetch { place: places[e.buffer], next: e.next }).collect();
         }
     }
 

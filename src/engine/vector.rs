@@ -1,10 +1,105 @@
-//! Vector registers as values: what the register-blocked kernels are written in.
+//! The number types that the kernels are written for (`f32` in use, `f64` for checking gradients with the same code) and
+//! vector registers of them as values: what the register-blocked kernels are written in.
 //!
 //! A kernel is a function generic over its [`Vector`]; [`vectorized!`] picks the type for the machine's instructions and
 //! compiles the kernel for them. Loops over plain arrays become vector code too, but only as long as the compiler sees
 //! through them; a tile of accumulators is too much for it to be relied on.
 
-use super::real::Real;
+use std::fmt::Debug;
+use std::ops::{AddAssign, Neg};
+
+use candle_core::cpu::erf::erf_f64;
+use candle_core::{CpuStorage, WithDType};
+
+use super::elementary;
+
+/// A floating-point type of the engine.
+pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign + Default {
+    /// Vectors of what every target has.
+    type Portable: Vector<Scalar = Self>;
+    /// Vectors of AVX2.
+    #[cfg(target_arch = "x86_64")]
+    type Avx2: Vector<Scalar = Self>;
+    /// Vectors of AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    type Avx512: Vector<Scalar = Self>;
+    /// Smaller than every number.
+    const LOWEST: Self;
+    /// Fused `self * a + b`.
+    fn fma(self, a: Self, b: Self) -> Self;
+    /// The larger of two.
+    fn larger(self, other: Self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// `e^self`.
+    fn exp(self) -> Self;
+    /// `ln(1 + self)` for `0 <= self <= 1`.
+    fn ln_1p(self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
+    /// Mutable view of a host storage of this type.
+    fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+}
+
+macro_rules! real {
+    (
+        $t:ty,
+        $variant:ident,
+        $portable:ty,
+        $avx2:ident,
+        $avx512:ident,
+        [$exp:path, $ln_1p:path, $tanh:path, $erf:path]
+    ) => {
+        impl Real for $t {
+            type Portable = $portable;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = $avx2;
+            #[cfg(target_arch = "x86_64")]
+            type Avx512 = $avx512;
+
+            const LOWEST: Self = <$t>::NEG_INFINITY;
+
+            #[inline(always)]
+            fn fma(self, a: Self, b: Self) -> Self {
+                self.mul_add(a, b)
+            }
+            #[inline(always)]
+            fn larger(self, other: Self) -> Self {
+                if other > self { other } else { self }
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $exp(self)
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                $ln_1p(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                $tanh(self)
+            }
+            #[inline(always)]
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+                match storage {
+                    CpuStorage::$variant(data) => Some(data),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+real!(f32, F32, Array<f32, 4>, F32x8, F32x16, [elementary::exp, elementary::ln_1p, elementary::tanh, elementary::erf]);
+real!(f64, F64, Array<f64, 2>, F64x4, F64x8, [f64::exp, f64::ln_1p, f64::tanh, erf_f64]);
 
 /// Some scalars side by side in a register.
 ///
@@ -243,18 +338,18 @@ mod x86 {
 macro_rules! vectorized {
     ($isa:expr, $scalar:ty, $kernel:ident($($arg:expr),* $(,)?)) => {{
         match $isa.level() {
-            $crate::engine::isa::Level::Portable => $kernel::<<$scalar as $crate::engine::real::Real>::Portable>($($arg),*),
+            $crate::engine::isa::Level::Portable => $kernel::<<$scalar as $crate::engine::vector::Real>::Portable>($($arg),*),
             #[cfg(target_arch = "x86_64")]
             $crate::engine::isa::Level::Avx2(v3) => $crate::engine::isa::compiled_for(
                 v3,
                 #[inline(always)]
-                || $kernel::<<$scalar as $crate::engine::real::Real>::Avx2>($($arg),*),
+                || $kernel::<<$scalar as $crate::engine::vector::Real>::Avx2>($($arg),*),
             ),
             #[cfg(target_arch = "x86_64")]
             $crate::engine::isa::Level::Avx512(v4) => $crate::engine::isa::compiled_for(
                 v4,
                 #[inline(always)]
-                || $kernel::<<$scalar as $crate::engine::real::Real>::Avx512>($($arg),*),
+                || $kernel::<<$scalar as $crate::engine::vector::Real>::Avx512>($($arg),*),
             ),
         }
     }};

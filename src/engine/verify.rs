@@ -1,4 +1,4 @@
-//! Holds a finished plan to what it says of itself: walks it as the executor does, with a lane of images, and keeps book of
+//! Holds a finished plan to what it says of itself: walks it as the executor does, with a lane of images, and records
 //! which buffer of which image stands in memory.
 //!
 //! Nothing of how lifetimes were found is used here: places, steps and their order alone.

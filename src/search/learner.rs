@@ -2,7 +2,7 @@
 //!
 //! Source: arXiv 2212.14049 (stages), its released successor for the step itself, DARTS for the unrolled gradient. Where we
 //! differ on purpose from the released code: adversarial images are clipped to the pixel box; attacks and virtual steps use
-//! batch statistics but record none; the architecture half is dealt without replacement from a shuffle of its own;
+//! batch statistics but record none; the architecture half is drawn without replacement from a shuffle of its own;
 //! equal gradients do not divide by zero.
 
 use candle_core::Tensor;
@@ -15,14 +15,15 @@ use crate::arch::families::cells::MixLayout;
 use crate::attack::pgd::{pgd, worst_of_restarts};
 use crate::attack::{Classifier, Samples, Target};
 use crate::config::{Order, Search};
-use crate::engine::{Gradients, Network, NormMode, Work, Wrt};
+use crate::data::loader::{Batch, Loader};
+use crate::engine::{Gradients, Network, NormMode, Work, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
+use crate::loss::{correct, cross_entropy};
 use crate::record::SearchEpoch;
 use crate::seed::Seed;
-use crate::train::fit::{Batch, Learner, Loader, Position};
-use crate::train::loss::{correct, cross_entropy};
+use crate::train::fit::{Learner, Position};
 use crate::train::method::norm_mode;
-use crate::train::optim::{Adam, Sgd, norm};
+use crate::train::optim::{Adam, Sgd};
 use crate::train::schedule::cosine;
 use crate::units::Tally;
 
@@ -197,7 +198,7 @@ impl<'a> Supernet<'a> {
         self.network.set_weights(&unrolled.virtual_weights)?;
         let found = self.gradients(x, labels, mix, UNROLLED)?;
         let v = found.weights()?;
-        let radius = unrolled.reach / norm(v)?.max(1e-12);
+        let radius = unrolled.reach / euclidean_norm(v)?.max(1e-12);
         let mut sides = Vec::with_capacity(2);
         for sign in [1.0, -1.0] {
             self.network.set_weights(&(&unrolled.weights + (v * (sign * radius))?)?)?;

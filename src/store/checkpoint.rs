@@ -2,7 +2,7 @@
 //!
 //! Each file is complete in itself: named f32 tensors, and in the header's metadata one JSON text with the caller's
 //! `meta`, the tensors' order and a SHA-256 over all content. The last two are kept, so a file damaged after it was
-//! written costs one interval, not the night. `LATEST` names the newest for people and other programs.
+//! written costs one interval, not the run. `LATEST` names the newest for people and other programs.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

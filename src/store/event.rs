@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Evaluation, Origin, Outcome, Record};
+use crate::record::{Evaluation, Origin, Outcome, Record, SearchEpoch};
 use crate::units::Macs;
 
 /// One line of the journal.
@@ -10,13 +10,8 @@ use crate::units::Macs;
 #[serde(tag = "event", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "there are few, and the large variant is the usual one")]
 pub enum Event {
-    /// A stage before the candidates (the supernet's search, the derivation) ended with this result.
-    Stage {
-        /// Its name.
-        stage: String,
-        /// What later stages need of it, in the stage's own form.
-        result: serde_json::Value,
-    },
+    /// A part of the search was finished.
+    Stage(StageResult),
     /// A candidate was trained and evaluated on the validation split, or failed.
     Candidate {
         /// The record; its `test` is empty.
@@ -36,6 +31,21 @@ pub enum Event {
     },
 }
 
+/// What a part of the search gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "stage", content = "result")]
+pub enum StageResult {
+    /// An epoch of the supernet.
+    #[serde(rename = "search.epoch")]
+    SearchEpoch(SearchEpoch),
+    /// The supernet's search as a whole.
+    #[serde(rename = "search")]
+    Search {
+        /// The architecture parameters, one number per candidate operation in the order of the mixing vector.
+        alpha: Vec<f64>,
+    },
+}
+
 /// The records of a run in the order they were made, each with its test evaluation if there is one.
 ///
 /// A result is never edited: of two events about the same candidate the first counts.
@@ -43,7 +53,7 @@ pub fn records(events: &[Event]) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     for event in events {
         match event {
-            Event::Stage { .. } => {}
+            Event::Stage(_) => {}
             Event::Candidate { record } => {
                 if !records.iter().any(|r| same(r, &record.arch, &record.origin, record.budget)) {
                     records.push(record.clone());

@@ -184,7 +184,8 @@ pub struct SaltPepper {
 }
 
 /// One attack with all its constants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, strum::EnumDiscriminants)]
+#[strum_discriminants(name(AttackKind), derive(strum::EnumIter, Hash), doc = "The kinds of [`Attack`].")]
 #[serde(tag = "attack", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Attack {
     /// One signed step of length eps from the clean image (Goodfellow et al. 2015).

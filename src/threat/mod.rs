@@ -9,7 +9,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use attack::{Apgd, Attack, Fab, FrankWolfe, MOST, MiFgsm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square};
+pub use attack::{
+    Apgd, Attack, AttackKind, Fab, FrankWolfe, MOST, MiFgsm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square,
+};
 pub use check::Check;
 pub use plan::{AttackPlan, Threat};
 

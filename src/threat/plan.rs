@@ -292,7 +292,7 @@ impl AttackPlan {
         Ok(plan)
     }
 
-    /// The plan for networks of so many classes. The difference of logits ratio compares three classes, its targeted form
+    /// The plan for networks of a number of classes. The difference of logits ratio compares three classes, its targeted form
     /// four: with fewer the plain margin stands in for it. There are no more targets than other classes. Every change is
     /// in the notes.
     ///

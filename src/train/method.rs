@@ -2,13 +2,13 @@
 
 use candle_core::Tensor;
 
-use super::loss::{cross_entropy, trades, trades_attacked};
 use super::optim::add;
 use crate::attack::pgd::{noisy_step, pgd};
 use crate::attack::{Samples, Target};
 use crate::config::Method;
 use crate::engine::{Mode, Network, NormMode, Work, Wrt};
 use crate::error::Result;
+use crate::loss::{cross_entropy, trades, trades_attacked};
 use crate::threat::{AttackNorm, Loss, Pgd};
 
 /// The batch-norm mode of an attack on a network in training.
@@ -43,7 +43,7 @@ pub fn training_images(method: &Method, network: &mut Network, mix: &[f64], samp
 
 /// How a network is called to learn: statistics of the batch, recorded, and what is dropped at random by the step's seed. Attacks drop
 /// nothing, so that they are made on one network.
-fn learning(samples: Samples<'_>) -> Mode {
+fn train_mode(samples: Samples<'_>) -> Mode {
     Mode { norm: NormMode::Train, branch: 0, drop: Some(samples.seed.child("drop")) }
 }
 
@@ -60,7 +60,7 @@ pub fn weight_gradient(
     samples: Samples<'_>,
     attacked: &Tensor,
 ) -> Result<(f64, Tensor)> {
-    let (labels, mode) = (samples.labels, learning(samples));
+    let (labels, mode) = (samples.labels, train_mode(samples));
     match *method {
         Method::Standard | Method::PgdAt { .. } | Method::NFgsm { .. } => {
             let found = network.gradients(attacked, mix, mode, Wrt::PARAMS, &|logits| cross_entropy(logits, labels))?;

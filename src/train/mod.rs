@@ -1,7 +1,6 @@
-//! Losses, optimisers, schedules and the one training loop.
+//! Optimisers, schedules and the one training loop.
 
 pub mod fit;
-pub mod loss;
 pub mod method;
 pub mod optim;
 pub mod retrain;

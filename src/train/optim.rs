@@ -2,10 +2,11 @@
 
 use std::sync::Mutex;
 
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Storage, Tensor};
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Tensor};
 use rayon::prelude::*;
 
 use crate::config::{Adam as AdamConfig, Sgd as SgdConfig};
+use crate::engine::euclidean_norm;
 use crate::error::{Error, Result};
 
 /// Scalars of a vector that one task takes: few enough for the first-level cache, so many that a task is worth it.
@@ -39,7 +40,7 @@ impl Sgd {
     /// # Errors
     /// [`Error::NotFinite`] where the gradient is not a number; the weights are then untouched.
     pub fn step(&mut self, weights: &Tensor, grad: &Tensor, lr: f64) -> Result<f64> {
-        let norm = norm(grad)?;
+        let norm = euclidean_norm(grad)?;
         if !norm.is_finite() {
             return Err(Error::NotFinite(format!("the gradient's norm is {norm}")));
         }
@@ -54,31 +55,6 @@ impl Sgd {
         self.momentum.inplace_op1(&Push { rule, weights, grad })?;
         Ok(norm)
     }
-}
-
-/// The Euclidean norm, in double precision; the order of its additions does not depend on the number of threads.
-pub fn norm(v: &Tensor) -> Result<f64> {
-    let (storage, layout) = v.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(CpuStorage::F32(all)) if layout.is_contiguous() => {
-            let run = &all[layout.start_offset()..][..layout.shape().elem_count()];
-            let sums: Vec<f64> = run.par_chunks(RUN).map(squares).collect();
-            Ok(sums.iter().sum::<f64>().sqrt())
-        }
-        _ => Ok(v.to_dtype(candle_core::DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt()),
-    }
-}
-
-/// The sum of squares, as eight sums side by side, which do not wait for each other.
-fn squares(run: &[f32]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (whole, rest) = run.as_chunks::<8>();
-    for eight in whole {
-        for (sum, x) in sums.iter_mut().zip(eight) {
-            *sum += f64::from(*x) * f64::from(*x);
-        }
-    }
-    sums.iter().sum::<f64>() + rest.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>()
 }
 
 /// `into += other`, in place.
@@ -220,7 +196,7 @@ impl Adam {
         self.len() == 0
     }
 
-    /// How far so many steps in random directions bring a parameter, root mean square: each is about the learning rate long.
+    /// How far a number of steps in random directions bring a parameter, root mean square: each is about the learning rate long.
     pub fn random_walk(&self) -> f64 {
         self.config.lr * f64::from(self.steps).sqrt()
     }

@@ -2,12 +2,13 @@
 
 use candle_core::Tensor;
 
-use super::fit::{Batch, Learner, Position};
+use super::fit::{Learner, Position};
 use super::method::{training_images, weight_gradient, work};
 use super::optim::Sgd;
 use super::schedule::cosine;
 use crate::attack::Samples;
 use crate::config::Retrain;
+use crate::data::loader::Batch;
 use crate::engine::{Memory, Network};
 use crate::error::Result;
 

@@ -44,7 +44,7 @@ impl Stem {
     /// All of them.
     pub const ALL: [Stem; 3] = [Stem::Cifar, Stem::Simple, Stem::ImageNet];
 
-    /// Channels where nothing is said.
+    /// Channels by default.
     pub fn usual_width(self) -> usize {
         match self {
             Stem::Cifar => 16,
@@ -55,7 +55,7 @@ impl Stem {
 }
 
 impl Stem {
-    /// Strides of the stages where nothing is said.
+    /// Strides of the stages by default.
     fn usual_strides(self, stages: usize) -> Vec<usize> {
         let first = if self == Stem::Simple { 2 } else { 1 };
         (0..stages).map(|s| if s == 0 { first } else { 2 }).collect()

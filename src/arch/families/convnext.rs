@@ -152,7 +152,7 @@ fn published(depths: &[usize], dims: &[usize]) -> Option<&'static Size> {
     SIZES.iter().find(|(_, known, dim, _)| known == depths && doubled(*dim) == dims)
 }
 
-/// The elements where nothing is said.
+/// The elements by default.
 fn own(depths: &[usize], dims: &[usize]) -> Elements {
     let drop_path = published(depths, dims).map_or(0.0, |(.., rate)| *rate);
     Elements { layer_scale: Some(LAYER_SCALE), drop_path, ..token::gelu() }

@@ -6,6 +6,7 @@ pub mod convnext;
 pub mod nb201;
 pub mod preact;
 pub mod preact_resnet;
+pub mod published;
 pub mod regnet;
 pub mod resnet;
 pub mod robnet;

@@ -40,7 +40,7 @@ pub(super) const DEPTHS: [(usize, [usize; 4], bool); 5] = [
 ];
 
 impl PreActResNet {
-    /// Channels of the first stage where nothing is said.
+    /// Channels of the first stage by default.
     const WIDTH: usize = 64;
 
     /// Reads `18`, `18,width=64,stem=cifar,shortcut=activated`, and elements.

@@ -23,9 +23,9 @@ use crate::error::{Error, Result};
 pub enum Kind {
     /// `resnet`: as wide as the stage.
     ResNet,
-    /// `wide-resnet`: so many times as wide.
+    /// `wide-resnet`: how many times as wide.
     Wide(usize),
-    /// `resnext`: groups, each of so many channels in the first stage.
+    /// `resnext`: groups, each with a number of channels in the first stage.
     Next {
         /// Groups.
         groups: usize,
@@ -43,7 +43,7 @@ pub struct ResNet {
     pub depth: usize,
     /// Channels of the stem; every stage doubles them.
     pub width: usize,
-    /// How the image is taken in; by its size where nothing is said.
+    /// How the image is taken in; by its size by default.
     pub stem: Option<Stem>,
     /// What the blocks are made of.
     pub elements: Elements,

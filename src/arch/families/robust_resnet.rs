@@ -10,16 +10,15 @@
 
 use std::fmt;
 
+use super::published::{self, BASE, PUBLISHED, STAGES};
 use crate::arch::chain::Chain;
 use crate::arch::elements::{Elements, Gate};
 use crate::arch::keys::{Fault, Keys, MODEL, dashed};
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
-use crate::arch::scaling::residual::{self, PUBLISHED};
-use crate::arch::scaling::{BASE, STAGES};
 use crate::error::{Result, nearest};
 
-/// A block gives so many times its planes.
+/// A block gives this many times its planes.
 const EXPANSION: usize = 4;
 
 /// Channels of the stem.
@@ -203,7 +202,7 @@ fn stages(keys: &mut Keys, key: &str) -> Result<[usize; STAGES], Fault> {
 
 impl fmt::Display for RobustResNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match residual::published(self.depths, self.widths) {
+        match published::published(self.depths, self.widths) {
             Some(name) => f.write_str(name)?,
             None => write!(f, "depths={},widths={}", dashed(&self.depths), dashed(&self.widths))?,
         }

@@ -17,7 +17,7 @@ pub enum Stem {
 }
 
 impl Stem {
-    /// The stem for an image of so many rows where none is named: a quarter of 64 rows is what CIFAR's half is.
+    /// The stem for an image of a number of rows where none is named: a quarter of 64 rows is what CIFAR's half is.
     pub fn of(rows: usize) -> Self {
         if rows < 64 { Stem::Cifar } else { Stem::ImageNet }
     }

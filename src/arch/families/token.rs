@@ -18,7 +18,7 @@ pub enum Stem {
 }
 
 impl Stem {
-    /// Takes `stem`; patches where nothing is said.
+    /// Takes `stem`; patches by default.
     pub(super) fn take(keys: &mut Keys) -> Result<Self, Fault> {
         let stem = keys.read("stem", "patch or conv", |text| match text {
             "patch" => Some(Stem::Patch),

@@ -17,16 +17,15 @@
 use std::fmt;
 
 use super::preact::{Block, Padding, PreAct, Shortcut};
+use super::published::{BASE, PUBLISHED};
 use super::stem::Stem;
 use crate::arch::elements::{Activation, Downsampling, Elements, Gate};
 use crate::arch::keys::{Fault, Keys, MODEL, MOST, dashed, positive};
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
-use crate::arch::scaling::residual::PUBLISHED;
 use crate::error::Result;
 
-/// Channels of the three stages at width 1, and of the stem at any width.
-const BASE: [usize; 3] = [16, 32, 64];
+/// Channels of the stem at any width.
 const STEM: usize = 16;
 
 /// A wide residual network.
@@ -132,7 +131,7 @@ impl Wrn {
         }
     }
 
-    /// The sizes that the keys speak of, with blocks of so many convolutions.
+    /// The sizes that the keys speak of, with blocks of a number of convolutions.
     fn sized(keys: &mut Keys, convolutions: usize) -> Result<Self, Fault> {
         if let Some(depths) = keys.counts("depths")? {
             let depths = stages("depths", &depths)?;
@@ -191,7 +190,7 @@ fn stages(key: &str, numbers: &[usize]) -> Result<[usize; 3], Fault> {
     numbers.try_into().map_err(wrong)
 }
 
-/// The blocks of each stage of a network of a depth, every block having so many convolutions.
+/// The blocks of each stage of a network of a depth, every block having the same number of convolutions.
 fn blocks(depth: usize, convolutions: usize) -> Result<usize, Fault> {
     let step = 3 * convolutions;
     match depth.checked_sub(4).filter(|layers| *layers > 0 && layers.is_multiple_of(step)) {

@@ -102,13 +102,13 @@ fn size(name: &str) -> Result<(Size, usize), Fault> {
     })
 }
 
-/// The elements where nothing is said.
+/// The elements by default.
 fn own(depth: usize) -> Elements {
     let eta = if 2 * depth > DEPTHS[0] + DEPTHS[1] { 1e-5 } else { 1.0 };
     Elements { layer_scale: Some(eta), ..token::gelu() }
 }
 
-/// Whether class attention's second layer-norm sees all tokens where nothing is said: not in the nano networks.
+/// Whether class attention's second layer-norm sees all tokens by default: not in the nano networks.
 fn sees_all(dim: usize) -> bool {
     dim != SIZES[0].1
 }

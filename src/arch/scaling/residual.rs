@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{BASE, STAGES, depth_share, stage_depths, stage_widths};
 use crate::arch::cost::cost;
 use crate::arch::families::Model;
+use crate::arch::families::published::published;
 use crate::arch::families::robust_resnet::RobustResNet;
 use crate::arch::families::wrn::Wrn;
 use crate::arch::op::Shape;
@@ -29,19 +30,6 @@ const WIDTH_SHARE: f64 = 0.3;
 
 /// The largest totals that are tried, of depth and of width; beyond any budget that is trained.
 const LARGEST: (usize, usize) = (700, 300);
-
-/// Blocks and widening factors of the published networks, by name.
-pub const PUBLISHED: [(&str, [usize; STAGES], [usize; STAGES]); 4] = [
-    ("a1", [14, 14, 7], [5, 7, 3]),
-    ("a2", [17, 17, 8], [7, 9, 4]),
-    ("a3", [22, 22, 11], [8, 11, 5]),
-    ("a4", [27, 28, 13], [10, 14, 6]),
-];
-
-/// The name of the published network of these depths and widening factors, if it is one.
-pub fn published(depths: [usize; STAGES], widths: [usize; STAGES]) -> Option<&'static str> {
-    PUBLISHED.iter().find(|(_, d, w)| (*d, *w) == (depths, widths)).map(|(name, ..)| *name)
-}
 
 /// The families that can be scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -5,10 +5,10 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::{Call, Lane, NOWHERE, Part};
+use crate::engine::disjoint::around;
 use crate::engine::kernels::incoming::Incoming;
 use crate::engine::layer::{Layer, Reads};
-use crate::engine::parts::around;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 impl<T: Real> Call<'_, T> {
     pub(super) fn layer_forward(

@@ -2,11 +2,11 @@
 
 use super::{Call, Lane, NOWHERE, Part, disagree};
 use crate::engine::arena::Place;
+use crate::engine::disjoint::{around, disjoint};
 use crate::engine::fuse::Kind;
 use crate::engine::kernels::{norm, pointwise};
-use crate::engine::parts::{around, disjoint};
 use crate::engine::plan::{Action, Gradient, NormPlace, Statistics, Step};
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 impl<T: Real> Call<'_, T> {
     pub(super) fn norm_forward(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {

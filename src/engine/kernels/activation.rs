@@ -3,7 +3,7 @@
 use super::load::Source;
 use crate::arch::op::Act;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq)]

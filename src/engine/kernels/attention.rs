@@ -1,12 +1,12 @@
 //! Scaled dot-product attention of pixels to pixels (Vaswani et al. 2017), head by head.
 //!
 //! Queries, keys and values are read where they lie, side by side in the channels of one or two planes; a head's scores are one
-//! matrix in scratch. Nothing is kept for the way back: the scores are made anew.
+//! matrix in scratch. Nothing is kept for the backward pass: the scores are computed again.
 
 use super::product::{Product, Tap};
 use super::softmax;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// The attention of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

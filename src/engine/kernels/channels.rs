@@ -1,7 +1,7 @@
 //! Factors of channels: products of two planes, of a plane and a factor a channel, and what their gradients add up.
 
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// `y = x g`, entry by entry, or pixel by pixel where `g` holds one number a channel.
 pub fn multiply<T: Real>(isa: Isa, x: &[T], g: &[T], y: &mut [T]) {

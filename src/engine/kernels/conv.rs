@@ -1,4 +1,4 @@
-//! Dense and grouped convolution, its two gradients, and the choice between direct products and Winograd tiles.
+//! Dense and grouped convolution and its two gradients.
 //!
 //! A direct convolution is an implicit matrix product: the source is copied once into a zero-padded plane (batch-norm,
 //! ReLU and crop on the way; a plain 1x1 convolution reads it where it lies), and one register tile adds up all
@@ -12,15 +12,15 @@
 
 use std::ops::Range;
 
-use super::load::{Load, Source};
-use super::panels::{Panel, Panels};
+use super::convolution::Winograd;
+pub use super::convolution::{Conv, Direction, Method};
+use super::load::Source;
+use super::panels::Panel;
 use super::plane::Plane;
 use super::pointwise::store_masked;
 use super::product::{Product, Tap};
-use super::winograd::Winograd;
-use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// Scalars of padded planes kept at a time where every pixel is read by many taps: half of a common second-level cache.
 const PLANES: usize = 1 << 17;
@@ -33,50 +33,6 @@ const WAITING: usize = 1 << 18;
 
 /// Output pixels of one product of a scattered gradient.
 const SCATTERED: usize = 64;
-
-/// What it costs to prepare the weights of a place of Winograd tiles, in products of an image with them: some 250 of these,
-/// among the 128 images of a common batch.
-const PREPARED: usize = 2;
-
-/// Below this many channels a tile of mirrored products is mostly empty, and scattering columns is faster.
-const FEW: usize = 8;
-
-/// How the products of a convolution are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// Tap by tap.
-    Direct,
-    /// In tiles of 2x2 outputs, 16 products instead of 36: F(2x2, 3x3).
-    Winograd2,
-    /// In tiles of 4x4 outputs, 36 products instead of 144: F(4x4, 3x3).
-    Winograd4,
-}
-
-/// Which product the weights are prepared for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Of the source.
-    Forward,
-    /// Of the output's gradient.
-    Backward,
-}
-
-/// A convolution, weights `[kh, kw, c / groups, out]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Conv {
-    /// Source `[h, w, c]`, before cropping.
-    pub source: Shape,
-    /// Output `[oh, ow, out]`.
-    pub output: Shape,
-    /// Where it looks.
-    pub window: Window,
-    /// Channel groups.
-    pub groups: usize,
-    /// What happens on the way in.
-    pub load: Load,
-    /// How its products are made.
-    pub method: Method,
-}
 
 /// Where the gradient of the source goes.
 #[derive(Debug)]
@@ -97,70 +53,11 @@ struct Block {
 }
 
 impl Conv {
-    /// The same convolution by the fastest method for its shape.
-    ///
-    /// A Winograd tile trades products for sums: the rule counts 16 lane products of all tiles, and 7 sums for every place and
-    /// channel, and the weights' way into tiles, and picks the cheapest; below 16 channels vectors are not full. Measured on one Zen 5 core, direct against F(2x2)
-    /// and F(4x4), forward, in GFLOP/s of the direct convolution: 195, 160, 245 at 32x32x16; 256, 353, 518 at 32x32x32; 263, 436,
-    /// 649 at 32x32x64; 265, 535, 709 at 4x4x512 with 32 images, where 8 images read the larger weights too often (268, 435,
-    /// 334).
-    pub fn fastest(self) -> Conv {
-        let w = &self.window;
-        let fits = w.kernel == [3, 3] && w.stride == [1, 1] && w.dilation == [1, 1] && self.groups == 1;
-        let (c, out) = (self.source.c, self.output.c);
-        if !fits || c.min(out) < 16 {
-            return self;
-        }
-        let direct = 9 * self.output.area() * c * out;
-        let tiled = |method: Method| {
-            let conv = Conv { method, ..self };
-            let winograd = Winograd::of(&conv)?;
-            let sums = winograd.places() * 7 * (c + out);
-            let weights = PREPARED * winograd.places() * c * out;
-            Some((winograd.tiles() * (winograd.places() * c * out + sums) + weights, method))
-        };
-        let [two, four] = [Method::Winograd2, Method::Winograd4].map(tiled);
-        let method = [Some((direct, Method::Direct)), two, four].into_iter().flatten().min_by_key(|(cost, _)| *cost);
-        Conv { method: method.map_or(Method::Direct, |(_, m)| m), ..self }
-    }
-
     /// The zero-padded copy of the source.
     fn plane(&self) -> Plane {
         let (pad, crop) = (self.window.pad, self.load.crop);
         let size = [self.source.h - crop[0] + 2 * pad[0], self.source.w - crop[1] + 2 * pad[1]];
         Plane { source: self.source, load: self.load, before: pad, size }
-    }
-
-    /// The convolution of the output's gradient that gives the source's (after cropping).
-    fn mirrored(&self) -> Option<Conv> {
-        let (w, s, crop) = (&self.window, self.source, self.load.crop);
-        let [Some(top), Some(left)] = [0, 1].map(|a| (w.dilation[a] * (w.kernel[a] - 1)).checked_sub(w.pad[a])) else {
-            return None;
-        };
-        (w.stride == [1, 1] && s.c / self.groups >= FEW).then(|| Conv {
-            source: self.output,
-            output: Shape::new(s.h - crop[0], s.w - crop[1], s.c),
-            window: Window { pad: [top, left], ..*w },
-            load: Load::default(),
-            ..*self
-        })
-    }
-
-    /// Columns of a scattered gradient: all taps and channels of a group, in whole vectors.
-    fn scattered_cols(&self) -> usize {
-        (self.window.taps() * self.source.c / self.groups).next_multiple_of(16)
-    }
-
-    /// How the prepared weights of a pass lie.
-    pub fn panels(&self, direction: Direction) -> Panels {
-        let (groups, taps) = (self.groups, self.window.taps());
-        let taps = Winograd::of(self).map_or(taps, |w| w.places());
-        let (c, out) = (self.source.c / groups, self.output.c / groups);
-        match direction {
-            Direction::Forward => Panels { groups, taps, terms: c, cols: out },
-            Direction::Backward if self.mirrored().is_some() => Panels { groups, taps, terms: out, cols: c },
-            Direction::Backward => Panels { groups, taps: 1, terms: out, cols: self.scattered_cols() },
-        }
     }
 
     /// Prepares one panel of [`Conv::panels`].
@@ -511,6 +408,8 @@ fn transpose<T: Real>(from: &[T], stride: usize, width: usize, to: &mut [T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::op::{Shape, Window};
+    use crate::engine::kernels::load::Load;
     use crate::seed::Seed;
 
     fn numbers<T: Real>(n: usize, seed: u64) -> Vec<T> {

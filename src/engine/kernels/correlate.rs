@@ -6,8 +6,7 @@ use std::ops::Range;
 use super::load::Source;
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
+use crate::engine::vector::{Real, Vector, for_groups, vectorized};
 
 /// A plane with a border, rows `row` scalars apart.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@
 use super::product::{Product, Tap};
 use super::softmax;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// What lengths are at least, as in PyTorch's `normalize`.
 pub const SHORTEST: f64 = 1e-12;

@@ -12,7 +12,7 @@ use super::phases::Axis;
 use super::{plane, prefetch};
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// Scalars of rows that are worked on together: 2 KB of f32, about as many lines as may be under way to a core at once.
 const ROWS: usize = 1 << 9;
@@ -82,7 +82,7 @@ impl Depthwise {
         [axis(0, self.source.h, self.output.h), axis(1, self.source.w, self.output.w)]
     }
 
-    /// The way back of a gradient.
+    /// The backward pass of a gradient.
     pub fn back(&self) -> Back {
         let [down, across] = self.axes();
         let row = across.padded() * self.output.c;
@@ -146,7 +146,7 @@ impl Depthwise {
     }
 }
 
-/// The way back through a [`Depthwise`]: how the output's gradient has to lie, and where it goes.
+/// The backward pass of a [`Depthwise`]: how the output's gradient has to lie, and where it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Back {
     conv: Depthwise,

@@ -1,11 +1,11 @@
 //! Normalisation within an image: of every pixel over its channels, or of groups of channels over all pixels.
 //!
 //! With `xhat = (x - mean) / sqrt(var + epsilon)` over `n` entries and `g = dy weight`, the gradient is
-//! `dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + epsilon)`; statistics are made anew on the way back.
+//! `dx = (g - mean(g) - xhat mean(g xhat)) / sqrt(var + epsilon)`; statistics are computed again in the backward pass.
 
 use super::channels::{add_up, total};
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// Over which entries an image is normalised.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::norm::{self, Line};
 use super::pointwise;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// Where a gradient comes from.
 #[derive(Clone, Copy, Debug)]

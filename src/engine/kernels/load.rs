@@ -1,8 +1,7 @@
 //! What happens to a plane on its way into a kernel, so that it is never written to memory.
 
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
+use crate::engine::vector::{Real, Vector, for_groups, vectorized};
 
 /// ReLU and cropping in front of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

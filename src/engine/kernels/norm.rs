@@ -6,8 +6,7 @@
 use super::load::Source;
 use super::pointwise::stretches;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
+use crate::engine::vector::{Real, Vector, for_groups, vectorized};
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;

@@ -1,4 +1,4 @@
-//! The way back through a strided window: a gradient is led back by correlations of stride 1, one for every *phase*.
+//! The backward pass of a strided window: a gradient is computed by correlations of stride 1, one for every *phase*.
 //!
 //! Along an axis, source place `i` is looked at by output `o` through tap `k` where `i + pad = o stride + k dilation`. Places
 //! with the same remainder of `i + pad` by the stride share their taps; for them this is a correlation of the outputs with those
@@ -28,7 +28,7 @@ pub struct Phase {
     pub first: usize,
     /// How many there are.
     pub count: usize,
-    /// Their taps: `tap, tap + every, ..`, so many. None: no output looks at these places.
+    /// Their taps: `tap, tap + every, ..`, this many. None: no output looks at these places.
     pub taps: usize,
     /// The first tap.
     pub tap: usize,

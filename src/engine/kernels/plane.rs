@@ -3,7 +3,7 @@
 use super::load::{Load, Source};
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 use std::ops::Range;
 
 /// Where an image's plane lies in its padded copy `[size[0], size[1], c]`.

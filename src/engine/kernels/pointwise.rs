@@ -3,8 +3,7 @@
 use super::load::Source;
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
+use crate::engine::vector::{Real, Vector, for_groups, vectorized};
 
 /// Scalars of a plane that are worked on group by group while they are in the first-level cache.
 const STRETCH: usize = 1 << 10;
@@ -88,7 +87,7 @@ pub struct Term<'a, T> {
 
 /// `y = sum of weight * source` over all terms, `c` channels a pixel.
 ///
-/// Terms are read several at a time: a plane from main memory arrives faster in company.
+/// Terms are read several at a time: a plane from main memory arrives faster beside others.
 pub fn sum<T: Real>(isa: Isa, terms: &[Term<'_, T>], c: usize, y: &mut [T]) {
     assert!(terms.iter().all(|t| t.source.values.len() == y.len()) && y.len().is_multiple_of(c));
     assert!(terms.iter().all(|t| t.source.affine.is_none_or(|(a, b)| a.len() == c && b.len() == c)));

@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use super::prefetch::{self, Ahead};
+use super::prefetch::{self, Prefetch};
 use crate::arch::op::{Shape, Window};
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
+use crate::engine::vector::{Real, Vector, for_groups, vectorized};
 
 /// Output pixels in registers together.
 const BLOCK: usize = 6;
@@ -167,9 +166,9 @@ impl Pool {
     }
 
     /// The largest value under the window.
-    pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T], ahead: &Ahead) {
+    pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T], prefetch: &Prefetch) {
         self.check(x, y);
-        vectorized!(isa, T, max_here(self, x, y, ahead));
+        vectorized!(isa, T, max_here(self, x, y, prefetch));
     }
 
     /// The whole gradient goes to the first largest value in raster order, as in PyTorch.
@@ -179,14 +178,14 @@ impl Pool {
         x: &[T],
         dy: &[T],
         (dx, accumulate): (&mut [T], bool),
-        ahead: &Ahead,
+        prefetch: &Prefetch,
     ) {
         self.check(x, dy);
         self.check(dx, dy);
         if !accumulate {
             dx.fill(T::zero());
         }
-        vectorized!(isa, T, max_back_here(self, x, dy, dx, ahead));
+        vectorized!(isa, T, max_back_here(self, x, dy, dx, prefetch));
     }
 
     /// One over the divisor of a window.
@@ -197,9 +196,9 @@ impl Pool {
     }
 
     /// The mean under the window.
-    pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T], ahead: &Ahead) {
+    pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T], prefetch: &Prefetch) {
         self.check(x, y);
-        vectorized!(isa, T, avg_here(self, x, count_include_pad, y, ahead));
+        vectorized!(isa, T, avg_here(self, x, count_include_pad, y, prefetch));
     }
 
     /// Every value under the window gets its share of the gradient.
@@ -209,13 +208,13 @@ impl Pool {
         dy: &[T],
         count_include_pad: bool,
         (dx, accumulate): (&mut [T], bool),
-        ahead: &Ahead,
+        prefetch: &Prefetch,
     ) {
         self.check(dx, dy);
         if !accumulate {
             dx.fill(T::zero());
         }
-        vectorized!(isa, T, avg_back_here(self, dy, count_include_pad, dx, ahead));
+        vectorized!(isa, T, avg_back_here(self, dy, count_include_pad, dx, prefetch));
     }
 
     /// The mean over all pixels.
@@ -297,11 +296,11 @@ unsafe fn store<V: Vector, const B: usize>(
 }
 
 #[inline(always)]
-fn max_here<V: Vector>(pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar], ahead: &Ahead) {
+fn max_here<V: Vector>(pool: &Pool, x: &[V::Scalar], y: &mut [V::Scalar], prefetch: &Prefetch) {
     let (c, inner) = (pool.source.c, pool.inner());
     for (oy, row) in pool.output_rows() {
         prefetch::for_writing(&y[row]);
-        ahead.fetch(oy, pool.output.h);
+        prefetch.fetch(oy, pool.output.h);
         for_groups!(V, c, max_row(pool, (oy, &inner), x, y));
     }
 }
@@ -326,11 +325,17 @@ fn max_row<V: Vector>(
 }
 
 #[inline(always)]
-fn avg_here<V: Vector>(pool: &Pool, x: &[V::Scalar], count_include_pad: bool, y: &mut [V::Scalar], ahead: &Ahead) {
+fn avg_here<V: Vector>(
+    pool: &Pool,
+    x: &[V::Scalar],
+    count_include_pad: bool,
+    y: &mut [V::Scalar],
+    prefetch: &Prefetch,
+) {
     let (c, inner) = (pool.source.c, pool.inner());
     for (oy, row) in pool.output_rows() {
         prefetch::for_writing(&y[row]);
-        ahead.fetch(oy, pool.output.h);
+        prefetch.fetch(oy, pool.output.h);
         for_groups!(V, c, avg_row(pool, (oy, &inner), x, count_include_pad, y));
     }
 }
@@ -390,12 +395,12 @@ fn avg_back_here<V: Vector>(
     dy: &[V::Scalar],
     count_include_pad: bool,
     dx: &mut [V::Scalar],
-    ahead: &Ahead,
+    prefetch: &Prefetch,
 ) {
     let (c, inner) = (pool.source.c, pool.inner());
     for oy in 0..pool.output.h {
         prefetch::for_writing(&dx[pool.last_row_under(oy)]);
-        ahead.fetch(oy, pool.output.h);
+        prefetch.fetch(oy, pool.output.h);
         for_groups!(V, c, avg_back_row(pool, (oy, &inner), dy, count_include_pad, dx));
     }
 }
@@ -450,11 +455,11 @@ unsafe fn avg_back<V: Vector, const B: usize>(
 }
 
 #[inline(always)]
-fn max_back_here<V: Vector>(pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar], ahead: &Ahead) {
+fn max_back_here<V: Vector>(pool: &Pool, x: &[V::Scalar], dy: &[V::Scalar], dx: &mut [V::Scalar], prefetch: &Prefetch) {
     let (c, inner) = (pool.source.c, pool.inner());
     for oy in 0..pool.output.h {
         prefetch::for_writing(&dx[pool.last_row_under(oy)]);
-        ahead.fetch(oy, pool.output.h);
+        prefetch.fetch(oy, pool.output.h);
         for_groups!(V, c, max_back_row(pool, (oy, &inner), x, dy, dx));
     }
 }

@@ -3,7 +3,7 @@
 //! Planes come from main memory and go there, and a kernel that computes on one leaves the memory idle: the hardware
 //! follows a stream only where a kernel reads it at once, and a store to a line that is not there holds up those behind it.
 //! So every kernel asks for the lines that it is about to write, a row at a time, and for a share of what the steps after it
-//! will read ([`Ahead`]). Nothing is computed differently: these are hints, and no-ops where the machine has none.
+//! will read ([`Prefetch`]). Nothing is computed differently: these are hints, and no-ops where the machine has none.
 
 use std::ops::Range;
 
@@ -15,14 +15,14 @@ const MOST: usize = 8;
 
 /// Planes that later steps read, by their addresses: nothing of them is looked at.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ahead {
+pub struct Prefetch {
     planes: [(usize, usize); MOST],
     count: usize,
 }
 
-impl Ahead {
+impl Prefetch {
     /// Nothing to fetch.
-    pub const NOTHING: Ahead = Ahead { planes: [(0, 0); MOST], count: 0 };
+    pub const NOTHING: Prefetch = Prefetch { planes: [(0, 0); MOST], count: 0 };
 
     /// Adds a range of a slice; beyond eight of them it is left out.
     pub fn add<T>(&mut self, slice: &[T], range: Range<usize>) {
@@ -33,7 +33,7 @@ impl Ahead {
         }
     }
 
-    /// Asks for one of so many shares of every plane.
+    /// Asks for one of several shares of every plane.
     pub fn fetch(&self, share: usize, shares: usize) {
         for (first, lines) in &self.planes[..self.count] {
             for line in lines * share / shares..lines * (share + 1) / shares {

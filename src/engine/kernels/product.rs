@@ -7,8 +7,7 @@
 //! registers over all taps and terms; per term a tile loads its columns of `w` once and broadcasts one `x` a row.
 
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
-use crate::engine::vector::{Vector, for_groups, vectorized};
+use crate::engine::vector::{Real, Vector, for_groups, vectorized};
 
 /// Where one tap's terms begin in the two factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -7,10 +7,10 @@ use super::correlate::Plane;
 use super::depthwise::{Depthwise, row_group_len, row_groups};
 use super::incoming::Incoming;
 use super::load::Source;
-use super::prefetch::{self, Ahead};
+use super::prefetch::{self, Prefetch};
 use super::product::{Product, Tap};
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// A depthwise convolution followed by a 1x1 convolution.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub struct Separable {
 pub struct Weights<'a, T> {
     /// `[kh, kw, c]`.
     pub depthwise: &'a [T],
-    /// `[c, out]`; on the way back `[out, c]`, as [`Separable::prepare`] has it.
+    /// `[c, out]`; in the backward pass `[out, c]`, as [`Separable::prepare`] has it.
     pub pointwise: &'a [T],
 }
 
@@ -54,7 +54,7 @@ pub struct Room<'a, T> {
     /// Memory to work in.
     pub scratch: &'a mut [T],
     /// What comes into the cache meanwhile.
-    pub ahead: &'a Ahead,
+    pub prefetch: &'a Prefetch,
 }
 
 const ONCE: [Tap; 1] = [Tap { x: 0, w: 0 }];
@@ -68,7 +68,7 @@ impl Separable {
         d.padded_len() + rows + incoming + back.len + back.scratch()
     }
 
-    /// The 1x1 weights `[c, out]` as the way back reads them, `[out, c]`.
+    /// The 1x1 weights `[c, out]` as the backward pass reads them, `[out, c]`.
     pub fn prepare<T: Real>(&self, pointwise: &[T], turned: &mut [T]) {
         for (j, row) in turned.chunks_exact_mut(self.depthwise.output.c).enumerate() {
             for (k, t) in row.iter_mut().enumerate() {
@@ -84,7 +84,7 @@ impl Separable {
         x: Source<'_, T>,
         weights: Weights<'_, T>,
         y: &mut [T],
-        Room { scratch, ahead }: Room<'_, T>,
+        Room { scratch, prefetch }: Room<'_, T>,
     ) {
         let d = &self.depthwise;
         let (plane, scratch) = scratch.split_at_mut(d.padded_len());
@@ -96,7 +96,7 @@ impl Separable {
             prefetch::for_writing(y);
             let mid = &mut scratch[..pixels.len() * d.output.c];
             d.rows(isa, plane, weights.depthwise, rows, mid);
-            ahead.fetch(k, groups);
+            prefetch.fetch(k, groups);
             Product::dense(pixels.len(), d.output.c, self.out).run(isa, &ONCE, mid, weights.pointwise, y, false);
         }
     }
@@ -109,7 +109,7 @@ impl Separable {
         weights: Weights<'_, T>,
         dy: Incoming<'_, T>,
         wanted: Wanted<'_, T>,
-        Room { scratch, ahead }: Room<'_, T>,
+        Room { scratch, prefetch }: Room<'_, T>,
     ) {
         let d = &self.depthwise;
         let (c, ow) = (d.output.c, d.output.w);
@@ -126,7 +126,7 @@ impl Separable {
         }
         let groups = row_groups(d.output).count();
         for (k, rows) in row_groups(d.output).enumerate() {
-            ahead.fetch(k, groups);
+            prefetch.fetch(k, groups);
             let pixels = rows.start * ow..rows.end * ow;
             let dy = dy.part(isa, pixels.start * self.out..pixels.end * self.out, incoming);
             let start = inside.start + rows.start * inside.row;

@@ -2,7 +2,7 @@
 
 use super::channels::total;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// Every row of `n` scalars becomes its softmax.
 pub fn rows<T: Real>(isa: Isa, n: usize, x: &mut [T]) {

@@ -1,6 +1,6 @@
 //! What only token networks need: a learned token in front.
 
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 /// `y = [token, x]`.
 pub fn class_forward<T: Real>(x: &[T], token: &[T], y: &mut [T]) {

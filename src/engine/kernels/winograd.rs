@@ -11,13 +11,14 @@
 //!
 //! Channels lie side by side, so all maps run on vectors of channels.
 
-use super::conv::{Conv, Direction, Method};
+use super::convolution::{Direction, Winograd};
 use super::load::{Load, Source};
 use super::plane::Plane;
 use super::product::{Product, Tap};
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::{Real, for_channels, lanes, lanes_mut};
+use crate::engine::lanes::{for_channels, lanes, lanes_mut};
+use crate::engine::vector::Real;
 use std::ops::Range;
 
 /// Tiles of one set of products: enough to make reading the weights worth it, few enough to stay in the second-level cache.
@@ -32,37 +33,7 @@ const BLOCK: [usize; 2] = [64, 32];
 /// Scalars between the places' matrices, so that they do not all begin in the same set of the cache.
 const GAP: usize = 16;
 
-/// A convolution in Winograd tiles.
-#[derive(Clone, Copy, Debug)]
-pub struct Winograd<'c> {
-    conv: &'c Conv,
-    /// Outputs of a tile along an axis.
-    m: usize,
-    /// Tiles along each axis.
-    grid: [usize; 2],
-}
-
-impl<'c> Winograd<'c> {
-    /// The tiles of a convolution that is made in tiles.
-    pub fn of(conv: &'c Conv) -> Option<Self> {
-        let m = match conv.method {
-            Method::Direct => return None,
-            Method::Winograd2 => 2,
-            Method::Winograd4 => 4,
-        };
-        Some(Winograd { conv, m, grid: [conv.output.h.div_ceil(m), conv.output.w.div_ceil(m)] })
-    }
-
-    /// Sources of a tile, and so products.
-    pub fn places(&self) -> usize {
-        (self.m + 2) * (self.m + 2)
-    }
-
-    /// Tiles of an image.
-    pub fn tiles(&self) -> usize {
-        self.grid[0] * self.grid[1]
-    }
-
+impl Winograd<'_> {
     /// Images that fill `most` tiles, and the tiles of each that are taken at a time.
     fn portion(&self, most: usize) -> (usize, usize) {
         ((most / self.tiles()).max(1), self.tiles().min(most))

@@ -3,20 +3,9 @@
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Line, Value};
+use super::value::{Activation, Line, Scores, Value};
 use super::view::{Axis, Part, View};
 use crate::arch::op::{Op, Shape};
-
-/// How much queries and keys agree, not yet a layer.
-#[derive(Clone, Debug)]
-pub struct Scores {
-    queries: Activation,
-    keys: Activation,
-    /// By what they were multiplied: one number, or one a head.
-    factor: Vec<f32>,
-    /// Whether the softmax over the keys is taken.
-    shared: bool,
-}
 
 /// A product of two activations: of queries and keys, or of shares and values.
 pub fn product(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::attention::Scores;
 use super::constant::Constant;
 use super::draft::Weights;
 use super::view::View;
@@ -25,6 +24,19 @@ pub enum Value {
     Turned(Turned),
     /// What a node with several outputs gives.
     Parts(Vec<Value>),
+}
+
+/// How much queries and keys agree, not yet a layer.
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// The queries.
+    pub queries: Activation,
+    /// The keys.
+    pub keys: Activation,
+    /// By what they were multiplied: one number, or one a head.
+    pub factor: Vec<f32>,
+    /// Whether the softmax over the keys is taken.
+    pub shared: bool,
 }
 
 /// Some sides of an activation.

@@ -56,7 +56,7 @@ impl Sliding {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
-    /// Outputs along an axis of `n` pixels with so many zeros in all.
+    /// Outputs along an axis of `n` pixels with a number of zeros in all.
     fn outputs(&self, axis: usize, n: usize, zeros: usize) -> Option<usize> {
         (n + zeros).checked_sub(self.span(axis)).map(|free| free / self.stride[axis] + 1)
     }

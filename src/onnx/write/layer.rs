@@ -1,9 +1,10 @@
 //! What every operation becomes.
 
 use super::graph::Attribute;
+use super::view::{back, per_channel};
 use super::writer::{Tensor, Writer};
 use super::{attention, norm, numbers, spectral, windows};
-use crate::arch::op::{Act, Op, Shape};
+use crate::arch::op::{Act, Op};
 use crate::arch::position::sine;
 
 /// Writes a layer; says what it gives.
@@ -145,17 +146,6 @@ fn keeps_view(op: &Op) -> bool {
 
 fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
-}
-
-/// A number per channel, in a shape that spreads over the pixels.
-pub fn per_channel(w: &mut Writer<'_, '_>, suffix: &str, values: &[f32], flat: bool) -> String {
-    let c = values.len();
-    if flat { w.floats(suffix, &[1, c], values) } else { w.floats(suffix, &[1, c, 1, 1], values) }
-}
-
-/// The sides of an activation that was seen otherwise.
-pub fn back(w: &mut Writer<'_, '_>, x: &str, shape: Shape, flat: bool) -> String {
-    if flat { w.reshape(x, &[shape.c]) } else { w.reshape(x, &[shape.c, shape.h, shape.w]) }
 }
 
 /// An activation. GELU and SiLU are no operations of the operator set, but products.

@@ -7,6 +7,7 @@ mod layer;
 mod norm;
 mod numbers;
 mod spectral;
+mod view;
 mod windows;
 mod writer;
 

@@ -1,7 +1,7 @@
 //! Normalisations.
 
 use super::graph::Attribute;
-use super::layer::{back, per_channel};
+use super::view::{back, per_channel};
 use super::writer::Writer;
 
 /// The engine's epsilon of batch-norms.

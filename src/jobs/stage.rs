@@ -74,7 +74,7 @@ impl Saver {
         Ok(())
     }
 
-    /// The last state saved by this very stage, if the newest checkpoint is one; a damaged newer one is said.
+    /// The last state saved by this very stage, if the newest checkpoint is one; a damaged newer one is reported.
     pub fn load(&mut self, stage: &Stage, progress: &mut dyn Progress) -> Result<Option<(Value, Vec<Tensor>)>> {
         let Some(loaded) = self.checkpoints.load()? else { return Ok(None) };
         if let Some(warning) = &loaded.warning {

@@ -2,7 +2,7 @@
 //! by the inverse amplitude of the channel's kernels, `v = (sum_i |F(weight[.., i, o])|^2)^(-1/2)`; then it is cropped
 //! and every stride-th pixel is kept.
 //!
-//! The amplitude is even, so the map is symmetric: the way back is the same map with the pixels that come in and go out
+//! The amplitude is even, so the map is symmetric: the backward pass is the same map with the pixels that come in and go out
 //! exchanged. No gradient passes through the amplitude. A sum of squares below [`LEAST`] of its mean counts as that: the
 //! published code divides by zero there.
 
@@ -14,7 +14,7 @@ use super::channels::multiply;
 use super::product::{Product, Tap};
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 const HERE: [Tap; 1] = [Tap { x: 0, w: 0 }];
 
@@ -189,7 +189,7 @@ impl Precondition {
         let (lines, planes) = spectra.split_at_mut(2 * h * f * c);
         let (line_re, line_im) = lines.split_at_mut(h * f * c);
         let (re, im) = planes.split_at_mut(h * f * c);
-        // Rows of the matrix are frequencies here, pixels on the way back.
+        // Rows of the matrix are frequencies here, pixels in the backward pass.
         for (wave, line) in [(Wave::Cos, &mut *line_re), (Wave::Sin, &mut *line_im)] {
             let m = table(matrix, [f, from.columns.len], |k, j| wave.at(k * from.columns.place(j), w));
             for (x, line) in x.chunks_exact(from.columns.len * c).zip(line.chunks_exact_mut(f * c)) {

@@ -20,7 +20,7 @@ pub struct Touch {
 
 /// A buffer to fetch, and whether it is that of the images that come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errand {
+pub struct Fetch {
     /// Its number.
     pub buffer: usize,
     /// Not of the images that are worked on, but of the next ones.
@@ -28,10 +28,10 @@ pub struct Errand {
 }
 
 /// For every step what it fetches. What is touched stays in the cache until `cache` other scalars were.
-pub fn errands(steps: &[Touch], cache: usize) -> Vec<Vec<Errand>> {
+pub fn prefetches(steps: &[Touch], cache: usize) -> Vec<Vec<Fetch>> {
     let count = steps.len();
     let buffers = steps.iter().flat_map(|s| s.reads.iter().chain(&s.writes)).map(|b| b.0 + 1).max().unwrap_or(0);
-    let mut errands = vec![Vec::new(); count];
+    let mut prefetches = vec![Vec::new(); count];
     let mut time: Vec<usize> = steps.iter().map(|s| s.time).collect();
     // The circle and scalars touched so far when a buffer was touched last, and when a turn began.
     let (mut touched, mut begins, mut volume) = (vec![None; buffers], Vec::new(), 0);
@@ -49,9 +49,9 @@ pub fn errands(steps: &[Touch], cache: usize) -> Vec<Vec<Errand>> {
                 continue;
             }
             let mut near = (0..turn).rev().take_while(|t| volume - begins[*t] < cache);
-            if let Some(giver) = near.find(|t| time[t % count] >= len) {
-                time[giver % count] -= len;
-                errands[giver % count].push(Errand { buffer, next: giver < count });
+            if let Some(earlier) = near.find(|t| time[t % count] >= len) {
+                time[earlier % count] -= len;
+                prefetches[earlier % count].push(Fetch { buffer, next: earlier < count });
             }
         }
         for (buffer, len) in step.writes.iter().copied() {
@@ -59,7 +59,7 @@ pub fn errands(steps: &[Touch], cache: usize) -> Vec<Vec<Errand>> {
             volume += len;
         }
     }
-    errands
+    prefetches
 }
 
 #[cfg(test)]
@@ -74,22 +74,22 @@ mod tests {
     fn what_is_not_in_the_cache_is_fetched_by_a_step_before() {
         // The first reads 0 and makes 1, which the second still finds; 2 is cold, and so is 0 of the next images.
         let steps = [touch(&[(0, 10)], &[(1, 10)], 20), touch(&[(1, 10), (2, 10)], &[(3, 10)], 0)];
-        let [errand, next] = [Errand { buffer: 2, next: false }, Errand { buffer: 0, next: true }];
-        assert_eq!(errands(&steps, 100), [vec![next, errand], vec![]]);
+        let [fetch, next] = [Fetch { buffer: 2, next: false }, Fetch { buffer: 0, next: true }];
+        assert_eq!(prefetches(&steps, 100), [vec![next, fetch], vec![]]);
         // Time for one alone.
         let hurried = [Touch { time: 10, ..steps[0].clone() }, steps[1].clone()];
-        assert_eq!(errands(&hurried, 100), [vec![next], vec![]]);
+        assert_eq!(prefetches(&hurried, 100), [vec![next], vec![]]);
     }
 
     #[test]
     fn what_would_be_gone_again_is_not_fetched() {
         let steps = [touch(&[], &[(0, 10)], 100), touch(&[], &[(1, 200)], 0), touch(&[(2, 10)], &[], 0)];
-        assert_eq!(errands(&steps, 100), vec![vec![]; 3]);
-        assert_eq!(errands(&steps, 300)[0], [Errand { buffer: 2, next: false }]);
+        assert_eq!(prefetches(&steps, 100), vec![vec![]; 3]);
+        assert_eq!(prefetches(&steps, 300)[0], [Fetch { buffer: 2, next: false }]);
     }
 
     #[test]
     fn no_steps_fetch_nothing() {
-        assert!(errands(&[], 100).is_empty());
+        assert!(prefetches(&[], 100).is_empty());
     }
 }

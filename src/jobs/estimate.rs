@@ -1,11 +1,11 @@
-//! What a night will bring, said before it begins: which budgets can be met, in about how much time and memory.
+//! What a search will take, said before it begins: which budgets can be met, in about how much time and memory.
 
 use std::fmt;
 
 use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
-use super::timed;
+use super::time::timed;
 use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
@@ -13,18 +13,19 @@ use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::{Config, Evaluate, Method, Retrain, Sgd};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
+use crate::data::loader::Loader;
 use crate::data::split::Splits;
 use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::search::learner::Supernet;
 use crate::seed::Seed;
 use crate::threat::Attack;
-use crate::train::fit::{Learner, Loader, Position};
+use crate::train::fit::{Learner, Position};
 use crate::train::retrain::Trainee;
 use crate::units::Macs;
 
 /// Genotypes of the space whose scalings stand for all others.
-const WITNESSES: u32 = 8;
+const SAMPLES: u32 = 8;
 /// Images of the passes that are timed.
 const TIMED: usize = 16;
 /// Near misses of a budget that are printed.
@@ -36,9 +37,9 @@ const SMALL_FILES: u64 = 64 << 20;
 pub struct BudgetPlan {
     /// The budget.
     pub budget: Macs,
-    /// How many of the witnesses can be scaled to it.
+    /// How many of the samples can be scaled to it.
     pub met: (u32, u32),
-    /// The scalings of the first witness that can.
+    /// The scalings of the first sample that can.
     pub choice: ScalingChoice,
     /// Networks that will be trained.
     pub networks: u32,
@@ -98,15 +99,15 @@ impl Plan {
     /// Draws the plan: counts scalings, times one small step of the search and of a training.
     ///
     /// # Errors
-    /// [`Error::Impossible`] where a budget is out of reach of every witness.
+    /// [`Error::Impossible`] where a budget is out of reach of every sample.
     pub fn draw(config: &Config, data: &Dataset, splits: &Splits) -> Result<Plan> {
         let device = Device::Cpu;
         let seed = Seed::root(config.seed).child("plan");
         let layout = config.mix_layout();
-        let witnesses = random_genotypes(config, &layout, WITNESSES, Seed::root(config.seed));
+        let samples = random_genotypes(config, &layout, SAMPLES, Seed::root(config.seed));
         let mut met = Vec::new();
         for budget in &config.budgets {
-            met.push(witness(config, data, &witnesses, *budget)?);
+            met.push(sample(config, data, &samples, *budget)?);
         }
         let mut budgets = Vec::new();
         let mut disk_bytes = SMALL_FILES;
@@ -139,17 +140,17 @@ impl Plan {
     }
 }
 
-/// How many witnesses can be scaled to a budget, and the first one's scalings and network.
-fn witness(
+/// How many samples can be scaled to a budget, and the first one's scalings and network.
+fn sample(
     config: &Config,
     data: &Dataset,
-    witnesses: &[crate::arch::genotype::Genotype],
+    samples: &[crate::arch::genotype::Genotype],
     budget: Macs,
 ) -> Result<((u32, u32), ScalingChoice, Net)> {
     let mut found = None;
     let mut count = 0;
     let mut why = None;
-    for genotype in witnesses {
+    for genotype in samples {
         match scalings(config, data, genotype, budget) {
             Ok(choice) => {
                 count += 1;
@@ -163,7 +164,7 @@ fn witness(
         }
     }
     match found {
-        Some((choice, net)) => Ok(((count, witnesses.len() as u32), choice, net)),
+        Some((choice, net)) => Ok(((count, samples.len() as u32), choice, net)),
         None => Err(Error::Impossible(why.unwrap_or_else(|| format!("no network of {budget}: the space is empty")))),
     }
 }

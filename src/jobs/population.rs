@@ -8,23 +8,24 @@ use std::path::PathBuf;
 use candle_core::Device;
 use serde_json::{Value, json};
 
+use super::measure::evaluate;
 use super::{Interrupt, Progress, memory};
 use crate::arch::design_space::{Drawn, parameters};
 use crate::arch::file::id_of;
 use crate::config::population::{Population, Protocol};
 use crate::data::batch::Augment;
+use crate::data::loader::Loader;
 use crate::data::split::{Splits, index_id};
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::evaluate::evaluate;
 use crate::population::{Member, Parameter, Trained};
 use crate::record::Sample;
 use crate::report::population::{Method, PopulationReport};
 use crate::report::{edf, png};
 use crate::seed::Seed;
 use crate::store::folder::Folder;
-use crate::train::fit::{Loader, Position, fit};
+use crate::train::fit::{Position, fit};
 use crate::train::method::describe;
 use crate::train::retrain::Trainee;
 

@@ -1,15 +1,15 @@
-//! Clean and adversarial accuracy of a trained network, with doubts.
+//! Clean and adversarial accuracy of a trained network, with the checks that it raises.
 
 use crate::attack::Target;
-use crate::attack::checks::{doubts, judge};
+use crate::attack::checks::raised;
 use crate::attack::suite::Suite;
 use crate::config::Evaluate;
+use crate::data::loader::Loader;
 use crate::engine::Network;
 use crate::error::Result;
 use crate::record::{AttackResult, Evaluation, Sample};
 use crate::seed::Seed;
 use crate::threat::AttackPlan;
-use crate::train::fit::Loader;
 
 /// Evaluates a network on all samples of a loader, in evaluation mode. Only samples that are right on the clean image are
 /// attacked, each by every attack. Every [`crate::threat::Check`] that is raised is in the result, once.
@@ -32,10 +32,7 @@ pub fn evaluate(
     let target = &mut Target::deployed(network);
     stop()?;
     let found = Suite { plan: &plan, loader, seed: Seed::root(seed) }.run(target, &[], &mut |_| stop())?;
-    let mut checks = doubts(target, loader, &found, probe)?;
-    checks.extend(judge(&plan, &found));
-    checks.sort_unstable();
-    checks.dedup();
+    let checks = raised(target, &plan, loader, &found, probe)?.into_iter().collect();
     let attacks = plan.attacks.iter().enumerate().map(|(i, a)| AttackResult { attack: *a, robust: found.under(i) });
     let (clean, robust) = (found.clean(), found.robust());
     Ok(Evaluation { sample, clean, gradient_samples, attacks: attacks.collect(), robust, checks, seed })

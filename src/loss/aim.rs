@@ -1,9 +1,10 @@
 //! What attacks climb, of one image at a time: `(logits of the image) -> (value, gradient)`. A batch's loss is the sum over
-//! its images, so that no image's gradient depends on its company.
+//! its images, so that no image's gradient depends on the others.
 
+use super::cross_entropy::cross_entropy_of;
+use super::divergence::divergence_of;
 use crate::engine::{Logits, LossGradient};
 use crate::threat::Loss;
-use crate::train::loss::{cross_entropy_of, divergence_of};
 
 /// Keeps the denominator of the difference of logits ratio from zero. The authors' code adds it, and in 32 bits it vanishes
 /// beside any gap that matters. Added in 64 bits it would tilt a plateau: where the label's logit is the third, the ratio

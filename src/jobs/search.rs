@@ -1,4 +1,4 @@
-//! The whole job: the order of its stages, each of which can be interrupted and taken up again.
+//! A search: the order of its stages, each of which can be interrupted and taken up again.
 //!
 //! | stage | from | gives | left in the run folder |
 //! |---|---|---|---|
@@ -13,30 +13,27 @@
 //! fixed name. Every stage begins with what the journal and the last checkpoint say, so the outcome does not depend on when
 //! and how often the process was killed.
 
-pub mod adversarial;
-mod candidates;
-pub mod import;
-mod interrupt;
-mod memory;
-pub mod names;
-mod plan;
-pub mod population;
-mod stage;
-pub mod weights;
-
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
+use super::candidates::{self, Candidate};
+use super::estimate::{self, Plan};
+use super::interrupt::Interrupt;
+use super::measure::evaluate;
+use super::memory;
+use super::progress::Progress;
+use super::stage::{self, Saver, Stage};
 use crate::arch::file::ArchFile;
 use crate::config::Config;
+use crate::data::loader::Loader;
 use crate::data::split::{Splits, index_id};
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::evaluate::evaluate;
+use crate::model::weights;
 use crate::rank::ineligible;
 use crate::record::{Evaluation, FailureKind, Outcome, Record, Sample, SearchEpoch, Training};
 use crate::report::frontier::Frontier;
@@ -46,17 +43,11 @@ use crate::report::ranked::Ranked;
 use crate::search::distribution::Alpha;
 use crate::search::learner::{SearchState, Supernet};
 use crate::seed::Seed;
-use crate::store::event::{Event, records};
+use crate::store::event::{Event, StageResult, records};
 use crate::store::run::{Opened, RunAbout, RunDir};
 use crate::train::fit::{Position, fit};
 use crate::train::method::describe;
 use crate::train::retrain::Trainee;
-
-pub use candidates::Candidate;
-pub use interrupt::Interrupt;
-pub use memory::{peak_resident, resident};
-pub use plan::{BudgetPlan, Plan, loader, supernet};
-use stage::{Saver, Stage};
 
 /// What the user asked for.
 pub struct Job {
@@ -68,18 +59,6 @@ pub struct Job {
     pub argv: Vec<String>,
     /// Time between checkpoints; has no influence on the outcome.
     pub checkpoint_every: Duration,
-}
-
-/// Where a job tells how it gets on. None of it reaches a file.
-pub trait Progress {
-    /// Something worth a line.
-    fn note(&mut self, text: &str);
-    /// A stage of so many steps begins, `done` of them already taken.
-    fn begin(&mut self, stage: &str, done: u64, steps: u64);
-    /// A step was taken.
-    fn step(&mut self, detail: &str);
-    /// The stage is over.
-    fn end(&mut self);
 }
 
 /// Runs a job to its end, or to the next interruption.
@@ -122,7 +101,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
         }
     };
     let device = Device::Cpu;
-    let mut night = Night {
+    let mut running = RunInProgress {
         config: &job.config,
         data: &data,
         data_word: data.name.clone(),
@@ -136,20 +115,20 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
         interrupt,
         progress,
     };
-    let alpha = night.search()?;
-    let (candidates, left_out) = candidates::derive(night.config, night.data, &alpha, night.seed)?;
+    let alpha = running.search()?;
+    let (candidates, left_out) = candidates::derive(running.config, running.data, &alpha, running.seed)?;
     for line in &left_out {
-        night.progress.note(line);
+        running.progress.note(line);
     }
     for candidate in &candidates {
-        night.candidate(candidate)?;
+        running.candidate(candidate)?;
     }
-    night.test(&candidates)?;
-    night.rank()
+    running.test(&candidates)?;
+    running.rank()
 }
 
 /// A run at work.
-struct Night<'a> {
+struct RunInProgress<'a> {
     config: &'a Config,
     data: &'a Dataset,
     data_word: String,
@@ -164,35 +143,37 @@ struct Night<'a> {
     progress: &'a mut dyn Progress,
 }
 
-impl Night<'_> {
+impl RunInProgress<'_> {
     fn append(&mut self, event: Event) -> Result<()> {
         self.folder.append(&event)?;
         self.events.push(event);
         Ok(())
     }
 
-    /// A stage's result in the journal.
-    fn result_of(&self, name: &str) -> Option<&serde_json::Value> {
-        self.events.iter().find_map(|event| match event {
-            Event::Stage { stage, result } if stage == name => Some(result),
-            _ => None,
+    /// What the journal says of finished parts of the search.
+    fn stages(&self) -> impl Iterator<Item = &StageResult> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Stage(result) => Some(result),
+            Event::Candidate { .. } | Event::Test { .. } => None,
         })
     }
 
     fn journaled_epochs(&self) -> u32 {
-        let is_epoch = |e: &&Event| matches!(e, Event::Stage { stage, .. } if stage == "search.epoch");
-        self.events.iter().filter(is_epoch).count() as u32
+        self.stages().filter(|result| matches!(result, StageResult::SearchEpoch(_))).count() as u32
     }
 
     /// The supernet's search: its architecture parameters.
     fn search(&mut self) -> Result<Alpha> {
-        if let Some(result) = self.result_of("search") {
-            return serde_json::from_value(result["alpha"].clone())
-                .map_err(|e| Error::run(self.folder.path(), format!("the journal's search result is damaged: {e}")));
+        let found = self.stages().find_map(|result| match result {
+            StageResult::Search { alpha } => Some(Alpha(alpha.clone())),
+            StageResult::SearchEpoch(_) => None,
+        });
+        if let Some(alpha) = found {
+            return Ok(alpha);
         }
         let config = self.config;
-        let mut supernet = plan::supernet(config, self.data, self.splits, self.seed, self.device)?;
-        let loader = plan::loader(
+        let mut supernet = estimate::supernet(config, self.data, self.splits, self.seed, self.device)?;
+        let loader = estimate::loader(
             config,
             self.data,
             &self.splits.weights,
@@ -202,7 +183,7 @@ impl Night<'_> {
         );
         let probe_ids = &self.splits.arch[..config.search.probe.min(self.splits.arch.len())];
         let probe =
-            plan::loader(config, self.data, probe_ids, config.search.batch, self.seed.child("probe"), self.device);
+            estimate::loader(config, self.data, probe_ids, config.search.batch, self.seed.child("probe"), self.device);
         let mut from = Position::default();
         if let Some((meta, tensors)) = self.saver.load(&Stage::Search, self.progress)? {
             let state: SearchState = stage::read(&meta, "search")?;
@@ -222,8 +203,7 @@ impl Night<'_> {
                 let report = supernet.report(epoch, &probe, seed)?;
                 this.progress.note(&epoch_line(&report));
                 if this.journaled_epochs() < at.epoch {
-                    let result = serde_json::to_value(&report).map_err(stage::unwritable)?;
-                    this.append(Event::Stage { stage: "search.epoch".into(), result })?;
+                    this.append(Event::Stage(StageResult::SearchEpoch(report)))?;
                 }
             }
             this.pause(&Stage::Search, |meta| {
@@ -235,7 +215,7 @@ impl Night<'_> {
         })?;
         this.progress.end();
         let alpha = supernet.save().0.alpha.clone();
-        this.append(Event::Stage { stage: "search".into(), result: json!({ "alpha": alpha }) })?;
+        this.append(Event::Stage(StageResult::Search { alpha: alpha.0.clone() }))?;
         Ok(alpha)
     }
 
@@ -296,7 +276,7 @@ impl Night<'_> {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
         let ids = self.splits.retrain();
-        let loader = plan::loader(config, self.data, &ids, config.retrain.batch, seed.child("data"), self.device);
+        let loader = estimate::loader(config, self.data, &ids, config.retrain.batch, seed.child("data"), self.device);
         let mut from = Position::default();
         if let Some((meta, tensors)) = self.saver.load(&stage, self.progress)? {
             from = stage::read(&meta, "position")?;
@@ -349,7 +329,7 @@ impl Night<'_> {
             index_id: index_id(ids),
         };
         self.same_images(&sample)?;
-        let loader = crate::train::fit::Loader {
+        let loader = Loader {
             images,
             shape: self.data.image,
             ids,
@@ -458,20 +438,4 @@ fn epoch_line(report: &SearchEpoch) -> String {
         report.adversarial,
         cells.join(", ")
     )
-}
-
-/// Seconds of wall time in words: `3 s`, `4.5 min`, `7.2 h`.
-pub fn duration_words(seconds: f64) -> String {
-    match seconds {
-        s if s < 100.0 => format!("{s:.0} s"),
-        s if s < 6000.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
-/// Runs something once and says how long it took.
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
-    let start = Instant::now();
-    let value = work()?;
-    Ok((value, start.elapsed().as_secs_f64()))
 }

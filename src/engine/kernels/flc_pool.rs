@@ -8,7 +8,7 @@ use super::product::{Product, Tap};
 use crate::arch::fourier::{Complex, flc_matrix};
 use crate::arch::op::Shape;
 use crate::engine::isa::Isa;
-use crate::engine::real::Real;
+use crate::engine::vector::Real;
 
 const HERE: [Tap; 1] = [Tap { x: 0, w: 0 }];
 

@@ -1,4 +1,4 @@
-//! What memory there is and what was used, beside what work was found to need ([`Memory`]). Whether a training fits is said
+//! What memory there is and what was used, beside what work was found to need ([`Memory`]). Whether a training fits is known
 //! before it is begun, as a row and not as a crash.
 
 use std::fmt;

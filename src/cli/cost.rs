@@ -1,62 +1,19 @@
-//! `robustnas cost` and `robustnas draw`.
+//! `robustnas cost`.
 
 use std::fmt::Write;
 use std::num::NonZero;
-use std::path::PathBuf;
 
-use super::bench::positive;
+use super::args::{NetArguments, positive};
 use super::files;
 use crate::arch::cost::{Cost, NodeCost, Rule, activations, auxiliary_params, cost_under, per_node_under};
 use crate::arch::families::cells::auxiliary;
 use crate::arch::net::Net;
-use crate::arch::op::Shape;
-use crate::arch::spec::{Loaded, NetSpec};
 use crate::bench::train::Recipe;
 use crate::engine::{Fusion, Memory};
-use crate::error::{Error, Result};
-use crate::report::{blocks, cells, png, row};
+use crate::error::Result;
+use crate::model::Model;
 use crate::train::method::work;
 use crate::units::Params;
-
-/// The image a network looks at and what it sees in it.
-#[derive(clap::Args)]
-pub struct Sight {
-    /// Image size.
-    #[arg(long, default_value = "32x32x3")]
-    pub image: Shape,
-    /// Classes.
-    #[arg(long, default_value_t = 10)]
-    pub classes: usize,
-}
-
-impl Sight {
-    /// Both, as they are.
-    pub fn image_and_classes(&self) -> (Shape, usize) {
-        (self.image, self.classes)
-    }
-
-    /// Builds a network that is named.
-    pub fn load(&self, net: &str) -> Result<Loaded> {
-        NetSpec::parse(net)?.load(self.image, self.classes, &files::bytes)
-    }
-}
-
-/// A network and the image it looks at.
-#[derive(clap::Args)]
-pub struct NetArguments {
-    /// A family and its keys, such as wrn:28-10, resnet:50, preact-resnet:18,act=silu, nb201:CELL or
-    /// darts:FILE,channels=36,layers=20; a net.toml, an arch.json, or a model.onnx. docs/networks.md has all.
-    net: String,
-    #[command(flatten)]
-    sight: Sight,
-}
-
-impl NetArguments {
-    /// Builds it.
-    pub fn load(&self) -> Result<Loaded> {
-        self.sight.load(&self.net)
-    }
-}
 
 /// What `cost` takes.
 #[derive(clap::Args)]
@@ -70,7 +27,7 @@ pub struct CostArguments {
     /// normalisations, products and means) or 2x-macs.
     #[arg(long, default_value = Rule::default().word())]
     rule: Rule,
-    /// Foretell the memory of its training.
+    /// Estimate the memory of its training.
     #[arg(long)]
     memory: bool,
     /// Images a training step.
@@ -94,7 +51,7 @@ impl CostArguments {
 
 /// Counts a network.
 pub fn cost(arguments: &CostArguments) -> Result<()> {
-    let (net, genotype, skeleton) = arguments.net.load()?;
+    let Model { net, genotype, skeleton, .. } = arguments.net.load()?;
     let rule = arguments.rule;
     let total = cost_under(&net, rule);
     let layers = arguments.per_layer.then(|| per_node_under(&net, rule));
@@ -210,55 +167,4 @@ fn grouped(count: u64) -> String {
     let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
     let head = (!head.is_empty()).then(|| head.to_owned());
     head.into_iter().chain(groups).collect::<Vec<_>>().join(" ")
-}
-
-/// What `draw` takes.
-#[derive(clap::Args)]
-pub struct DrawArguments {
-    #[command(flatten)]
-    net: NetArguments,
-    /// What to draw.
-    #[arg(long, value_enum, default_value = "auto")]
-    what: What,
-    /// The picture: .svg, .png, or .dot for cells.
-    #[arg(long)]
-    out: PathBuf,
-}
-
-/// What a drawing shows.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum What {
-    /// Cells where the network is made of such, else blocks.
-    Auto,
-    /// The insides of the cells.
-    Cells,
-    /// The row of cells with widths and sizes.
-    Row,
-    /// Every block.
-    Blocks,
-}
-
-/// Draws a network.
-pub fn draw(arguments: &DrawArguments) -> Result<()> {
-    let (net, genotype, skeleton) = arguments.net.load()?;
-    let lacking =
-        |what: &str| Error::Usage(format!("`{}` is not made of {what}; try --what blocks", arguments.net.net));
-    let extension = arguments.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if extension == "dot" {
-        let genotype = genotype.ok_or_else(|| lacking("cells"))?;
-        return files::write(&arguments.out, cells::dot(&genotype).as_bytes());
-    }
-    let svg = match (arguments.what, genotype, skeleton) {
-        (What::Auto | What::Cells, Some(genotype), _) => cells::draw(&genotype),
-        (What::Row, _, Some(skeleton)) => row::draw(&skeleton),
-        (What::Cells, None, _) => return Err(lacking("cells")),
-        (What::Row, _, None) => return Err(lacking("a row of cells")),
-        (What::Auto | What::Blocks, ..) => blocks::draw(&arguments.net.net, &net),
-    };
-    let svg = svg.finish();
-    match extension {
-        "svg" => files::write(&arguments.out, svg.as_bytes()),
-        "png" => files::write(&arguments.out, &png::rasterise(&svg, 2.0)?),
-        other => Err(Error::Usage(format!("--out: `.{other}` is not a picture; expected .svg, .png or .dot"))),
-    }
 }

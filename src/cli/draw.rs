@@ -1,0 +1,59 @@
+//! `robustnas draw`.
+
+use std::path::PathBuf;
+
+use super::args::NetArguments;
+use super::files;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::report::{blocks, cells, png, row};
+
+/// What `draw` takes.
+#[derive(clap::Args)]
+pub struct DrawArguments {
+    #[command(flatten)]
+    net: NetArguments,
+    /// What to draw.
+    #[arg(long, value_enum, default_value = "auto")]
+    what: What,
+    /// The picture: .svg, .png, or .dot for cells.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// What a drawing shows.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum What {
+    /// Cells where the network is made of such, else blocks.
+    Auto,
+    /// The insides of the cells.
+    Cells,
+    /// The row of cells with widths and sizes.
+    Row,
+    /// Every block.
+    Blocks,
+}
+
+/// Draws a network.
+pub fn draw(arguments: &DrawArguments) -> Result<()> {
+    let Model { name, net, genotype, skeleton, .. } = arguments.net.load()?;
+    let lacking = |what: &str| Error::Usage(format!("`{}` is not made of {what}; try --what blocks", name));
+    let extension = arguments.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if extension == "dot" {
+        let genotype = genotype.ok_or_else(|| lacking("cells"))?;
+        return files::write(&arguments.out, cells::dot(&genotype).as_bytes());
+    }
+    let svg = match (arguments.what, genotype, skeleton) {
+        (What::Auto | What::Cells, Some(genotype), _) => cells::draw(&genotype),
+        (What::Row, _, Some(skeleton)) => row::draw(&skeleton),
+        (What::Cells, None, _) => return Err(lacking("cells")),
+        (What::Row, _, None) => return Err(lacking("a row of cells")),
+        (What::Auto | What::Blocks, ..) => blocks::draw(&name, &net),
+    };
+    let svg = svg.finish();
+    match extension {
+        "svg" => files::write(&arguments.out, svg.as_bytes()),
+        "png" => files::write(&arguments.out, &png::rasterise(&svg, 2.0)?),
+        other => Err(Error::Usage(format!("--out: `.{other}` is not a picture; expected .svg, .png or .dot"))),
+    }
+}

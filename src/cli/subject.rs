@@ -1,0 +1,164 @@
+//! What is measured: a network with its weights, the images, and the attacks.
+
+use std::path::{Path, PathBuf};
+
+use super::files;
+use crate::arch::cost::cost;
+use crate::arch::file::id_of;
+use crate::data::split::index_id;
+use crate::data::{Dataset, Source};
+use crate::engine::Network;
+use crate::error::{Error, Result};
+use crate::model::{Model, weights};
+use crate::record::Sample;
+use crate::report::attacked::Attacked;
+use crate::threat::{AttackPlan, Norm, Threat};
+use crate::units::Fraction;
+
+/// Which network is attacked with what.
+#[derive(clap::Args)]
+pub struct Subject {
+    /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, or any other that
+    /// `cost` takes.
+    #[arg(long)]
+    pub net: String,
+    /// Its numbers, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json; a
+    /// model.onnx has its own.
+    #[arg(long)]
+    weights: Option<PathBuf>,
+    /// Images: npy:DIR, synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. The test half is attacked.
+    #[arg(long)]
+    data: String,
+    /// autoattack, autoattack-plus, rand, apgd-only, one attack such as fgsm, pgd-20, apgd-t or square, or a .toml or
+    /// .json file.
+    #[arg(long, default_value = "autoattack")]
+    pub plan: String,
+    /// Radius of the ball, as a fraction. Default: 8/255; for a file, what it says.
+    #[arg(long)]
+    eps: Option<Fraction>,
+    /// Norm of the ball: linf, l2 or l1. Default: linf; for a file, what it says.
+    #[arg(long)]
+    norm: Option<Norm>,
+    /// The first N images; 0: all.
+    #[arg(long, default_value_t = 1000)]
+    n: usize,
+    /// Seed of the attacks' random numbers.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Images a pass; no influence on the result.
+    #[arg(long, default_value_t = 128)]
+    pub batch: usize,
+}
+
+/// A network and the images on which it is measured.
+pub struct Measured {
+    /// The images.
+    pub data: Dataset,
+    /// The data's name.
+    pub name: String,
+    /// The network with its numbers.
+    pub network: Network,
+    /// What results say about it.
+    pub about: Attacked,
+}
+
+/// A [`Subject`] read, and checked against itself.
+pub struct Prepared {
+    /// What is attacked.
+    pub measured: Measured,
+    /// The attacks.
+    pub plan: AttackPlan,
+    /// The images that are attacked.
+    pub ids: Vec<u32>,
+}
+
+impl Subject {
+    /// Reads what is named.
+    pub fn prepare(&self) -> Result<Prepared> {
+        let measured = self.measured()?;
+        let plan = self.plan()?.for_classes(measured.network.net().classes())?;
+        let images = measured.data.test.len();
+        let count = if self.n == 0 { images } else { self.n.min(images) };
+        Ok(Prepared { measured, plan, ids: (0..count as u32).collect() })
+    }
+
+    /// Reads the images and the network.
+    pub fn measured(&self) -> Result<Measured> {
+        if self.batch == 0 {
+            return Err(Error::Usage("--batch 0: expected at least 1".into()));
+        }
+        let data = Source::parse(&self.data)?.load()?;
+        if data.test.is_empty() {
+            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
+        }
+        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
+        let (network, about) = named.load(&data)?;
+        Ok(Measured { name: data.name.clone(), data, network, about })
+    }
+
+    /// The ball that is named.
+    pub fn threat(&self) -> Result<Threat> {
+        let norm = self.norm.unwrap_or_default();
+        Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))
+    }
+
+    /// The plan that is named, or that stands in a file.
+    fn plan(&self) -> Result<AttackPlan> {
+        let path = PathBuf::from(&self.plan);
+        if AttackPlan::is_file(&path) {
+            let own = self.eps.map(|eps| Threat { norm: self.norm.unwrap_or_default(), eps });
+            if own.is_none() && self.norm.is_some() {
+                return Err(Error::Usage("--norm for a plan from a file needs --eps, too".into()));
+            }
+            return AttackPlan::from_text(&files::read(&path)?, &path, own);
+        }
+        AttackPlan::named(&self.plan, self.threat()?).map_err(|why| Error::Usage(format!("--plan: {why}")))
+    }
+}
+
+/// Where a network and its numbers are.
+pub struct Trained<'a> {
+    /// The network: any that `cost` takes.
+    pub net: &'a str,
+    /// The file of its numbers, if it was model.
+    pub weights: Option<&'a Path>,
+    /// The option that names it.
+    pub option: &'static str,
+}
+
+impl Trained<'_> {
+    /// Reads the network and checks that it is one for the data; and what results say about it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a network of other images or classes, and where its numbers are missing or given twice;
+    /// whatever reading it fails with.
+    pub fn load(&self, data: &Dataset) -> Result<(Network, Attacked)> {
+        let name = self.net;
+        // Files know their classes; of arrays of labels the largest is no sure sign of their number.
+        let model = Model::load(name, data.image, data.classes.len(), &files::bytes)?;
+        let net = &model.net;
+        if net.input_shape() != data.image {
+            let words = format!("`{name}` takes {} images, the data has {}", net.input_shape(), data.image);
+            return Err(Error::Usage(words));
+        }
+        if let Some(label) = data.test.labels.iter().find(|l| **l as usize >= net.classes()) {
+            let words = format!("`{name}` has {} classes, the data has a label {label}", net.classes());
+            return Err(Error::Usage(words));
+        }
+        let (arch, cost) = (id_of(net)?, cost(net));
+        let (network, _) = model.with_weights(self.weights, self.option)?;
+        let weights = weights::id_of(&network)?;
+        Ok((network, Attacked { net: name.to_owned(), arch, weights, params: cost.params, macs: cost.macs }))
+    }
+}
+
+/// Which test images are measured.
+pub fn sample(data: &Dataset, name: &str, ids: &[u32]) -> Sample {
+    let (n, split) = (ids.len() as u64, "test".into());
+    Sample { data: name.to_owned(), data_id: data.content_id(), split, n, index_id: index_id(ids) }
+}
+
+/// A digit a sample: 1 where it is right.
+pub fn flags(right: &[bool]) -> String {
+    right.iter().map(|r| if *r { '1' } else { '0' }).collect()
+}

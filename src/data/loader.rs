@@ -1,0 +1,75 @@
+//! Batches on a device, taken from some samples of a data set.
+//!
+//! Everything about a batch depends on the seed, the epoch and the step, so a loop continued from its position gives what
+//! the loop that was never interrupted would have.
+
+use candle_core::{Device, Tensor};
+
+use super::Images;
+use super::batch::{Augment, epoch_order, fill, labels};
+use crate::arch::op::Shape;
+use crate::error::Result;
+use crate::seed::Seed;
+
+/// A batch on the device.
+pub struct Batch {
+    /// `[n, h, w, c]`, pixels in `[0, 1]`.
+    pub images: Tensor,
+    /// Labels.
+    pub labels: Vec<u32>,
+    /// Numbers in the data set.
+    pub ids: Vec<u32>,
+    /// The step's seed; random numbers of the step are its children.
+    pub seed: Seed,
+}
+
+/// Makes batches of some samples of a data set.
+pub struct Loader<'a> {
+    /// The images.
+    pub images: &'a Images,
+    /// Their size.
+    pub shape: Shape,
+    /// The samples, by number.
+    pub ids: &'a [u32],
+    /// Samples a batch.
+    pub batch: usize,
+    /// Crops and flips, if any.
+    pub augment: Option<Augment>,
+    /// Seed of order and augmentation.
+    pub seed: Seed,
+    /// Where batches go.
+    pub device: &'a Device,
+}
+
+impl Loader<'_> {
+    /// Batches an epoch; a last one that is not full is left out, unless it is the only one.
+    pub fn steps(&self) -> usize {
+        (self.ids.len() / self.batch).max(1)
+    }
+
+    /// The order of an epoch.
+    pub fn order(&self, epoch: u64) -> Vec<u32> {
+        epoch_order(self.ids, self.seed.child("order").index(epoch))
+    }
+
+    /// Batch `step` of an epoch's order.
+    pub fn batch(&self, order: &[u32], epoch: u64, step: usize) -> Result<Batch> {
+        let from = step * self.batch;
+        let ids = &order[from..(from + self.batch).min(order.len())];
+        let seed = self.seed.child("step").index(epoch).index(step as u64);
+        self.load(ids, self.augment.as_ref().map(|a| (a, seed.child("augment"))), seed)
+    }
+
+    /// All samples in the given order, without augmentation, a batch at a time.
+    pub fn plain(&self) -> impl Iterator<Item = Result<Batch>> {
+        self.ids.chunks(self.batch).map(|ids| self.load(ids, None, self.seed))
+    }
+
+    fn load(&self, ids: &[u32], augment: Option<(&Augment, Seed)>, seed: Seed) -> Result<Batch> {
+        let Shape { h, w, c } = self.shape;
+        let mut pixels = vec![0f32; ids.len() * self.shape.len()];
+        fill(self.images, self.shape, ids, augment, &mut pixels);
+        let images = Tensor::from_vec(pixels, (ids.len(), h, w, c), self.device)?;
+        Ok(Batch { images, labels: labels(self.images, ids), ids: ids.to_vec(), seed })
+    }
+}

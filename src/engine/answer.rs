@@ -1,0 +1,55 @@
+//! What a network answers: logits, and gradients of a loss on them.
+
+use candle_core::Tensor;
+
+use crate::error::{Error, Result};
+
+/// The logits of a batch, `[n, classes]`, in double precision whatever the network computes in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    /// Row-major.
+    pub values: Vec<f64>,
+    /// Columns.
+    pub classes: usize,
+}
+
+impl Logits {
+    /// One row per image.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
+        self.values.chunks_exact(self.classes)
+    }
+}
+
+/// A loss's value and its gradient with respect to the logits.
+#[derive(Clone, Debug)]
+pub struct LossGradient {
+    /// The value.
+    pub value: f64,
+    /// `[n, classes]`.
+    pub dlogits: Vec<f64>,
+}
+
+/// What a backward pass found; only what was wanted is there.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    /// The logits of the forward pass.
+    pub logits: Logits,
+    /// The loss.
+    pub loss: f64,
+    /// `[n, h, w, c]`.
+    pub input: Option<Tensor>,
+    /// `[trainable]`.
+    pub params: Option<Tensor>,
+    /// As long as the mixing vector that was given.
+    pub mix: Option<Vec<f64>>,
+}
+
+impl Gradients {
+    /// The weights' gradient.
+    ///
+    /// # Errors
+    /// [`Error::Net`] when it was not asked for.
+    pub fn weights(&self) -> Result<&Tensor> {
+        self.params.as_ref().ok_or_else(|| Error::Net("no weight gradient was computed".into()))
+    }
+}

@@ -1,0 +1,21 @@
+//! Wall time, for people.
+
+use std::time::Instant;
+
+use crate::error::Result;
+
+/// Seconds of wall time in words: `3 s`, `4.5 min`, `7.2 h`.
+pub fn duration_words(seconds: f64) -> String {
+    match seconds {
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6000.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// Runs something once and says how long it took.
+pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let start = Instant::now();
+    let value = work()?;
+    Ok((value, start.elapsed().as_secs_f64()))
+}

@@ -1,0 +1,133 @@
+//! The one loader of networks: a name, a file or an ONNX model, to the graph with what its files say about it and where its
+//! weights are.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use super::weights;
+use crate::arch::families::cells::Skeleton;
+use crate::arch::file::ArchFile;
+use crate::arch::genotype::Genotype;
+use crate::arch::net::Net;
+use crate::arch::op::Shape;
+use crate::arch::spec::NetSpec;
+use crate::engine::Network;
+use crate::error::{Error, Result, utf8};
+use crate::onnx;
+use crate::seed::Seed;
+
+/// A network, with what came with it.
+pub struct Model {
+    /// As it was named.
+    pub name: String,
+    /// The graph.
+    pub net: Net,
+    /// Its description, where that is a file.
+    pub file: Option<ArchFile>,
+    /// Its cells, where it is made of such.
+    pub genotype: Option<Genotype>,
+    /// Where they stand.
+    pub skeleton: Option<Skeleton>,
+    /// The weights that came with it.
+    tensors: Option<HashMap<String, Vec<f32>>>,
+}
+
+/// Reads a file's bytes.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>>;
+
+impl Model {
+    /// Reads what is named: a family and its keys, a net.toml, an arch.json or a model.onnx. Of the last two the image and
+    /// the classes are their own; the others are built for those given.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a name that does not parse; what `read` fails with; [`Error::Data`] and [`Error::Config`] for a
+    /// file that is not one of its kind.
+    pub fn load(name: &str, image: Shape, classes: usize, read: ReadFile<'_>) -> Result<Self> {
+        let of = |net| Model { name: name.to_owned(), net, file: None, genotype: None, skeleton: None, tensors: None };
+        if name.ends_with(".onnx") {
+            let onnx::Model { net, tensors } = onnx::read(Path::new(name), image, read)?;
+            return Ok(Model { tensors: Some(tensors), ..of(net) });
+        }
+        Ok(match NetSpec::parse(name)? {
+            NetSpec::Arch(path) => {
+                let (file, net) = ArchFile::from_json(&utf8(read(&path)?, &path)?, &path)?;
+                let (genotype, skeleton) = (file.genotype.clone(), file.skeleton.clone());
+                Model { file: Some(file), genotype, skeleton, ..of(net) }
+            }
+            spec => {
+                let (net, genotype, skeleton) = spec.load(image, classes, read)?;
+                Model { genotype, skeleton, ..of(net) }
+            }
+        })
+    }
+
+    /// Reads what is named, for images and classes that it must have.
+    ///
+    /// # Errors
+    /// As [`Model::load`]; [`Error::Usage`] for a file whose network takes other images or has other classes.
+    pub fn load_for(name: &str, image: Shape, classes: usize, read: ReadFile<'_>) -> Result<Self> {
+        let model = Model::load(name, image, classes, read)?;
+        let own = (model.net.input_shape(), model.net.classes());
+        if own != (image, classes) {
+            let (own_image, own_classes) = own;
+            return Err(Error::Usage(format!(
+                "{name}: the network takes {own_image} images and has {own_classes} classes; the data has {image} and {classes}"
+            )));
+        }
+        Ok(model)
+    }
+
+    /// Where a run or an export leaves the weights of an `arch.json`.
+    fn beside(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|_| Path::new(&self.name).with_file_name("weights.safetensors"))
+    }
+
+    /// The network with its weights: of the file that `option` gave, its own, or those beside it; and which these are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there are none, or two.
+    pub fn with_weights(self, weights: Option<&Path>, option: &str) -> Result<(Network, String)> {
+        let beside = self.beside();
+        let Model { name, net, tensors, .. } = self;
+        let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
+        let from = match (tensors, weights.map(Path::to_owned).or(beside)) {
+            (None, Some(file)) => {
+                weights::load(&mut network, &file)?;
+                file.display().to_string()
+            }
+            (Some(own), None) => {
+                weights::set(&mut network, &own).map_err(|why| why.of_file(&name))?;
+                name
+            }
+            (Some(_), Some(_)) => {
+                return Err(Error::Usage(format!("{option}: `{name}` has its own weights; leave it out")));
+            }
+            (None, None) => {
+                return Err(Error::Usage(format!("{option} is missing: `{name}` names a network without weights")));
+            }
+        };
+        Ok((network, from))
+    }
+
+    /// The network with its weights where it has any, else with fresh ones of a seed; and which these are.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an `arch.json` without weights beside it, unless fresh ones are asked for: a network that was
+    /// trained is not passed off for another.
+    pub fn with_weights_or_fresh(self, weights: Option<&Path>, seed: Option<u64>) -> Result<(Network, String)> {
+        let has_own = weights.is_some() || self.tensors.is_some() || self.beside().is_some_and(|path| path.exists());
+        if has_own && seed.is_none() {
+            return self.with_weights(weights, "--weights");
+        }
+        if let (Some(beside), None) = (self.beside(), seed) {
+            let words = "is not there, so the network has no weights; expected those that it was trained to. Name another \
+                         file with --weights, or ask for fresh ones with --seed";
+            return Err(Error::data(beside, words));
+        }
+        let seed = seed.unwrap_or(0);
+        let network = Network::new(self.net, Seed::root(seed), &Device::Cpu)?;
+        Ok((network, format!("fresh weights of seed {seed}")))
+    }
+}
