@@ -17,7 +17,7 @@
 //! | words | [`units`], [`seed`], [`error`] | anything else |
 //! | architectures as values | [`arch`] | candle, files, clock, threads |
 //! | formats | [`onnx`] | candle, files |
-//! | facts about runs | [`threat`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
+//! | facts about runs | [`threat`], [`recipe`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
 //! | tensors | [`engine`], [`loss`], [`data`] | attacks, training, results |
 //! | a network by name | [`model`] | spaces, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
@@ -53,6 +53,7 @@ pub mod model;
 pub mod onnx;
 pub mod population;
 pub mod rank;
+pub mod recipe;
 pub mod record;
 pub mod report;
 pub mod search;

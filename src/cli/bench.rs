@@ -8,9 +8,9 @@ use super::args::{ImageArguments, positive};
 use super::files;
 use super::subject::{Measured, Prepared, Subject};
 use crate::bench::step::{Case, Size};
-use crate::bench::train::Recipe;
 use crate::bench::{Line, attack, step, train};
 use crate::error::Result;
+use crate::recipe::Preset;
 
 /// What is timed.
 #[derive(clap::Subcommand)]
@@ -75,7 +75,7 @@ pub struct TrainArguments {
     image: ImageArguments,
     /// The training method: standard, n-fgsm, pgd-STEPS or trades.
     #[arg(long)]
-    method: Recipe,
+    method: Preset,
     /// Images a step.
     #[arg(long, default_value = "128", value_parser = positive::<NonZero<usize>>)]
     batch: NonZero<usize>,

@@ -8,10 +8,10 @@ use super::files;
 use crate::arch::cost::{Cost, NodeCost, Rule, activations, auxiliary_params, cost_under, per_node_under};
 use crate::arch::families::cells::auxiliary;
 use crate::arch::net::Net;
-use crate::bench::train::Recipe;
 use crate::engine::{Fusion, Memory};
 use crate::error::Result;
 use crate::model::Model;
+use crate::recipe::Preset;
 use crate::train::method::work;
 use crate::units::Params;
 
@@ -35,7 +35,7 @@ pub struct CostArguments {
     batch: NonZero<usize>,
     /// The training method: standard, n-fgsm, pgd-STEPS or trades.
     #[arg(long, default_value = "pgd-10", requires = "memory")]
-    method: Recipe,
+    method: Preset,
     /// Print JSON.
     #[arg(long)]
     json: bool,

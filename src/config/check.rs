@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::doc::{Doc, hint};
-use super::{Adam, CellChoices, Config, Evaluate, Method, Retrain, Sgd};
+use super::{CellChoices, Config, Evaluate};
 use crate::arch::cell::CellOp;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
+use crate::recipe::{Adam, Method, Retrain, Sgd};
 use crate::threat::{Attack, MOST};
 use crate::units::Fraction;
 

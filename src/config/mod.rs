@@ -17,8 +17,9 @@ use crate::arch::op::Shape;
 pub use crate::arch::scaling::Scaling;
 use crate::arch::scaling::{STAGES, StageCells};
 use crate::error::{Error, Result};
+use crate::recipe::{Adam, Retrain, Sgd};
 use crate::threat::{Attack, AttackNorm, Pgd};
-use crate::units::{Fraction, Macs};
+use crate::units::Macs;
 
 /// A resolved space file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -159,36 +160,6 @@ pub struct Search {
     pub probe: usize,
 }
 
-/// Stochastic gradient descent with momentum and a cosine schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sgd {
-    /// Initial learning rate.
-    pub lr: f64,
-    /// Final learning rate of the cosine.
-    pub lr_min: f64,
-    /// Momentum.
-    pub momentum: f64,
-    /// L2 decay, added to the gradient.
-    pub weight_decay: f64,
-    /// Largest global gradient norm.
-    pub clip: f64,
-}
-
-/// Adam with L2 decay added to the gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Adam {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// L2 decay.
-    pub weight_decay: f64,
-}
-
 /// From the supernet to genotypes, and the controls beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -201,58 +172,6 @@ pub struct Derive {
     pub random: u32,
     /// Control: a hand-made residual network of the same MACs.
     pub hand_made: bool,
-}
-
-/// Adversarial training methods.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Method {
-    /// Clean training.
-    Standard,
-    /// PGD adversarial training (Madry et al. 2018).
-    PgdAt {
-        /// Radius.
-        eps: Fraction,
-        /// Step.
-        step: Fraction,
-        /// Steps.
-        steps: u32,
-        /// Batch-norm while attacking.
-        attack_norm: AttackNorm,
-    },
-    /// One step from strong noise, no clipping to the ball (de Jorge et al. 2022).
-    NFgsm {
-        /// Radius; also the step.
-        eps: Fraction,
-        /// Noise amplitude in units of eps; the paper's is 2.
-        noise: Fraction,
-    },
-    /// Cross-entropy on clean images plus `beta` times the divergence of the answers under attack from the clean ones;
-    /// the attack maximises the divergence, on running statistics (Zhang et al. 2019).
-    Trades {
-        /// Radius.
-        eps: Fraction,
-        /// Step.
-        step: Fraction,
-        /// Steps.
-        steps: u32,
-        /// Weight of the divergence; the paper's is 6.
-        beta: f64,
-    },
-}
-
-/// Training candidates from scratch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retrain {
-    /// Passes over the training images (weights and architecture halves together).
-    pub epochs: u32,
-    /// Images a step.
-    pub batch: usize,
-    /// The method.
-    pub method: Method,
-    /// The optimiser.
-    pub sgd: Sgd,
 }
 
 /// How candidates are measured.

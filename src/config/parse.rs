@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::doc::{Doc, Override};
 use super::evaluate::RawEvaluate;
-use super::{CellChoices, Config, Derive, EdgeChoices, Retrain, Scaling, Search, Split, Supernet};
+use super::{CellChoices, Config, Derive, EdgeChoices, Scaling, Search, Split, Supernet};
 use crate::arch::cell::CellOp;
 use crate::arch::families::cells::{Normalize, Placement};
 use crate::error::{Error, Result};
+use crate::recipe::Retrain;
 use crate::units::Macs;
 
 /// The file: what may be left out is optional here and nowhere behind.

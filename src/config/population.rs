@@ -8,9 +8,10 @@ use super::check::Check;
 use super::doc::Doc;
 use super::evaluate::RawEvaluate;
 use super::parse::RawBudget;
-use super::{Evaluate, Retrain, Split};
+use super::{Evaluate, Split};
 use crate::arch::design_space::{DesignSpace, Limits};
 use crate::error::Result;
+use crate::recipe::Retrain;
 
 /// A resolved file.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,13 +10,14 @@ use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
-use crate::config::{Config, Evaluate, Method, Retrain, Sgd};
+use crate::config::{Config, Evaluate};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
 use crate::data::split::Splits;
 use crate::engine::Network;
 use crate::error::{Error, Result};
+use crate::recipe::{Retrain, Sgd};
 use crate::search::learner::Supernet;
 use crate::seed::Seed;
 use crate::threat::Attack;
@@ -197,13 +198,7 @@ fn training_seconds(
     let training = step * ids.len() as f64 * f64::from(config.retrain.epochs);
     // A forward and a backward pass of an attack against the passes of a training step, each about a forward pass
     // and its double; two thirds of the images are taken to be right and attacked.
-    let train_passes = match config.retrain.method {
-        Method::Standard => 3.0,
-        Method::PgdAt { steps, .. } => 3.0 + 2.0 * f64::from(steps),
-        Method::NFgsm { .. } => 5.0,
-        // The attack's target, the attack, and the loss: a forward pass and two training passes.
-        Method::Trades { steps, .. } => 8.0 + 2.0 * f64::from(steps),
-    };
+    let train_passes = config.retrain.method.passes();
     let Evaluate { gradient_samples, attacks, .. } = &config.evaluate;
     let averaged = |a: &Attack| if a.steps() > 0 { f64::from(*gradient_samples) } else { 1.0 };
     let attack_passes: f64 = attacks.iter().map(|a| averaged(a) * a.passes()).sum();

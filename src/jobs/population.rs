@@ -26,7 +26,6 @@ use crate::report::{edf, png};
 use crate::seed::Seed;
 use crate::store::folder::Folder;
 use crate::train::fit::{Position, fit};
-use crate::train::method::describe;
 use crate::train::retrain::Trainee;
 
 /// What says what a folder is about.
@@ -91,7 +90,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Res
         }
     }
     let method = Method {
-        training: describe(&protocol.retrain.method),
+        training: protocol.retrain.method.to_string(),
         epochs: protocol.retrain.epochs,
         samples: splits.weights.len() as u64,
         attacks: protocol.evaluate.attacks.iter().map(ToString::to_string).collect(),

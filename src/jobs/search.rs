@@ -46,7 +46,6 @@ use crate::seed::Seed;
 use crate::store::event::{Event, StageResult, records};
 use crate::store::run::{Opened, RunAbout, RunDir};
 use crate::train::fit::{Position, fit};
-use crate::train::method::describe;
 use crate::train::retrain::Trainee;
 
 /// What the user asked for.
@@ -306,7 +305,7 @@ impl RunInProgress<'_> {
         ));
         self.folder.write_arch(&candidate.id, &[("weights.safetensors", &weights::encode(&network)?)])?;
         let training = Training {
-            method: describe(&config.retrain.method),
+            method: config.retrain.method.to_string(),
             epochs: config.retrain.epochs,
             samples: loader.ids.len() as u64,
             seed: config.seed,

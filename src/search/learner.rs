@@ -357,9 +357,9 @@ mod tests {
     use crate::arch::cell::CellOp;
     use crate::arch::families::cells::{MixEdge, MixKind, Placement, Skeleton, supernet};
     use crate::arch::op::Shape;
-    use crate::config::{Adam as AdamConfig, Sgd as SgdConfig};
     use crate::data::{Images, Source};
     use crate::engine::Fusion;
+    use crate::recipe::{Adam as AdamConfig, Sgd as SgdConfig};
     use crate::threat::{AttackNorm, Pgd};
     use crate::units::Fraction;
     use candle_core::{DType, Device};

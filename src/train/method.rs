@@ -5,10 +5,10 @@ use candle_core::Tensor;
 use super::optim::add;
 use crate::attack::pgd::{noisy_step, pgd};
 use crate::attack::{Samples, Target};
-use crate::config::Method;
 use crate::engine::{Mode, Network, NormMode, Work, Wrt};
 use crate::error::Result;
 use crate::loss::{cross_entropy, trades, trades_attacked};
+use crate::recipe::Method;
 use crate::threat::{AttackNorm, Loss, Pgd};
 
 /// The batch-norm mode of an attack on a network in training.
@@ -89,18 +89,6 @@ pub fn work(method: &Method, batch: usize) -> Work {
         Method::Trades { .. } => (vec![(Wrt::INPUT, NormMode::Eval), learning], 2, 3),
     };
     Work { batch, passes, vectors: 1 + gradients, images }
-}
-
-/// The method with its constants, in words.
-pub fn describe(method: &Method) -> String {
-    match method {
-        Method::Standard => "standard".into(),
-        Method::PgdAt { eps, step, steps, attack_norm } => {
-            format!("pgd-at linf {eps} step {step} x{steps} ({attack_norm:?} statistics)").to_lowercase()
-        }
-        Method::NFgsm { eps, noise } => format!("n-fgsm linf {eps} noise {noise} eps"),
-        Method::Trades { eps, step, steps, beta } => format!("trades linf {eps} step {step} x{steps} beta {beta}"),
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Tensor};
 use rayon::prelude::*;
 
-use crate::config::{Adam as AdamConfig, Sgd as SgdConfig};
 use crate::engine::euclidean_norm;
 use crate::error::{Error, Result};
+use crate::recipe::{Adam as AdamConfig, Sgd as SgdConfig};
 
 /// Scalars of a vector that one task takes: few enough for the first-level cache, so many that a task is worth it.
 const RUN: usize = 1 << 13;

@@ -7,10 +7,10 @@ use super::method::{training_images, weight_gradient, work};
 use super::optim::Sgd;
 use super::schedule::cosine;
 use crate::attack::Samples;
-use crate::config::Retrain;
 use crate::data::loader::Batch;
 use crate::engine::{Memory, Network};
 use crate::error::Result;
+use crate::recipe::Retrain;
 
 /// A derived network in training.
 pub struct Trainee {
