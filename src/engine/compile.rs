@@ -1,5 +1,6 @@
-//! From a graph to a plan: fused, scheduled, and held to what it says of itself.
+//! From a graph to a plan: rewritten, scheduled, and after each step held to what it says of itself.
 
+use super::calls::check;
 use super::fuse::{Fusion, fuse};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
@@ -12,12 +13,14 @@ impl Plan {
     /// Compiles a network.
     ///
     /// # Errors
-    /// [`Error::Internal`] for a plan that reads what does not stand where it is read.
+    /// [`Error::Internal`] for calls that do not fit together, and for a plan that reads what does not stand where it is read.
     pub fn compile(net: &Net, params: &ParamLayout, wrt: Wrt, setting: Setting, fusion: Fusion) -> Result<Plan> {
         let Setting { statistics, choice } = setting;
+        let internal = |why: String| Error::Internal(format!("a plan for {wrt:?}, {setting:?}: {why}"));
         let nodes = fuse(net, params, fusion, choice);
+        check(&nodes, net.input_shape(), net.node(net.output()).shape, params.trainable()).map_err(internal)?;
         let plan = Scheduler::new(nodes, wrt, statistics, fusion).finish(params.trainable(), net.mix_len());
-        verify(&plan).map_err(|why| Error::Internal(format!("a plan for {wrt:?}, {setting:?}: {why}")))?;
+        verify(&plan).map_err(internal)?;
         Ok(plan)
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod arena;
+mod calls;
 mod compile;
 mod disjoint;
 mod elementary;
