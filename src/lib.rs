@@ -2,6 +2,19 @@
 //!
 //! Neural architecture search for networks that stay accurate under adversarial attack.
 //!
+//! ```
+//! use robustnas::arch::{cost::cost, op::Shape};
+//!
+//! // Any network is a value, a graph of operations, whatever it was made of; this one is of a family.
+//! let net = robustnas::model::named("preact-resnet:18", Shape::new(32, 32, 3), 10)?;
+//! let cost = cost(&net);
+//! println!("{} parameters, {} multiply-accumulates", cost.params, cost.macs);
+//! # assert_eq!(cost.params.0, 11_171_146);
+//! # Ok::<(), robustnas::error::Error>(())
+//! ```
+//!
+//! `docs/library.md` names the ways into the library, `examples/` has short programs.
+//!
 //! ## The flow
 //!
 //! ```text
@@ -18,6 +31,7 @@
 //! | architectures as values | [`arch`], [`onnx`] | candle, files, clock, threads |
 //! | facts about runs | [`threat`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
 //! | tensors | [`data`], [`engine`] | attacks, training, results |
+//! | forms for others | [`model`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
 //! | procedures | [`search`], [`evaluate`] | the store, the command line |
 //! | edges | [`store`], [`report`], [`pipeline`], [`bench`](mod@bench), [`cli`] | |
@@ -46,6 +60,7 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod model;
 pub mod onnx;
 pub mod pipeline;
 pub mod population;

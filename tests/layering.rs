@@ -18,12 +18,12 @@ struct Only {
 const ONLY: &[Only] = &[
     Only {
         names: &["candle_core", "candle_nn"],
-        places: &["data", "engine", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
+        places: &["data", "engine", "model", "attack", "train", "search", "evaluate.rs", "pipeline", "bench", "cli"],
         why: "architectures, facts and reports are plain values",
     },
     Only {
         names: &["std::fs"],
-        places: &["data", "store", "pipeline", "cli"],
+        places: &["data", "model", "store", "pipeline", "cli"],
         why: "everything else gets what was read and gives what is to be written",
     },
     Only {
@@ -78,6 +78,7 @@ const BLIND: &[(&str, &[&str])] = &[
     ("onnx", SPACES),
     ("data", RESULTS),
     ("engine", &["data", "record", "rank", "population"]),
+    ("model", RESULTS),
     ("attack", SPACES),
     ("attack", RESULTS),
     ("train", SPACES),

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::Tensor;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 
-use crate::engine::kernels::norm::EPSILON;
-use crate::engine::{Network, ParamLayout, ParamTensor};
+use crate::engine::Network;
 use crate::error::{Error, IoContext, Result};
+use crate::model::weights::{decode, gather};
 
 /// The content of a file of the network's numbers.
 pub fn encode(network: &Network) -> Result<Vec<u8>> {
@@ -36,47 +36,12 @@ pub fn id_of(network: &Network) -> Result<String> {
     Ok(hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
 
-/// How the weights of a file are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as [`encode`] writes them.
-    Own,
-    /// Convolutions `[out, in, h, w]`, matrices `[out, in]`: as PyTorch keeps them.
-    PyTorch,
-}
-
-/// The axes of a tensor in PyTorch's order, in ours.
-fn axes(rank: usize) -> &'static [usize] {
-    match rank {
-        4 => &[2, 3, 1, 0],
-        2 => &[1, 0],
-        _ => &[0],
-    }
-}
-
-impl Order {
-    /// The shape under which a tensor stands in the file.
-    fn shape(self, tensor: &ParamTensor) -> Vec<usize> {
-        let mut shape = tensor.shape.clone();
-        if self == Order::PyTorch {
-            for (own, theirs) in axes(shape.len()).iter().enumerate() {
-                shape[*theirs] = tensor.shape[own];
-            }
-        }
-        shape
-    }
-}
-
 /// Sets a network's numbers from tensors in the layout and under the names that [`encode`] writes.
 ///
 /// # Errors
 /// [`Error::Net`] naming the tensor that is missing or unfit, or that holds what no network computes with.
 pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result<()> {
-    let mut values = Vec::with_capacity(network.layout().len());
-    for ParamTensor { name, shape, range } in network.layout().tensors() {
-        let found = tensors.get(name).filter(|found| found.len() == range.len());
-        values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs numbers of shape {shape:?}")))?);
-    }
+    let values = gather(network.layout(), tensors)?;
     replace(network, values)
 }
 
@@ -86,58 +51,11 @@ pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result
 /// [`Error::Data`] naming the tensor that is missing or unfit, or that holds what no network computes with.
 pub fn load(network: &mut Network, path: &Path) -> Result<()> {
     let bytes = std::fs::read(path).at(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::data(path, e.to_string()))?;
-    let tensors = network.layout().tensors().to_vec();
-    let fits =
-        |order: Order| tensors.iter().all(|t| file.tensor(&t.name).is_ok_and(|view| view.shape() == order.shape(t)));
-    let order = if !fits(Order::Own) && fits(Order::PyTorch) { Order::PyTorch } else { Order::Own };
-    let mut values = vec![0f32; network.layout().len()];
-    for tensor in &tensors {
-        let view = file.tensor(&tensor.name).map_err(|e| Error::data(path, format!("`{}`: {e}", tensor.name)))?;
-        let want = order.shape(tensor);
-        if view.shape() != want || view.dtype() != Dtype::F32 {
-            let found = (view.shape(), view.dtype());
-            return Err(Error::data(path, format!("`{}` is {found:?}, expected {want:?} of F32", tensor.name)));
-        }
-        let numbers: Vec<f32> =
-            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let numbers = match order {
-            Order::Own => numbers,
-            Order::PyTorch => Tensor::from_vec(numbers, want, &candle_core::Device::Cpu)?
-                .permute(axes(tensor.shape.len()))?
-                .flatten_all()?
-                .to_vec1()?,
-        };
-        values[tensor.range.clone()].copy_from_slice(&numbers);
-    }
-    replace(network, values).map_err(|why| why.of_file(path))
+    let values = decode(network.layout(), &bytes, path)?;
+    replace(network, values)
 }
 
-/// The first tensor that holds what no network computes with, in words: NaN, an infinity, a statistic of the wrong sign.
-///
-/// Such a network answers NaN, or one class for every image, and either looks like a number in a table.
-fn fault(layout: &ParamLayout, values: &[f32]) -> Option<String> {
-    layout.tensors().iter().find_map(|ParamTensor { name, range, .. }| {
-        let own = &values[range.clone()];
-        let signed = [".running_var", ".running_amplitude", ".running_batches"].iter().any(|s| name.ends_with(s));
-        // A model with a smaller epsilon than ours has the difference in its variances, which may lie below zero by it.
-        let unfit = |v: f32| !v.is_finite() || signed && f64::from(v) <= -EPSILON;
-        let (at, value) = own.iter().enumerate().find(|(_, v)| unfit(**v))?;
-        let count = own.iter().filter(|v| unfit(**v)).count();
-        let (of, why) = (own.len(), if value.is_finite() { "a statistic that cannot be negative" } else { "no number" });
-        Some(format!(
-            "`{name}` holds {value}, {why} (number {at} of {of}; {count} of them are unfit); its training diverged or the \
-             file is damaged: train or convert it again"
-        ))
-    })
-}
-
-/// # Errors
-/// [`Error::Net`] naming the tensor that holds what no network computes with.
 fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
-    if let Some(why) = fault(network.layout(), &values) {
-        return Err(Error::Net(why));
-    }
     let len = values.len();
     let device = network.state().device().clone();
     network.set_state(&Tensor::from_vec(values, len, &device)?)
