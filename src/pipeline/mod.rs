@@ -82,6 +82,14 @@ pub trait Progress {
     fn end(&mut self);
 }
 
+/// Tells nobody.
+impl Progress for () {
+    fn note(&mut self, _: &str) {}
+    fn begin(&mut self, _: &str, _: u64, _: u64) {}
+    fn step(&mut self, _: &str) {}
+    fn end(&mut self) {}
+}
+
 /// Runs a job to its end, or to the next interruption.
 ///
 /// # Errors
