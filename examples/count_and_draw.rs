@@ -1,8 +1,10 @@
 //! Counts a network and draws its blocks: `cargo run --example count_and_draw -- NETWORK PICTURE.svg`.
 
+use std::path::Path;
+
 use robustnas::arch::cost::{cost, per_node};
 use robustnas::arch::op::Shape;
-use robustnas::error::Result;
+use robustnas::error::{IoContext, Result};
 use robustnas::{model, report};
 
 fn main() -> Result<()> {
@@ -21,8 +23,7 @@ fn main() -> Result<()> {
 
     let picture = report::blocks::draw(&name, &net).finish();
     match arguments.next() {
-        Some(path) => std::fs::write(&path, picture)
-            .map_err(|source| robustnas::error::Error::Io { path: path.into(), source })?,
+        Some(path) => std::fs::write(&path, picture).at(Path::new(&path))?,
         None => println!("a drawing of {} bytes of SVG; name a file to keep it", picture.len()),
     }
     Ok(())

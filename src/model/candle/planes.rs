@@ -47,7 +47,7 @@ impl Planes {
     pub fn flc(x: Shape, hamming: bool, like: &VarBuilder) -> Result<Self> {
         let (rows, columns) = (flc_matrix(x.h, hamming).transposed(), flc_matrix(x.w, hamming).transposed());
         let minus: Vec<f64> = rows.im.iter().map(|v| -v).collect();
-        let pair = |a: &[f64], b: &[f64]| Ok([constant(a, rows.sides, like)?, constant(b, columns.sides, like)?]);
+        let pair = |a: &[f64], b: &[f64]| Ok([constant(a, &rows.sides, like)?, constant(b, &columns.sides, like)?]);
         Ok(Planes(vec![pair(&rows.re, &columns.re)?, pair(&minus, &columns.im)?]))
     }
 }
@@ -72,7 +72,7 @@ struct Waves {
 
 impl Waves {
     fn new(matrix: &Complex, like: &VarBuilder) -> Result<Self> {
-        Ok(Waves { re: constant(&matrix.re, matrix.sides, like)?, im: constant(&matrix.im, matrix.sides, like)? })
+        Ok(Waves { re: constant(&matrix.re, &matrix.sides, like)?, im: constant(&matrix.im, &matrix.sides, like)? })
     }
 
     fn of_real(&self, x: &Tensor) -> Result<Parts> {

@@ -42,9 +42,9 @@ impl Conv {
         };
         let stride = same(window.stride).unwrap_or(1);
         let sizes = [x.h, x.w];
-        let [span_h, span_w] = [0, 1].map(|axis| window.dilation[axis] * (window.kernel[axis] - 1) + 1);
+        let spans = [0, 1].map(|axis| window.dilation[axis] * (window.kernel[axis] - 1) + 1);
         // Pixels at the end that no window reaches. candle's backward pass fills up both axes alike.
-        let free = [0, 1].map(|axis| sizes[axis] + 2 * window.pad[axis] - [span_h, span_w][axis]);
+        let free = [0, 1].map(|axis| sizes[axis] + 2 * window.pad[axis] - spans[axis]);
         let rest = free.map(|free| free % stride);
         let (padding, frame) = match (same(window.pad), same(rest)) {
             (Some(padding), Some(_)) => (padding, None),
