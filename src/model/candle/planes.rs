@@ -10,7 +10,7 @@ use crate::arch::op::{Shape, Window, amplitudes};
 /// A tensor of fixed numbers, with the device and precision of the network's.
 pub fn constant<S: Into<Dims>>(values: &[f64], shape: S, like: &VarBuilder) -> Result<Tensor> {
     // Not every device has double precision.
-    Tensor::from_slice(values, shape.into(), &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
+    Tensor::from_slice(values, shape, &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
 }
 
 /// The last axis times a matrix `[w, w']`.
@@ -47,7 +47,9 @@ impl Planes {
     pub fn flc(x: Shape, hamming: bool, like: &VarBuilder) -> Result<Self> {
         let (rows, columns) = (flc_matrix(x.h, hamming).transposed(), flc_matrix(x.w, hamming).transposed());
         let minus: Vec<f64> = rows.im.iter().map(|v| -v).collect();
-        let pair = |a: &[f64], b: &[f64]| Ok([constant(a, &rows.sides, like)?, constant(b, &columns.sides, like)?]);
+        let pair = |a: &[f64], b: &[f64]| -> Result<[Tensor; 2]> {
+            Ok([constant(a, &rows.sides, like)?, constant(b, &columns.sides, like)?])
+        };
         Ok(Planes(vec![pair(&rows.re, &columns.re)?, pair(&minus, &columns.im)?]))
     }
 }
@@ -151,7 +153,7 @@ impl ConvNorm {
 fn chosen(matrix: &Complex, columns: impl Iterator<Item = usize>) -> Complex {
     let columns: Vec<usize> = columns.collect();
     let of = |part: &[f64]| {
-        part.chunks_exact(matrix.sides[1]).flat_map(|row| columns.iter().map(|column| row[*column])).collect()
+        part.chunks_exact(matrix.sides[1]).flat_map(|row| columns.iter().map(move |column| row[*column])).collect()
     };
     Complex { sides: [matrix.sides[0], columns.len()], re: of(&matrix.re), im: of(&matrix.im) }
 }

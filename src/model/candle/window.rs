@@ -75,7 +75,7 @@ impl Side {
 /// A kernel with zeros between its taps.
 fn spread(weight: &Tensor, dilation: [usize; 2]) -> Result<Tensor> {
     let mut weight = weight.clone();
-    for (axis, step) in [2, 3].into_iter().zip(dilation) {
+    for (axis, step) in [2usize, 3].into_iter().zip(dilation) {
         let taps = weight.dim(axis)?;
         let wide = weight.unsqueeze(axis + 1)?.pad_with_zeros(axis + 1, 0, step - 1)?.flatten(axis, axis + 1)?;
         weight = wide.narrow(axis, 0, step * (taps - 1) + 1)?.contiguous()?;
@@ -86,7 +86,7 @@ fn spread(weight: &Tensor, dilation: [usize; 2]) -> Result<Tensor> {
 impl Module for Conv {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = x.clone();
-        for (axis, Side { keep, before, after }) in [2, 3].into_iter().zip(self.frame.into_iter().flatten()) {
+        for (axis, Side { keep, before, after }) in [2usize, 3].into_iter().zip(self.frame.into_iter().flatten()) {
             x = x.narrow(axis, 0, keep)?.pad_with_zeros(axis, before, after)?;
         }
         let y = self.conv.forward(&x)?;
@@ -124,7 +124,7 @@ impl MaxPool {
 impl Module for MaxPool {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut y = x.contiguous()?;
-        for (axis, taps) in [(3, &self.taps[1]), (2, &self.taps[0])] {
+        for (axis, taps) in [(3usize, &self.taps[1]), (2, &self.taps[0])] {
             let seen = taps.iter().map(|tap| y.index_select(tap, axis)).collect::<Result<Vec<_>>>()?;
             y = seen[1..].iter().try_fold(seen[0].clone(), |most, next| next.gt(&most)?.where_cond(next, &most))?;
         }
