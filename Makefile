@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check cifar-check long attack-long
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check cifar-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -17,6 +17,9 @@ search: ## Run, or continue, the tiny search on embedded data
 
 test: ## Run every test
 	cargo test
+
+examples: ## Build and run the programs of examples/
+	cargo test --test examples
 
 check: ## Everything a change must pass, cheapest first
 	cargo fmt --check

@@ -2,6 +2,19 @@
 //!
 //! Neural architecture search for networks that stay accurate under adversarial attack.
 //!
+//! ```
+//! use robustnas::arch::{cost::cost, op::Shape};
+//!
+//! // Any network is a value, a graph of operations, whatever it was made of; this one is of a family.
+//! let net = robustnas::model::named("wrn:28-10", Shape::new(32, 32, 3), 10)?;
+//! let cost = cost(&net);
+//! println!("{} parameters, {} multiply-accumulates", cost.params, cost.macs);
+//! # assert_eq!(cost.params.0, 36_479_194);
+//! # Ok::<(), robustnas::error::Error>(())
+//! ```
+//!
+//! `docs/library.md` names the ways into the library, `examples/` has short programs.
+//!
 //! ## The flow
 //!
 //! ```text

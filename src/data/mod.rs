@@ -60,6 +60,11 @@ impl Images {
         self.labels.is_empty()
     }
 
+    /// The number of every image, in order.
+    pub fn ids(&self) -> Vec<u32> {
+        (0..self.labels.len() as u32).collect()
+    }
+
     /// Image `i`, `[h, w, c]`. Panics when `i` is not below [`Images::len`].
     pub fn image(&self, i: usize) -> &[u8] {
         let size = self.pixels.len() / self.labels.len();

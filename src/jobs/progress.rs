@@ -11,3 +11,11 @@ pub trait Progress {
     /// The stage is over.
     fn end(&mut self);
 }
+
+/// Tells nobody.
+impl Progress for () {
+    fn note(&mut self, _: &str) {}
+    fn begin(&mut self, _: &str, _: u64, _: u64) {}
+    fn step(&mut self, _: &str) {}
+    fn end(&mut self) {}
+}

@@ -14,7 +14,7 @@ use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::arch::spec::NetSpec;
 use crate::engine::Network;
-use crate::error::{Error, Result, utf8};
+use crate::error::{Error, IoContext, Result, utf8};
 use crate::onnx;
 use crate::seed::Seed;
 
@@ -130,4 +130,23 @@ impl Model {
         let network = Network::new(self.net, Seed::root(seed), &Device::Cpu)?;
         Ok((network, format!("fresh weights of seed {seed}")))
     }
+}
+
+/// The network of a name that the command line takes, too: a family and its keys (`wrn:28-10`, `resnet:50,act=silu`,
+/// `darts:FILE,channels=36,layers=20`), or the path of a `net.toml`, an `arch.json` or a `model.onnx`. `docs/networks.md`
+/// has all of them.
+///
+/// ```
+/// use robustnas::arch::{cost::cost, op::Shape};
+///
+/// let net = robustnas::model::named("preact-resnet:18,act=silu", Shape::new(32, 32, 3), 10)?;
+/// println!("{} multiply-accumulates", cost(&net).macs);
+/// # Ok::<(), robustnas::error::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`Model::load_for`]; [`Error::Io`] for a file that cannot be read.
+pub fn named(name: &str, image: Shape, classes: usize) -> Result<Net> {
+    let read = |path: &Path| std::fs::read(path).at(path);
+    Model::load_for(name, image, classes, &read).map(|model| model.net)
 }

@@ -1,8 +1,9 @@
-//! A network by name, and its weights in this program's layout and in others'.
+//! A network by name, its weights, and the forms that other programs take both in.
 
+pub mod candle;
 pub mod import;
 mod load;
 pub mod names;
 pub mod weights;
 
-pub use load::Model;
+pub use load::{Model, named};

@@ -1,9 +1,9 @@
-//! A network's numbers as a safetensors file, under the names of its layout.
+//! A network's weights in files: encoded, read, checked, and laid out as the engine keeps them.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
@@ -36,10 +36,33 @@ pub fn id_of(network: &Network) -> Result<String> {
     Ok(hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
 
+/// Sets a network's weights from tensors in the layout and under the names that [`encode`] writes.
+///
+/// # Errors
+/// As [`gather`].
+pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result<()> {
+    replace(network, gather(network.layout(), tensors)?)
+}
+
+/// Reads a network's weights from a file.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read; else as [`decode`].
+pub fn load(network: &mut Network, path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).at(path)?;
+    replace(network, decode(network.layout(), &bytes, path)?)
+}
+
+fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
+    let len = values.len();
+    let device = network.state().device().clone();
+    network.set_state(&Tensor::from_vec(values, len, &device)?)
+}
+
 /// How the weights of a file are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
-    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as [`encode`] writes them.
+    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as the engine keeps them.
     Own,
     /// Convolutions `[out, in, h, w]`, matrices `[out, in]`: as PyTorch keeps them.
     PyTorch,
@@ -49,6 +72,7 @@ enum Order {
 fn axes(rank: usize) -> &'static [usize] {
     match rank {
         4 => &[2, 3, 1, 0],
+        3 => &[0, 1, 2],
         2 => &[1, 0],
         _ => &[0],
     }
@@ -67,32 +91,32 @@ impl Order {
     }
 }
 
-/// Sets a network's numbers from tensors in the layout and under the names that [`encode`] writes.
+/// All numbers of a layout, `[layout.len()]`, from tensors under its names and in its order.
 ///
 /// # Errors
 /// [`Error::Net`] naming the tensor that is missing or unfit, or that holds what no network computes with.
-pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result<()> {
-    let mut values = Vec::with_capacity(network.layout().len());
-    for ParamTensor { name, shape, range } in network.layout().tensors() {
+pub fn gather(layout: &ParamLayout, tensors: &HashMap<String, Vec<f32>>) -> Result<Vec<f32>> {
+    let mut values = Vec::with_capacity(layout.len());
+    for ParamTensor { name, shape, range } in layout.tensors() {
         let found = tensors.get(name).filter(|found| found.len() == range.len());
         values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs numbers of shape {shape:?}")))?);
     }
-    replace(network, values)
+    checked(layout, values)
 }
 
-/// Reads a network's numbers; every tensor must be there with its shape. A file of PyTorch's is known by its shapes.
+/// All numbers of a layout, `[layout.len()]`, from the bytes of a safetensors file; every tensor must be there with its
+/// shape. A file of PyTorch's is known by its shapes.
 ///
 /// # Errors
-/// [`Error::Data`] naming the tensor that is missing or unfit, or that holds what no network computes with.
-pub fn load(network: &mut Network, path: &Path) -> Result<()> {
-    let bytes = std::fs::read(path).at(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::data(path, e.to_string()))?;
-    let tensors = network.layout().tensors().to_vec();
+/// [`Error::Data`] naming the file and the tensor that is missing or unfit, or that holds what no network computes with.
+pub fn decode(layout: &ParamLayout, bytes: &[u8], path: &Path) -> Result<Vec<f32>> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| Error::data(path, e.to_string()))?;
+    let tensors = layout.tensors();
     let fits =
         |order: Order| tensors.iter().all(|t| file.tensor(&t.name).is_ok_and(|view| view.shape() == order.shape(t)));
     let order = if !fits(Order::Own) && fits(Order::PyTorch) { Order::PyTorch } else { Order::Own };
-    let mut values = vec![0f32; network.layout().len()];
-    for tensor in &tensors {
+    let mut values = vec![0f32; layout.len()];
+    for tensor in tensors {
         let view = file.tensor(&tensor.name).map_err(|e| Error::data(path, format!("`{}`: {e}", tensor.name)))?;
         let want = order.shape(tensor);
         if view.shape() != want || view.dtype() != Dtype::F32 {
@@ -103,21 +127,25 @@ pub fn load(network: &mut Network, path: &Path) -> Result<()> {
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         let numbers = match order {
             Order::Own => numbers,
-            Order::PyTorch => Tensor::from_vec(numbers, want, &candle_core::Device::Cpu)?
+            Order::PyTorch => Tensor::from_vec(numbers, want, &Device::Cpu)?
                 .permute(axes(tensor.shape.len()))?
                 .flatten_all()?
                 .to_vec1()?,
         };
         values[tensor.range.clone()].copy_from_slice(&numbers);
     }
-    replace(network, values).map_err(|why| why.of_file(path))
+    checked(layout, values).map_err(|why| why.of_file(path))
 }
 
-/// The first tensor that holds what no network computes with, in words: NaN, an infinity, a statistic of the wrong sign.
+/// The numbers, if a network can compute with them.
 ///
-/// Such a network answers NaN, or one class for every image, and either looks like a number in a table.
-fn fault(layout: &ParamLayout, values: &[f32]) -> Option<String> {
-    layout.tensors().iter().find_map(|ParamTensor { name, range, .. }| {
+/// Such as NaN, an infinity or a statistic of the wrong sign make a network answer NaN, or one class for every image, and
+/// either looks like a number in a table.
+///
+/// # Errors
+/// [`Error::Net`] naming the tensor that holds what no network computes with.
+fn checked(layout: &ParamLayout, values: Vec<f32>) -> Result<Vec<f32>> {
+    let fault = layout.tensors().iter().find_map(|ParamTensor { name, range, .. }| {
         let own = &values[range.clone()];
         let signed = [".running_var", ".running_amplitude", ".running_batches"].iter().any(|s| name.ends_with(s));
         // A model with a smaller epsilon than ours has the difference in its variances, which may lie below zero by it.
@@ -129,16 +157,6 @@ fn fault(layout: &ParamLayout, values: &[f32]) -> Option<String> {
             "`{name}` holds {value}, {why} (number {at} of {of}; {count} of them are unfit); its training diverged or the \
              file is damaged: train or convert it again"
         ))
-    })
-}
-
-/// # Errors
-/// [`Error::Net`] naming the tensor that holds what no network computes with.
-fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
-    if let Some(why) = fault(network.layout(), &values) {
-        return Err(Error::Net(why));
-    }
-    let len = values.len();
-    let device = network.state().device().clone();
-    network.set_state(&Tensor::from_vec(values, len, &device)?)
+    });
+    fault.map_or(Ok(values), |why| Err(Error::Net(why)))
 }
