@@ -18,6 +18,7 @@
 //! | architectures as values | [`arch`], [`onnx`] | candle, files, clock, threads |
 //! | facts about runs | [`threat`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
 //! | tensors | [`data`], [`engine`] | attacks, training, results |
+//! | networks by name | [`model`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
 //! | procedures | [`search`], [`evaluate`] | the store, the command line |
 //! | edges | [`store`], [`report`], [`pipeline`], [`bench`](mod@bench), [`cli`] | |
@@ -46,6 +47,7 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evaluate;
+pub mod model;
 pub mod onnx;
 pub mod pipeline;
 pub mod population;
