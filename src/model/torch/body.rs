@@ -172,7 +172,9 @@ impl Writer<'_> {
         let own = branch.layer.and_then(|id| self.from.modules[id.index()].clone());
         let empty = Code::of(if branch.kind == Kind::List { "nn.ModuleList()" } else { "nn.ModuleDict()" });
         let code = all.or(own.filter(|_| branch.kind == Kind::Owner)).unwrap_or(empty);
-        self.body.makes.push(Code::of(&before).and(code).text(&behind));
+        let idle = branch.layer.is_some_and(|id| self.from.idle.contains(&id));
+        let comment = if idle { "  # kept for its parameters: nothing reads it" } else { "" };
+        self.body.makes.push(Code::of(&before).and(code).text(&behind).text(comment));
         let path = names::access(of, owner, &branch.name);
         for child in branch.children.iter().filter(|_| !whole) {
             self.make(*child, branch.kind, &path);
@@ -214,10 +216,12 @@ impl Writer<'_> {
         let tree = self.from.tree;
         let steps = tree.between(self.class, place).into_iter();
         let start = ("self".to_owned(), Kind::Class);
-        steps.fold(start, |(path, kind), step| {
-            let branch = tree.branch(step);
-            (names::access(kind, &path, &branch.name), branch.kind)
-        }).0
+        steps
+            .fold(start, |(path, kind), step| {
+                let branch = tree.branch(step);
+                (names::access(kind, &path, &branch.name), branch.kind)
+            })
+            .0
     }
 
     /// What reads a layer's value.
@@ -227,6 +231,19 @@ impl Writer<'_> {
             return Expression::name(Piece::Input(self.body.inputs.len() - 1));
         };
         self.pending.remove(&value).unwrap_or(Expression::name(Piece::Value(value)))
+    }
+
+    /// What a block reads: a line calls one block after another.
+    fn argument(&mut self, id: NodeId) -> Code {
+        let of = self.operand(id);
+        match self.values.get(&id) {
+            Some(value) if of.block => {
+                let value = *value;
+                self.assign(vec![value], of.code);
+                Code(vec![Piece::Value(value)])
+            }
+            _ => of.code,
+        }
     }
 
     fn assign(&mut self, targets: Vec<usize>, code: Code) {
@@ -279,13 +296,13 @@ impl Writer<'_> {
 
     fn call(&mut self, place: Place) {
         let Some(made) = self.from.made.get(&place) else { return };
-        let arguments: Vec<Code> = made.inputs.iter().map(|id| self.operand(*id).code).collect();
+        let arguments: Vec<Code> = made.inputs.iter().map(|id| self.argument(*id)).collect();
         let called = Code::of(&self.path(place)).text("(");
         let code = called.and(Code::joined(arguments, ", ")).text(")");
         let name = self.name(place);
         if let [only] = made.outputs[..] {
             let value = self.value(only, name);
-            self.place(only, value, Expression { code, hold: Hold::Whole, layers: 1, ends: true });
+            self.place(only, value, Expression { code, hold: Hold::Whole, layers: 1, ends: false, block: true });
             return;
         }
         let of = |id: &NodeId| {

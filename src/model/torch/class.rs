@@ -8,8 +8,12 @@ use super::names;
 use super::tree::Place;
 use crate::arch::net::NodeId;
 
-/// Multiples as which a number of channels may be written.
-const MULTIPLES: [usize; 6] = [2, 3, 4, 8, 16, 32];
+/// Shares of another one as which a number of channels may be written, `k` of `m` parts: the simplest first.
+fn shares() -> impl Iterator<Item = (usize, usize)> {
+    let multiples = (2..=8).chain([16, 32]);
+    let parts = [3, 4, 8].into_iter().flat_map(|m| (2..m).map(move |k| (k, m)));
+    multiples.clone().map(|k| (k, 1)).chain(multiples.map(|m| (1, m))).chain(parts)
+}
 
 /// A block that is a class by now.
 #[derive(Clone, Debug)]
@@ -31,10 +35,8 @@ enum Written {
     Always,
     /// An argument.
     Argument(usize),
-    /// So many times an argument.
-    Times(usize, usize),
-    /// An argument divided.
-    Over(usize, usize),
+    /// So many parts of so many of an argument.
+    Share(usize, usize, usize),
 }
 
 /// A class.
@@ -89,8 +91,9 @@ impl Class {
     pub fn python(&self, classes: &[Class], doc: &str, branches: bool) -> String {
         let body = &self.body;
         let split = body.numbers_made();
-        let mut lines = vec![format!("class {}(nn.Module):", self.name), format!("    \"\"\"{doc}\"\"\""), String::new()];
-        lines.push(format!("    def __init__({}):", parts(&["self"], &self.arguments)));
+        let mut lines =
+            vec![format!("class {}(nn.Module):", self.name), format!("    \"\"\"{doc}\"\"\""), String::new()];
+        lines.push(format!("    def __init__({}):", parts(&["self"], &self.signature())));
         lines.push("        super().__init__()".into());
         let computed: BTreeSet<usize> = self.written[split..].iter().filter_map(Written::argument).collect();
         for argument in computed {
@@ -144,12 +147,17 @@ impl Class {
                 }
                 Piece::Make(class, numbers) => {
                     let class = &classes[*class];
-                    let mut given = Vec::new();
+                    let (mut given, mut named) = (Vec::new(), Vec::new());
                     for (number, (name, role)) in numbers.iter().zip(class.arguments.iter().zip(&class.roles)) {
                         let value = self.number(number, &self.written[*at], owner);
                         *at += 1;
-                        given.push(if role.counts_channels() { value } else { format!("{name}={value}") });
+                        if role.counts_channels() {
+                            given.push(value);
+                        } else {
+                            named.push(format!("{name}={value}"));
+                        }
                     }
+                    given.extend(named);
                     text += &format!("{}({})", class.name, given.join(", "));
                 }
             }
@@ -162,9 +170,19 @@ impl Class {
         match written {
             Written::Always => number.text.clone(),
             Written::Argument(argument) => name(argument),
-            Written::Times(k, argument) => format!("{k} * {}", name(argument)),
-            Written::Over(k, argument) => format!("{} // {k}", name(argument)),
+            Written::Share(k, 1, argument) => format!("{k} * {}", name(argument)),
+            Written::Share(1, m, argument) => format!("{} // {m}", name(argument)),
+            Written::Share(k, m, argument) => format!("{k} * {} // {m}", name(argument)),
         }
+    }
+
+    /// The arguments: numbers of channels, which are given by their order, then the others.
+    fn signature(&self) -> Vec<String> {
+        let of = |counts: bool| {
+            let pairs = self.arguments.iter().zip(&self.roles);
+            pairs.filter(move |(_, role)| role.counts_channels() == counts).map(|(name, _)| name.clone())
+        };
+        of(true).chain(of(false)).collect()
     }
 
     /// What the inputs are called, and the values before every statement and behind the last. What goes through the block
@@ -185,9 +203,8 @@ impl Class {
         };
         let mut all = vec![names.clone()];
         for (n, Statement { targets, code }) in body.statements.iter().enumerate() {
-            let is_last = |piece: &Piece| {
-                !codes[n + 1..].iter().copied().chain(&body.returns).any(|later| reads(later, piece))
-            };
+            let is_last =
+                |piece: &Piece| !codes[n + 1..].iter().copied().chain(&body.returns).any(|later| reads(later, piece));
             let goes_on = trunk.as_ref().is_some_and(|piece| reads(code, piece) && is_last(piece));
             match targets[..] {
                 [only] if goes_on => {
@@ -210,7 +227,7 @@ impl Written {
     fn argument(&self) -> Option<usize> {
         match self {
             Written::Always => None,
-            Written::Argument(argument) | Written::Times(_, argument) | Written::Over(_, argument) => Some(*argument),
+            Written::Argument(argument) | Written::Share(_, _, argument) => Some(*argument),
         }
     }
 }
@@ -249,22 +266,19 @@ fn arguments(bodies: &[Body]) -> (Vec<String>, Vec<Role>, Vec<Written>, Vec<usiz
         let is = |argument: usize, of: &dyn Fn(&str, &str) -> bool| {
             role.may_be(roles[argument]) && column(at).zip(column(first[argument])).all(|(own, other)| of(own, other))
         };
-        let times = |k: usize| {
-            move |own: &str, other: &str| match (own.parse::<usize>(), other.parse::<usize>()) {
-                (Ok(own), Ok(other)) => own == k * other,
+        let share =
+            |own: &str, other: &str, (k, m): (usize, usize)| match (own.parse::<usize>(), other.parse::<usize>()) {
+                (Ok(own), Ok(other)) => m * own == k * other,
                 _ => false,
-            }
-        };
+            };
         let all = 0..roles.len();
         let same = all.clone().find(|a| is(*a, &|own, other| own == other)).map(Written::Argument);
-        let multiples = || MULTIPLES.iter().flat_map(|k| all.clone().map(move |a| (*k, a)));
-        let counts = role.counts_channels();
-        let multiple = || multiples().find(|(k, a)| counts && is(*a, &times(*k))).map(|(k, a)| Written::Times(k, a));
         let part = || {
-            let found = multiples().find(|(k, a)| counts && is(*a, &|own, other| times(*k)(other, own)));
-            found.map(|(k, a)| Written::Over(k, a))
+            let mut pairs = shares().flat_map(|of| all.clone().map(move |a| (of, a)));
+            let found = pairs.find(|(of, a)| is(*a, &|own, other| share(own, other, *of)));
+            found.map(|((k, m), a)| Written::Share(k, m, a))
         };
-        let found = same.or_else(multiple).or_else(part);
+        let found = same.or_else(|| if role.counts_channels() { part() } else { None });
         written.push(found.unwrap_or_else(|| {
             names.push(names::free(role.name(), &mut used));
             roles.push(role);

@@ -204,14 +204,22 @@ pub struct Expression {
     pub hold: Hold,
     /// Layers in it.
     pub layers: usize,
-    /// Whether the line ends behind it: an activation, a block.
+    /// Whether the line ends behind it: an activation.
     pub ends: bool,
+    /// Whether a block is called in it.
+    pub block: bool,
 }
 
 impl Expression {
     /// A name.
     pub fn name(piece: Piece) -> Self {
-        Expression { code: Code(vec![piece]), hold: Hold::Whole, layers: 0, ends: false }
+        Expression { code: Code(vec![piece]), hold: Hold::Whole, layers: 0, ends: false, block: false }
+    }
+
+    /// With a method or an index behind.
+    pub fn then(self, text: &str) -> Self {
+        let (layers, ends, block) = (self.layers, self.ends, self.block);
+        Expression { code: self.at_least(Hold::Whole).text(text), hold: Hold::Whole, layers, ends, block }
     }
 
     /// Its code where something at least so tight is needed.

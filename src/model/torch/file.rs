@@ -12,7 +12,7 @@ use crate::error::Result;
 const LONGEST: usize = 119;
 
 /// How many blocks a class names.
-const NAMED: usize = 4;
+const NAMED: usize = 3;
 
 /// Writes the file.
 pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
@@ -26,11 +26,8 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
     }
     for (i, class) in classes.iter().enumerate() {
         let root = i + 1 == classes.len();
-        let doc = if root {
-            format!("Pixels [n, {c}, {h}, {w}] in [0, 1] to logits [n, {n}].")
-        } else {
-            used(&class.used)
-        };
+        let doc =
+            if root { format!("Pixels [n, {c}, {h}, {w}] in [0, 1] to logits [n, {n}].") } else { used(&class.used) };
         let python = class.python(&classes[..i], &doc, root && branches > 1);
         body.push(python.lines().map(wrapped).collect::<Vec<_>>().join("\n"));
     }
@@ -58,7 +55,7 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
         ),
     };
     let head = format!(
-        "\"\"\"{summary}: network {id}, written by {program} {version}.\n\n{params} parameters, {macs} multiply-accumulates an \
+        "\"\"\"{summary}.\n\nNetwork {id}, written by {program} {version}.\n{params} parameters, {macs} multiply-accumulates an \
          image ({rule}).\nPixels [n, {c}, {h}, {w}] in [0, 1] to logits [n, {n}]; normalisation is inside.\n{branch}\n`build()` \
          makes the network with fresh weights, `load(\"weights.safetensors\")` with those written beside this file.\n\"\"\"",
         summary = summary.replace(['\\', '"'], "'"),
@@ -72,15 +69,17 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
     Ok(format!("{head}\n\n{}\n\n\n{body}", imports.join("\n")))
 }
 
-/// Where a class is used.
+/// Where a class is used: the first names, as many as a line has place for.
 fn used(paths: &[String]) -> String {
-    let named = &paths[..paths.len().min(NAMED)];
-    let more = paths.len() - named.len();
-    let paths: Vec<String> = named.iter().map(|path| path.replace(['\\', '"'], "'")).collect();
-    match more {
-        0 => format!("{}.", paths.join(", ")),
-        _ => format!("{} and {more} more.", paths.join(", ")),
-    }
+    let words = |count: usize| {
+        let names = paths[..count].join(", ").replace(['\\', '"'], "'");
+        match paths.len() - count {
+            0 => format!("Used as {names}."),
+            more => format!("Used as {names} and {more} more."),
+        }
+    };
+    let count = (1..=paths.len().min(NAMED)).rev().find(|count| words(*count).len() <= LONGEST - 10);
+    words(count.unwrap_or(1.min(paths.len())))
 }
 
 /// A number in groups of three digits.
@@ -91,50 +90,63 @@ fn grouped(n: u64) -> String {
     groups.join(",")
 }
 
-/// A line in several where it is too long: what stands in its last outer brackets gets a line for each part.
+/// A line in several where it is too long: a sum gets a line for each term, and what stands in the last outer brackets one
+/// for each part.
 fn wrapped(line: &str) -> String {
     if line.len() <= LONGEST {
         return line.to_owned();
     }
-    let Some((open, parts)) = brackets(line) else { return line.to_owned() };
-    let indent = line.len() - line.trim_start().len();
-    let blank = " ".repeat(indent);
-    let close = line.as_bytes()[line.len() - 1] as char;
-    let inside: Vec<String> = parts.iter().map(|p| wrapped(&format!("{blank}    {},", p.trim()))).collect();
-    format!("{}\n{}\n{blank}{close}", &line[..=open], inside.join("\n"))
+    let (line, comma) = line.strip_suffix(',').map_or((line, ""), |line| (line, ","));
+    let blank = " ".repeat(line.len() - line.trim_start().len());
+    let expression = line.find(" = ").map(|at| at + 3).filter(|_| !line.trim_start().starts_with("self."));
+    let expression =
+        expression.or_else(|| line.find("return ").map(|at| at + 7)).filter(|at| comma.is_empty() && *at > 0);
+    let terms = expression.map(|at| (at, parts(&line[at..], " + "))).filter(|(_, terms)| terms.len() > 1);
+    if let Some((at, terms)) = terms {
+        let terms: Vec<String> = terms
+            .iter()
+            .enumerate()
+            .map(|(i, term)| wrapped(&format!("{blank}    {}{term}", if i > 0 { "+ " } else { "" })))
+            .collect();
+        return format!("{}(\n{}\n{blank})", &line[..at], terms.join("\n"));
+    }
+    let Some(open) = opening(line) else { return format!("{line}{comma}") };
+    let inside = parts(&line[open + 1..line.len() - 1], ",");
+    let inside: Vec<String> = inside.iter().map(|part| wrapped(&format!("{blank}    {},", part.trim()))).collect();
+    format!("{}\n{}\n{blank}{}{comma}", &line[..=open], inside.join("\n"), &line[line.len() - 1..])
 }
 
-/// Where the bracket that the line's end closes is opened, and the parts between its commas.
-fn brackets(line: &str) -> Option<(usize, Vec<&str>)> {
+/// Where the bracket that the line's end closes is opened.
+fn opening(line: &str) -> Option<usize> {
     if !line.ends_with([')', ']']) {
         return None;
     }
-    let (mut depth, mut open) = (0, None);
-    for (at, c) in line.char_indices().rev() {
-        match c {
-            ')' | ']' | '}' => depth += 1,
-            '(' | '[' | '{' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            open = Some(at);
-            break;
-        }
-    }
-    let open = open?;
-    let inside = &line[open + 1..line.len() - 1];
+    let mut depth = 0;
+    line.char_indices().rev().find_map(|(at, c)| {
+        depth += step(c);
+        (depth == 0).then_some(at)
+    })
+}
+
+/// What a text has between separators that stand outside of brackets.
+fn parts<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let (mut depth, mut from, mut parts) = (0, 0, Vec::new());
-    for (at, c) in inside.char_indices() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&inside[from..at]);
-                from = at + 1;
-            }
-            _ => {}
+    for (at, c) in text.char_indices() {
+        if depth == 0 && at >= from && text[at..].starts_with(separator) {
+            parts.push(&text[from..at]);
+            from = at + separator.len();
         }
+        depth -= step(c);
     }
-    parts.push(&inside[from..]);
-    Some((open, parts))
+    parts.push(&text[from..]);
+    parts
+}
+
+/// How a bracket changes the depth, read from the end.
+fn step(c: char) -> i32 {
+    match c {
+        ')' | ']' | '}' => 1,
+        '(' | '[' | '{' => -1,
+        _ => 0,
+    }
 }

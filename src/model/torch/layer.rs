@@ -109,9 +109,7 @@ pub fn module(node: &Node, inputs: &[Shape], flat: bool) -> Option<Code> {
             code.number(Role::Height, x.h).text(", ").number(Role::Width, x.w).text(")")
         }
         Op::Dropout { rate } => Code::of("nn.Dropout(").number(Role::Rate, format!("{rate:?}")).text(")"),
-        Op::StochasticDepth { rate } => {
-            Code::of("StochasticDepth(").number(Role::Rate, format!("{rate:?}")).text(")")
-        }
+        Op::StochasticDepth { rate } => Code::of("StochasticDepth(").number(Role::Rate, format!("{rate:?}")).text(")"),
         Op::Input { .. }
         | Op::Act { .. }
         | Op::Clip { .. }
@@ -146,20 +144,11 @@ pub struct Operand {
 
 impl Operand {
     fn planes(self) -> Expression {
-        if !self.flat {
-            return self.of;
-        }
-        let (layers, ends) = (self.of.layers, self.of.ends);
-        let code = self.of.at_least(Hold::Whole).text("[:, :, None, None]");
-        Expression { code, hold: Hold::Whole, layers, ends }
+        if self.flat { self.of.then("[:, :, None, None]") } else { self.of }
     }
 
     fn vector(self) -> Expression {
-        if self.flat {
-            return self.of;
-        }
-        let (layers, ends) = (self.of.layers, self.of.ends);
-        Expression { code: self.of.at_least(Hold::Whole).text(".flatten(1)"), hold: Hold::Whole, layers, ends }
+        if self.flat { self.of } else { self.of.then(".flatten(1)") }
     }
 }
 
@@ -173,7 +162,8 @@ pub fn expression(node: &Node, operands: Vec<Operand>, flat: bool, module: Optio
     let layers = 1 + operands.iter().map(|o| o.of.layers).sum::<usize>();
     let view = |o: Operand| if vectors { o.vector() } else { o.planes() };
     let mut operands: Vec<Expression> = operands.into_iter().map(view).collect();
-    let whole = |code: Code| Expression { code, hold: Hold::Whole, layers, ends: false };
+    let block = operands.iter().any(|o| o.block);
+    let whole = |code: Code| Expression { code, hold: Hold::Whole, layers, ends: false, block };
     if let Some(module) = module {
         let arguments = Code::joined(operands.into_iter().map(|o| o.code), ", ");
         return Ok(whole(module.text("(").and(arguments).text(")")));
@@ -235,9 +225,7 @@ pub fn expression(node: &Node, operands: Vec<Operand>, flat: bool, module: Optio
             whole(Code::of("F.pad(").and(argument).text(&format!(", ({left}, {right}, {top}, {bottom}))")))
         }
         Op::Softmax { over } if *over == c => whole(tight.text(".softmax(1)")),
-        Op::Softmax { over } => {
-            whole(tight.text(&format!(".unflatten(1, ({over}, -1)).softmax(1).flatten(1, 2)")))
-        }
+        Op::Softmax { over } => whole(tight.text(&format!(".unflatten(1, ({over}, -1)).softmax(1).flatten(1, 2)"))),
         Op::Attention { heads } => {
             let code = match operands.get(1) {
                 None => Code::of("attention(*").and(tight).text(".chunk(3, 1), "),
@@ -254,9 +242,11 @@ pub fn expression(node: &Node, operands: Vec<Operand>, flat: bool, module: Optio
             whole(code)
         }
         Op::MixedSum { .. } => {
-            return Err("is a mixed sum, whose shares come with each call of a supernet; export a network whose choices \
+            return Err(
+                "is a mixed sum, whose shares come with each call of a supernet; export a network whose choices \
                         are made, for example that of a rank of a run"
-                .into());
+                    .into(),
+            );
         }
         Op::Input { .. } => return Err("is an input behind the first node".into()),
         Op::Normalize { .. }

@@ -6,14 +6,25 @@ use super::tree::Kind;
 
 /// Words that are no names.
 const KEYWORDS: [&str; 35] = [
-    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif",
-    "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or",
-    "pass", "raise", "return", "try", "while", "with", "yield",
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 /// Names that a written file has in use.
 const TAKEN: [&str; 13] = [
-    "F", "Net", "Path", "attention", "build", "dilated_avg_pool2d", "json", "load", "math", "nn", "read_weights", "self",
+    "F",
+    "Net",
+    "Path",
+    "attention",
+    "build",
+    "dilated_avg_pool2d",
+    "json",
+    "load",
+    "math",
+    "nn",
+    "read_weights",
+    "self",
     "torch",
 ];
 
@@ -40,7 +51,9 @@ pub fn assignment(kind: Kind, owner: &str, name: &str) -> (String, String) {
         Kind::Leaf | Kind::Class | Kind::Owner if !is_identifier(name) => {
             (format!("{owner}.add_module(\"{name}\", "), ")".into())
         }
-        Kind::Dict | Kind::Leaf | Kind::Class | Kind::Owner => (format!("{} = ", access(kind, owner, name)), String::new()),
+        Kind::Dict | Kind::Leaf | Kind::Class | Kind::Owner => {
+            (format!("{} = ", access(kind, owner, name)), String::new())
+        }
     }
 }
 

@@ -20,7 +20,7 @@ def build():
 
 
 def load(path):
-    """The network with the weights of a safetensors file, ready to be used; `.train()` makes it ready to be trained."""
+    """The network with the weights of a safetensors file, in evaluation mode."""
     net = build()
     net.load_state_dict(read_weights(path))
     return net.eval()
