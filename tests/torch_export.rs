@@ -11,15 +11,13 @@ use candle_core::{DType, Device, Tensor};
 use robustnas::arch::file::id_of;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Act, Op, Shape, Window};
-use robustnas::config::Sgd;
-use robustnas::engine::{Mode, Network, NormMode, Wrt};
+use robustnas::engine::{Fusion, Mode, Network, NormMode, Wrt};
 use robustnas::model::torch::{Export, write};
 use robustnas::pipeline::import::import;
 use robustnas::pipeline::names::NameMap;
 use robustnas::pipeline::weights;
 use robustnas::seed::Seed;
 use robustnas::train::loss::cross_entropy;
-use robustnas::train::optim;
 use serde_json::json;
 
 #[path = "fixtures/around.rs"]
@@ -201,7 +199,8 @@ fn unfit_networks_are_refused() {
     }
 }
 
-/// The numbers of a step: everything `tests/torch/compare.py` looks at.
+/// The numbers of a step: everything `tests/torch/compare.py` looks at. The step is one in double precision, where no
+/// activation lies so near to its kink that the two programs are on different sides of it.
 fn dump(folder: &Path, code: &str, network: &mut Network) {
     std::fs::create_dir_all(folder).unwrap();
     let save = |name: &str, bytes: Vec<u8>| std::fs::write(folder.join(name), bytes).unwrap();
@@ -216,23 +215,30 @@ fn dump(folder: &Path, code: &str, network: &mut Network) {
     save("net.py", code.as_bytes().to_vec());
     save("weights.safetensors", weights::encode_pytorch(network).unwrap());
     let logits = network.logits(&images, &[], mode(NormMode::Eval)).unwrap().values;
+
+    let net = network.net().clone();
+    let mut double = Network::with(net, Seed::root(0), &Device::Cpu, DType::F64, Fusion::ALL).unwrap();
+    double.set_state(&network.state().to_dtype(DType::F64).unwrap()).unwrap();
     let loss = |logits: &_| cross_entropy(logits, &labels);
-    let found = network.gradients(&images, &[], mode(NormMode::Train), Wrt::PARAMS, &loss).unwrap();
-    let gradients = found.weights().unwrap().clone();
-    let sgd = Sgd { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: 1e9 };
-    let mut step = optim::Sgd::new(sgd.clone(), &network.weights().unwrap()).unwrap();
-    step.step(&network.weights().unwrap(), &gradients, sgd.lr).unwrap();
-    save("stepped.safetensors", weights::encode_pytorch(network).unwrap());
-    let running = network.layout().len() - network.layout().trainable();
-    let rest = Tensor::zeros(running, DType::F32, &Device::Cpu).unwrap();
-    let all = if running == 0 { gradients } else { Tensor::cat(&[&gradients, &rest], 0).unwrap() };
-    network.set_state(&all).unwrap();
-    save("gradients.safetensors", weights::encode_pytorch(network).unwrap());
+    let exact = images.to_dtype(DType::F64).unwrap();
+    let found = double.gradients(&exact, &[], mode(NormMode::Train), Wrt::PARAMS, &loss).unwrap();
+    // Without momentum so far: the gradient, and the weights' decay.
+    let (lr, decay) = (0.1, 5e-4);
+    let (gradients, own) = (found.weights().unwrap().clone(), double.weights().unwrap());
+    let step = ((&own * decay).unwrap() + &gradients).unwrap();
+    double.set_weights(&(own - (step * lr).unwrap()).unwrap()).unwrap();
+    let mut numbers = |name: &str, values: &Tensor| {
+        network.set_state(&values.to_dtype(DType::F32).unwrap()).unwrap();
+        save(name, weights::encode_pytorch(network).unwrap());
+    };
+    numbers("stepped.safetensors", double.state());
+    double.set_state(&double.state().zeros_like().unwrap()).unwrap();
+    double.set_weights(&gradients).unwrap();
+    numbers("gradients.safetensors", double.state());
     let pixels: Vec<f32> = images.flatten_all().unwrap().to_vec1().unwrap();
     let case = json!({
         "image": network.net().input_shape(), "pixels": pixels, "labels": labels, "branch": branch, "logits": logits,
-        "loss": found.loss, "sgd": {"lr": sgd.lr, "momentum": sgd.momentum, "weight_decay": sgd.weight_decay,
-        "nesterov": false},
+        "loss": found.loss, "lr": lr, "weight_decay": decay,
     });
     save("case.json", case.to_string().into_bytes());
 }

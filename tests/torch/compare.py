@@ -1,8 +1,9 @@
 """What PyTorch makes of exported networks: run by `cargo test --test torch_export` with torch.
 
 Every folder has `net.py` and `weights.safetensors`; `case.json` with `image` [h, w, c], `pixels` in the order
-[n, h, w, c], `labels`, `branch`, the `logits` of evaluation, the `loss` of training mode, and the step that was taken;
-`gradients.safetensors` of that loss, and `stepped.safetensors` with all numbers behind the step."""
+[n, h, w, c], `labels`, `branch`, the `logits` of evaluation in single precision, the `loss` of training mode in double precision, and the
+step that was taken then (`lr`, `weight_decay`); `gradients.safetensors` of that loss, and `stepped.safetensors` with all
+numbers behind the step."""
 
 import importlib.util
 import json
@@ -52,13 +53,10 @@ def compared(folder):
     assert logits.shape == want.shape, f"logits {logits.shape}, expected {want.shape}"
     found = {"logits": apart(logits, want)}
 
-    net.train()
+    net.double().train()
     without_chance(net)
-    sgd = case["sgd"]
-    optimizer = torch.optim.SGD(
-        net.parameters(), sgd["lr"], momentum=sgd["momentum"], weight_decay=sgd["weight_decay"], nesterov=sgd["nesterov"]
-    )
-    loss = F.cross_entropy(net(pixels, **call), torch.tensor(case["labels"]))
+    optimizer = torch.optim.SGD(net.parameters(), case["lr"], momentum=0.9, weight_decay=case["weight_decay"])
+    loss = F.cross_entropy(net(pixels.double(), **call), torch.tensor(case["labels"]))
     loss.backward()
     found["loss"] = abs(loss.item() - case["loss"]) / abs(case["loss"])
     want = module.read_weights(folder / "gradients.safetensors")
