@@ -78,6 +78,7 @@ const BLIND: &[(&str, &[&str])] = &[
     ("onnx", SPACES),
     ("data", RESULTS),
     ("engine", &["data", "record", "rank", "population"]),
+    ("model", RESULTS),
     ("attack", SPACES),
     ("attack", RESULTS),
     ("train", SPACES),
