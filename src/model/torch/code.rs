@@ -36,8 +36,6 @@ pub enum Role {
     Rate,
     /// What a weight starts at.
     Init,
-    /// Any other.
-    Other,
 }
 
 impl Role {
@@ -60,7 +58,6 @@ impl Role {
             Role::Width => "width",
             Role::Rate => "rate",
             Role::Init => "init",
-            Role::Other => "number",
         }
     }
 

@@ -94,8 +94,8 @@ impl Tree {
         }
         for place in (1..tree.branches.len()).rev() {
             tree.branches[place].kind = tree.usual(place, &is_module);
-            tree.check_name(net, place)?;
         }
+        (1..tree.branches.len()).try_for_each(|place| tree.check_name(net, place))?;
         tree.order(net, ROOT);
         Ok(tree)
     }
