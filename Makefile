@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check cifar-check long attack-long
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check torch-venv torch-check cifar-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -60,8 +60,8 @@ peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-golden: ## Write the golden costs of the search spaces anew; read the difference
-	UPDATE=1 cargo test --test search_spaces
+golden: ## Write the golden costs of the search spaces, and the golden PyTorch files, anew; read the difference
+	UPDATE=1 cargo test --test search_spaces --test torch_export
 	git diff --stat -- tests/golden
 
 pictures: ## Draw the pictures of the drawing tests into PICTURES (target/pictures)
@@ -83,6 +83,17 @@ onnx-check: ## Hold exported networks to ONNX Runtime; ONNX_PYTHON=/path/to/pyth
 cifar-check: ## Read CIFAR-10 as it comes from the hub; IMAGES=DIR has it as parquet
 	$(if $(IMAGES),,$(error cifar-check needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
 	ROBUSTNAS_CIFAR10=$(abspath $(IMAGES)) cargo test --test data_hf -- --nocapture --ignored
+
+# The Python that has PyTorch.
+TORCH_PYTHON ?= target/torch-venv/bin/python
+
+torch-venv: ## Make target/torch-venv with PyTorch for torch-check
+	test -x target/torch-venv/bin/python || python3 -m venv target/torch-venv
+	target/torch-venv/bin/python -c "import torch, numpy" 2>/dev/null || \
+		target/torch-venv/bin/python -m pip install --quiet torch numpy
+
+torch-check: ## Hold exported networks to PyTorch; TORCH_PYTHON=/path/to/python is another Python
+	TORCH_PYTHON=$(abspath $(TORCH_PYTHON)) cargo test --test torch_export -- --include-ignored --nocapture
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume

@@ -18,7 +18,9 @@ mod around;
 #[path = "fixtures/families.rs"]
 mod families;
 
-use around::{IMAGES, apart, around, network, pixels};
+use around::{apart, around, network, pixels};
+
+const IMAGES: usize = 3;
 
 const DEVICE: Device = Device::Cpu;
 
@@ -63,7 +65,7 @@ fn forms() -> Vec<(String, Net)> {
 
 /// Pixels as candle's users have them, `[n, c, h, w]`.
 fn planes(shape: Shape, dtype: DType) -> Tensor {
-    pixels(shape, dtype).permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()
+    pixels(IMAGES, shape, dtype).permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()
 }
 
 fn numbers(x: &Tensor) -> Vec<f64> {
@@ -73,8 +75,8 @@ fn numbers(x: &Tensor) -> Vec<f64> {
 /// Single precision, as networks are used.
 fn logits_apart(net: Net) -> f64 {
     let shape = net.input_shape();
-    let mut network = network(net, DType::F32);
-    let want = network.logits(&pixels(shape, DType::F32), &[], NormMode::Eval).unwrap();
+    let mut network = network(net, IMAGES, DType::F32);
+    let want = network.logits(&pixels(IMAGES, shape, DType::F32), &[], NormMode::Eval).unwrap();
     let module = CandleNet::of(&network, &DEVICE).unwrap();
     let got = module.forward(&planes(shape, DType::F32)).unwrap();
     assert_eq!(got.dims(), [IMAGES, module.classes()]);
@@ -85,14 +87,15 @@ fn logits_apart(net: Net) -> f64 {
 /// tie of a maximum does not fall to different sides.
 fn gradients_apart(net: Net) -> f64 {
     let shape = net.input_shape();
-    let mut network = network(net, DType::F64);
+    let mut network = network(net, IMAGES, DType::F64);
     let module = CandleNet::of(&network, &DEVICE).unwrap();
     let picked = |logits: &Logits| {
         let value = logits.rows().map(|row| row[1]).sum();
         let dlogits = (0..logits.values.len()).map(|i| f64::from(u8::from(i % logits.classes == 1))).collect();
         LossGradient { value, dlogits }
     };
-    let found = network.gradients(&pixels(shape, DType::F64), &[], NormMode::Eval, Wrt::INPUT, &picked).unwrap();
+    let found =
+        network.gradients(&pixels(IMAGES, shape, DType::F64), &[], NormMode::Eval, Wrt::INPUT, &picked).unwrap();
     let want = found.input.unwrap().permute((0, 3, 1, 2)).unwrap();
 
     let pixels = Var::from_tensor(&planes(shape, DType::F64)).unwrap();
@@ -142,7 +145,7 @@ fn small() -> Network {
     let position = net.add("position", Op::Position, &[norm]).unwrap();
     let pool = net.add("pool", Op::GlobalAvgPool, &[position]).unwrap();
     net.add("fc", Op::Linear { out: 3, bias: true }, &[pool]).unwrap();
-    network(net, DType::F32)
+    network(net, IMAGES, DType::F32)
 }
 
 /// All tensors of a network as they are laid out.
@@ -204,11 +207,11 @@ fn numbers_come_from_tensors_builders_and_files() {
 fn any_of_several_normalisations_is_used() {
     let net = families::load("wrn:blocks=1,width=0.25,norm=multi-batch:2", Shape::new(16, 16, 3), 10).unwrap();
     let shape = net.input_shape();
-    let mut network = network(net, DType::F32);
+    let mut network = network(net, IMAGES, DType::F32);
     let mut answers = Vec::new();
     for branch in 0..2 {
         let mode = Mode { norm: NormMode::Eval, branch, drop: None };
-        let want = network.logits(&pixels(shape, DType::F32), &[], mode).unwrap().values;
+        let want = network.logits(&pixels(IMAGES, shape, DType::F32), &[], mode).unwrap().values;
         let module = CandleNet::of(&network, &DEVICE).unwrap().with_branch(branch).unwrap();
         let got = module.forward(&planes(shape, DType::F32)).unwrap();
         assert!(apart(&numbers(&got), &want) < 1e-5);
@@ -245,7 +248,7 @@ fn what_is_unfit_is_named() {
     assert!(why.contains("node `a/norm`, batch_norm") && why.contains("a/norm.running_mean"), "{why}");
 
     let module = CandleNet::of(&network, &DEVICE).unwrap();
-    let why = module.forward(&pixels(net.input_shape(), DType::F32)).unwrap_err().to_string();
+    let why = module.forward(&pixels(IMAGES, net.input_shape(), DType::F32)).unwrap_err().to_string();
     assert!(why.contains("takes pixels [n, 3, 6, 5] in [0, 1], got [3, 6, 5, 3]"), "{why}");
 }
 

@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use candle_core::{Device, Tensor};
-use robustnas::arch::net::{Net, NodeId};
-use robustnas::arch::op::{Op, Shape, Window};
+use candle_core::{DType, Device};
+use robustnas::arch::net::Net;
+use robustnas::arch::op::{Op, Shape};
 use robustnas::arch::spec::NetSpec;
 use robustnas::engine::{Network, NormMode};
 use robustnas::error::{IoContext, Result};
@@ -16,46 +16,18 @@ use robustnas::onnx::{Export, read, write};
 use robustnas::seed::Seed;
 use serde_json::json;
 
+#[path = "fixtures/around.rs"]
+mod around;
 #[path = "fixtures/families.rs"]
 mod families;
 
+use around::{MIX, around, network, pixels};
+
 const IMAGES: usize = 3;
-/// The shares of mixed sums.
-const MIX: [f64; 3] = [0.5, 0.2, 0.3];
-
-fn conv(out: usize, window: Window) -> Op {
-    Op::Conv2d { out, window, groups: 1, bias: true }
-}
-
-/// An operation behind a convolution for each of its inputs, and in front of one over the whole image.
-fn around(op: &Op, inputs: &[Shape]) -> Net {
-    let largest = inputs.iter().max_by_key(|s| s.area()).unwrap();
-    let mut net = Net::new();
-    let image = net.add("image", Op::Input { shape: Shape { c: 3, ..*largest } }, &[]).unwrap();
-    let operands: Vec<NodeId> = inputs
-        .iter()
-        .enumerate()
-        .map(|(i, shape)| {
-            let window = Window::square(1, 1, 0);
-            let planes = net.add(format!("stem{i}"), conv(shape.c, window), &[image]).unwrap();
-            if shape.area() == largest.area() {
-                return planes;
-            }
-            net.add(format!("mean{i}"), Op::GlobalAvgPool, &[planes]).unwrap()
-        })
-        .collect();
-    let end = net.add("op", op.clone(), &operands).unwrap();
-    let Shape { h, w, .. } = net.node(end).shape;
-    let whole = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
-    net.add("head", conv(3, whole), &[end]).unwrap();
-    net
-}
 
 /// Every case: its name and its network.
 fn cases() -> Vec<(String, Net)> {
-    let operations = Op::each().into_iter().enumerate().filter(|(_, (_, inputs))| !inputs.is_empty());
-    let mut list: Vec<(String, Net)> =
-        operations.map(|(i, (op, inputs))| (format!("{i:02}-{}", op.name()), around(&op, &inputs))).collect();
+    let mut list = around::operations();
     for (i, text) in families::forms().iter().enumerate() {
         let (net, ..) = NetSpec::parse(text).unwrap().load(Shape::new(32, 32, 3), 10, &bytes).unwrap();
         list.push((format!("{}-{i}", text.split(':').next().unwrap()), net));
@@ -67,30 +39,8 @@ fn bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).at(path)
 }
 
-fn pixels(shape: Shape) -> Tensor {
-    let pixels: Vec<f32> = (0..IMAGES * shape.len()).map(|i| ((i * 37 % 101) as f64 / 101.0) as f32).collect();
-    Tensor::from_vec(pixels, (IMAGES, shape.h, shape.w, shape.c), &Device::Cpu).unwrap()
-}
-
-/// A network whose running statistics have seen images, and whose other numbers are no round ones.
-fn network(net: Net) -> Network {
-    let images = pixels(net.input_shape());
-    let mut network = Network::new(net, Seed::root(7), &Device::Cpu).unwrap();
-    let mut state: Vec<f32> = network.state().to_vec1().unwrap();
-    let trainable = network.layout().trainable();
-    for (i, v) in state[..trainable].iter_mut().enumerate() {
-        *v += 0.05 * (1.7 * i as f32).sin();
-    }
-    network.set_state(&Tensor::new(state, &Device::Cpu).unwrap()).unwrap();
-    let mix = &MIX[..network.net().mix_len()];
-    for _ in 0..3 {
-        network.logits(&images, mix, NormMode::Train).unwrap();
-    }
-    network
-}
-
 fn logits(network: &mut Network) -> Vec<f64> {
-    let images = pixels(network.net().input_shape());
+    let images = pixels(IMAGES, network.net().input_shape(), DType::F32);
     let mix = &MIX[..network.net().mix_len()];
     network.logits(&images, mix, NormMode::Eval).unwrap().values
 }
@@ -127,7 +77,7 @@ fn files_that_are_read_back_give_the_same_logits() {
     for (name, net) in cases() {
         let alone = name.starts_with(|c: char| c.is_ascii_digit());
         let refused = net.nodes().find_map(|(_, node)| refusal(&node.op, alone));
-        let mut own = network(net);
+        let mut own = network(net, IMAGES, DType::F32);
         let file = exported(&own);
         let found = read(Path::new("m.onnx"), Shape::new(1, 1, 1), &|_| Ok(file.clone()));
         if let Some(words) = refused {
@@ -150,9 +100,9 @@ fn onnxruntime_gives_the_same_logits() {
         std::env::var_os("ONNX_PYTHON").map(PathBuf::from).expect("ONNX_PYTHON names a Python with onnxruntime");
     let folder = tempfile::tempdir().unwrap();
     for (name, net) in cases() {
-        let mut network = network(net);
+        let mut network = network(net, IMAGES, DType::F32);
         let shape = network.net().input_shape();
-        let pixels: Vec<f32> = pixels(shape).flatten_all().unwrap().to_vec1().unwrap();
+        let pixels: Vec<f32> = pixels(IMAGES, shape, DType::F32).flatten_all().unwrap().to_vec1().unwrap();
         let case = json!({"image": shape, "images": IMAGES, "pixels": pixels, "logits": logits(&mut network)});
         std::fs::write(folder.path().join(format!("{name}.onnx")), exported(&network)).unwrap();
         std::fs::write(folder.path().join(format!("{name}.json")), case.to_string()).unwrap();

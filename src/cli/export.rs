@@ -9,7 +9,7 @@ use crate::arch::cost::cost;
 use crate::arch::file::{ArchFile, id_of};
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::model::{Model, weights};
+use crate::model::{Model, torch, weights};
 use crate::onnx;
 use crate::record::OriginKind;
 use crate::report::attacked::AttackResultFile;
@@ -35,7 +35,7 @@ pub struct ExportArguments {
     #[command(flatten)]
     image: ImageArguments,
     /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json;
-    /// fresh ones of a network that is model by its family.
+    /// fresh ones of a network that is named by its family.
     #[arg(long, conflicts_with = "seed")]
     weights: Option<PathBuf>,
     /// Fresh numbers of this seed.
@@ -53,6 +53,12 @@ pub struct ExportArguments {
     /// Where the numbers go, as safetensors.
     #[arg(long, group = "documents")]
     safetensors: Option<PathBuf>,
+    /// How the weights of --safetensors lie: this program's way, or PyTorch's.
+    #[arg(long, value_enum, default_value_t = Layout::Own, requires = "safetensors")]
+    layout: Layout,
+    /// The folder where the network goes as PyTorch: net.py, plain torch.nn, and weights.safetensors beside it.
+    #[arg(long, group = "documents", value_name = "DIR")]
+    torch: Option<PathBuf>,
     /// Where the cells go, as the tuple that DARTS prints.
     #[arg(long, group = "documents")]
     genotype: Option<PathBuf>,
@@ -69,6 +75,15 @@ pub struct ExportArguments {
     /// For --robustbench: the robust accuracy, in per cent, that the network's authors report. Default: left open.
     #[arg(long, requires = "robustbench", value_name = "PERCENT", value_parser = percent)]
     reported: Option<f64>,
+}
+
+/// How weights lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Layout {
+    /// Convolutions [rows, columns, in, out], matrices [in, out].
+    Own,
+    /// Convolutions [out, in, rows, columns], matrices [out, in].
+    Pytorch,
 }
 
 /// Reads a share in per cent.
@@ -103,13 +118,26 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
         files::write(path, format!("{genotype}\n").as_bytes())?;
         eprintln!("{}: {} cells", path.display(), genotype.cells.len());
     }
-    if arguments.onnx.is_none() && arguments.safetensors.is_none() && arguments.robustbench.is_none() {
+    let ExportArguments { onnx: model_file, safetensors, torch: folder, robustbench: info, .. } = arguments;
+    if [model_file, safetensors, folder, info].iter().all(|path| path.is_none()) {
         return Ok(());
     }
+    let summary = model.file.as_ref().map_or(source.clone(), |file| file.summary.clone());
     let (network, from) = model.with_weights_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
     if let Some(path) = &arguments.safetensors {
-        files::write(path, &weights::encode(&network)?)?;
+        let bytes = match arguments.layout {
+            Layout::Own => weights::encode(&network)?,
+            Layout::Pytorch => weights::encode_pytorch(&network)?,
+        };
+        files::write(path, &bytes)?;
         eprintln!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len());
+    }
+    if let Some(folder) = folder {
+        let code = torch::write(&torch::Export { net: network.net(), summary: &summary })?;
+        files::folder(folder)?;
+        files::write(&folder.join("net.py"), code.as_bytes())?;
+        files::write(&folder.join("weights.safetensors"), &weights::encode_pytorch(&network)?)?;
+        eprintln!("{}: net.py for PyTorch and weights.safetensors, {from}", folder.display());
     }
     if let Some(path) = &arguments.onnx {
         files::write(path, &onnx(&network, arguments.branch)?)?;

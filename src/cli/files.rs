@@ -35,6 +35,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     crate::store::atomic::write(path, bytes)
 }
 
+/// Makes a folder that the user asked for, and those above it.
+pub fn folder(path: &Path) -> Result<()> {
+    crate::store::atomic::create_folder(path)
+}
+
 /// Prints a result; a reader that has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {

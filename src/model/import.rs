@@ -10,6 +10,7 @@ use super::weights;
 use crate::arch::op::Op;
 use crate::engine::{Network, ParamTensor};
 use crate::error::{Error, Result, nearest};
+use crate::model::torch::Turn;
 
 /// Sets a network's numbers from a safetensors file.
 ///
@@ -43,8 +44,8 @@ pub fn import(network: &mut Network, file: &Path, map: &NameMap) -> Result<()> {
             faults.push(format!("`{}` = `{name}`: the file has no such tensor{hint}", tensor.name));
             continue;
         };
-        let spatial = spatial(network, tensor);
-        match turned(found, &tensor.shape, map.layout, spatial)? {
+        let (spatial, turn) = (spatial(network, tensor), Turn::of(network.net(), &tensor.name));
+        match turned(found, &tensor.shape, (map.layout, turn), spatial)? {
             Some(numbers) => values.insert(tensor.name.clone(), numbers),
             None => {
                 let (own, their) = (&tensor.shape, found.dims());
@@ -77,7 +78,7 @@ fn spatial(network: &Network, tensor: &ParamTensor) -> bool {
 }
 
 /// Another program's tensor in our layout, if its shape is the one that ours has there.
-fn turned(theirs: &Tensor, own: &[usize], order: Order, spatial: bool) -> Result<Option<Vec<f32>>> {
+fn turned(theirs: &Tensor, own: &[usize], (order, turn): (Order, Turn), spatial: bool) -> Result<Option<Vec<f32>>> {
     let sides = |dims: &[usize]| dims.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
     let (dims, len) = (theirs.dims(), own.iter().product::<usize>());
     let fits = match (order, own) {
@@ -86,6 +87,7 @@ fn turned(theirs: &Tensor, own: &[usize], order: Order, spatial: bool) -> Result
         // Tokens of a position embedding stand in our order, `[1, pixels, channels]`; planes do not.
         (_, &[h, w, c]) if spatial => match dims {
             [1, n, d] if [*n, *d] == [h * w, c] => Some(theirs.clone()),
+            _ if dims == own => Some(theirs.clone()),
             [1, d, rows, columns] if [*d, *rows, *columns] == [c, h, w] => Some(theirs.permute([0, 2, 3, 1])?),
             _ => None,
         },
@@ -93,8 +95,10 @@ fn turned(theirs: &Tensor, own: &[usize], order: Order, spatial: bool) -> Result
         (_, &[kh, kw, fan, out]) if dims == [out, fan, kh, kw] || kh * kw == 1 && dims == [out, fan] => {
             Some(theirs.reshape((out, fan, kh, kw))?.permute([2, 3, 1, 0])?)
         }
-        (_, &[fan, out]) if dims == [out, fan] || dims == [out, fan, 1, 1] => Some(theirs.reshape((out, fan))?.t()?),
-        (_, [_, _, _, _] | [_, _]) => None,
+        (_, &[fan, out]) if turn == Turn::Matrix && (dims == [out, fan] || dims == [out, fan, 1, 1]) => {
+            Some(theirs.reshape((out, fan))?.t()?)
+        }
+        _ if turn != Turn::Same => None,
         // Numbers a channel, with sides of one around them or not.
         _ => (sides(dims) == sides(own)).then(|| theirs.clone()),
     };

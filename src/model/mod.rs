@@ -4,6 +4,7 @@ pub mod candle;
 pub mod import;
 mod load;
 pub mod names;
+pub mod torch;
 pub mod weights;
 
 pub use load::{Model, named};

@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
+use super::torch::{self, Turn};
+use crate::arch::net::Net;
 use crate::engine::kernels::norm::EPSILON;
 use crate::engine::{Network, ParamLayout, ParamTensor};
 use crate::error::{Error, IoContext, Result};
+
+/// The key of a file's metadata that says how its weights lie, and its value where that is PyTorch's way.
+const LAYOUT: (&str, &str) = ("layout", "pytorch");
 
 /// The content of a file of the network's numbers.
 pub fn encode(network: &Network) -> Result<Vec<u8>> {
@@ -25,6 +30,25 @@ pub fn encode(network: &Network) -> Result<Vec<u8>> {
         })
         .collect::<Result<Vec<_>>>()?;
     safetensors::serialize(views, None).map_err(|e| Error::Tensor(e.to_string()))
+}
+
+/// The content of a file of the network's numbers in PyTorch's layouts, for `load_state_dict` and for [`load`].
+///
+/// # Errors
+/// [`Error::Tensor`] for numbers that no file holds.
+pub fn encode_pytorch(network: &Network) -> Result<Vec<u8>> {
+    let tensors = torch::tensors(network.net(), &network.state().to_vec1::<f32>()?)?;
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let views = tensors
+        .into_iter()
+        .zip(&bytes)
+        .map(|(t, bytes)| {
+            let view = TensorView::new(Dtype::F32, t.shape, bytes);
+            view.map(|view| (t.name, view)).map_err(|e| Error::Tensor(e.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([(LAYOUT.0.to_owned(), LAYOUT.1.to_owned())]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::Tensor(e.to_string()))
 }
 
 /// Which numbers a network has: the first 16 hexadecimal digits of the SHA-256 of all of them, as 32-bit floats in the
@@ -50,7 +74,7 @@ pub fn set(network: &mut Network, tensors: &HashMap<String, Vec<f32>>) -> Result
 /// [`Error::Io`] where it cannot be read; else as [`decode`].
 pub fn load(network: &mut Network, path: &Path) -> Result<()> {
     let bytes = std::fs::read(path).at(path)?;
-    replace(network, decode(network.layout(), &bytes, path)?)
+    replace(network, decode(network.net(), network.layout(), &bytes, path)?)
 }
 
 fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
@@ -62,32 +86,19 @@ fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
 /// How the weights of a file are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
-    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as the engine keeps them.
+    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as [`encode`] writes them.
     Own,
     /// Convolutions `[out, in, h, w]`, matrices `[out, in]`: as PyTorch keeps them.
     PyTorch,
 }
 
-/// The axes of a tensor in PyTorch's order, in ours.
-fn axes(rank: usize) -> &'static [usize] {
-    match rank {
-        4 => &[2, 3, 1, 0],
-        3 => &[0, 1, 2],
-        2 => &[1, 0],
-        _ => &[0],
-    }
-}
-
 impl Order {
-    /// The shape under which a tensor stands in the file.
-    fn shape(self, tensor: &ParamTensor) -> Vec<usize> {
-        let mut shape = tensor.shape.clone();
-        if self == Order::PyTorch {
-            for (own, theirs) in axes(shape.len()).iter().enumerate() {
-                shape[*theirs] = tensor.shape[own];
-            }
+    /// How a tensor of ours is turned into one of the file.
+    fn turn(self, net: &Net, tensor: &ParamTensor) -> Turn {
+        match self {
+            Order::Own => Turn::Same,
+            Order::PyTorch => Turn::of(net, &tensor.name),
         }
-        shape
     }
 }
 
@@ -105,34 +116,34 @@ pub fn gather(layout: &ParamLayout, tensors: &HashMap<String, Vec<f32>>) -> Resu
 }
 
 /// All numbers of a layout, `[layout.len()]`, from the bytes of a safetensors file; every tensor must be there with its
-/// shape. A file of PyTorch's is known by its shapes.
+/// shape. A file of PyTorch's is known by its metadata or by its shapes.
 ///
 /// # Errors
 /// [`Error::Data`] naming the file and the tensor that is missing or unfit, or that holds what no network computes with.
-pub fn decode(layout: &ParamLayout, bytes: &[u8], path: &Path) -> Result<Vec<f32>> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| Error::data(path, e.to_string()))?;
+pub fn decode(net: &Net, layout: &ParamLayout, bytes: &[u8], path: &Path) -> Result<Vec<f32>> {
+    let unreadable = |e: safetensors::SafeTensorError| Error::data(path, e.to_string());
+    let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+    let said = metadata.metadata().as_ref().and_then(|words| words.get(LAYOUT.0)).is_some_and(|word| word == LAYOUT.1);
     let tensors = layout.tensors();
-    let fits =
-        |order: Order| tensors.iter().all(|t| file.tensor(&t.name).is_ok_and(|view| view.shape() == order.shape(t)));
-    let order = if !fits(Order::Own) && fits(Order::PyTorch) { Order::PyTorch } else { Order::Own };
+    let fits = |order: Order| {
+        let same =
+            |t: &ParamTensor| file.tensor(&t.name).is_ok_and(|view| view.shape() == order.turn(net, t).shape(&t.shape));
+        tensors.iter().all(same)
+    };
+    let order = if said || !fits(Order::Own) && fits(Order::PyTorch) { Order::PyTorch } else { Order::Own };
     let mut values = vec![0f32; layout.len()];
     for tensor in tensors {
         let view = file.tensor(&tensor.name).map_err(|e| Error::data(path, format!("`{}`: {e}", tensor.name)))?;
-        let want = order.shape(tensor);
+        let turn = order.turn(net, tensor);
+        let want = turn.shape(&tensor.shape);
         if view.shape() != want || view.dtype() != Dtype::F32 {
             let found = (view.shape(), view.dtype());
             return Err(Error::data(path, format!("`{}` is {found:?}, expected {want:?} of F32", tensor.name)));
         }
         let numbers: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        let numbers = match order {
-            Order::Own => numbers,
-            Order::PyTorch => Tensor::from_vec(numbers, want, &Device::Cpu)?
-                .permute(axes(tensor.shape.len()))?
-                .flatten_all()?
-                .to_vec1()?,
-        };
-        values[tensor.range.clone()].copy_from_slice(&numbers);
+        values[tensor.range.clone()].copy_from_slice(&turn.own(&numbers, &tensor.shape));
     }
     checked(layout, values).map_err(|why| why.of_file(path))
 }

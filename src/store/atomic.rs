@@ -50,7 +50,10 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
 }
 
 /// Creates a folder with its parents, flushing the parent of what was created.
-pub(super) fn create_folder(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`crate::error::Error::Io`] where that is not possible.
+pub fn create_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

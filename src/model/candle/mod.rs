@@ -100,7 +100,7 @@ impl CandleNet {
         let (arch, weights) = (arch.as_ref(), weights.as_ref());
         let (_, net) = ArchFile::from_json(&std::fs::read_to_string(arch).at(arch)?, arch)?;
         let layout = ParamLayout::new(&net);
-        let numbers = decode(&layout, &std::fs::read(weights).at(weights)?, weights)?;
+        let numbers = decode(&net, &layout, &std::fs::read(weights).at(weights)?, weights)?;
         let numbers = Tensor::new(numbers, &Device::Cpu)?;
         CandleNet::laid_out(&net, &layout, &numbers, device).map_err(|why| why.of_file(arch))
     }

@@ -1,0 +1,116 @@
+//! Modules and functions that PyTorch does not have, written into a file that needs them.
+
+use crate::arch::op::Op;
+
+/// One of them, in the order in which they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Helper {
+    /// Layer 0.
+    Normalize,
+    /// Convolution with a flat spectrum.
+    ConvNorm,
+    /// Batch normalisations side by side.
+    MultiBatchNorm,
+    /// Every pixel over its channels.
+    LayerNorm,
+    /// A mean over a window with gaps.
+    DilatedAvgPool,
+    /// Downsampling in the frequency domain.
+    FlcPool,
+    /// A factor of every channel.
+    LayerScale,
+    /// Attention of pixels.
+    Attention,
+    /// Attention of channels.
+    CrossCovariance,
+    /// A token in front of the pixels.
+    ClassToken,
+    /// Learned positions.
+    Position,
+    /// Positions by formula.
+    SinePosition,
+    /// Images dropped at random.
+    StochasticDepth,
+}
+
+impl Helper {
+    /// What a layer needs; `flat` says that it works on vectors `[n, c]`.
+    pub fn of(op: &Op, flat: bool) -> Option<Helper> {
+        match op {
+            Op::Normalize { .. } => Some(Helper::Normalize),
+            Op::ConvNorm { .. } => Some(Helper::ConvNorm),
+            Op::MultiBatchNorm { .. } => Some(Helper::MultiBatchNorm),
+            Op::LayerNorm { .. } => (!flat).then_some(Helper::LayerNorm),
+            Op::AvgPool { window, .. } => (window.dilation != [1; 2]).then_some(Helper::DilatedAvgPool),
+            Op::FlcPool { .. } => Some(Helper::FlcPool),
+            Op::Scale { .. } => Some(Helper::LayerScale),
+            Op::Attention { .. } => Some(Helper::Attention),
+            Op::CrossCovariance { .. } => Some(Helper::CrossCovariance),
+            Op::ClassToken => Some(Helper::ClassToken),
+            Op::Position => Some(Helper::Position),
+            Op::SinePosition { .. } => Some(Helper::SinePosition),
+            Op::StochasticDepth { .. } => Some(Helper::StochasticDepth),
+            Op::Input { .. }
+            | Op::Conv2d { .. }
+            | Op::BatchNorm { .. }
+            | Op::GroupNorm { .. }
+            | Op::Act { .. }
+            | Op::Clip { .. }
+            | Op::MaxPool { .. }
+            | Op::GlobalAvgPool
+            | Op::Linear { .. }
+            | Op::Add
+            | Op::Mul
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Reshape { .. }
+            | Op::Crop { .. }
+            | Op::Pad { .. }
+            | Op::Softmax { .. }
+            | Op::Dropout { .. }
+            | Op::Zero { .. }
+            | Op::MixedSum { .. } => None,
+        }
+    }
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Helper::Normalize => "Normalize",
+            Helper::ConvNorm => "ConvNorm",
+            Helper::MultiBatchNorm => "MultiBatchNorm",
+            Helper::LayerNorm => "LayerNorm2d",
+            Helper::DilatedAvgPool => "dilated_avg_pool2d",
+            Helper::FlcPool => "FlcPool",
+            Helper::LayerScale => "LayerScale",
+            Helper::Attention => "attention",
+            Helper::CrossCovariance => "CrossCovariance",
+            Helper::ClassToken => "ClassToken",
+            Helper::Position => "Position",
+            Helper::SinePosition => "SinePosition",
+            Helper::StochasticDepth => "StochasticDepth",
+        }
+    }
+
+    /// Its Python.
+    pub fn source(self) -> &'static str {
+        match self {
+            Helper::Normalize => include_str!("helpers/normalize.py"),
+            Helper::ConvNorm => include_str!("helpers/conv_norm.py"),
+            Helper::MultiBatchNorm => include_str!("helpers/multi_batch_norm.py"),
+            Helper::LayerNorm => include_str!("helpers/layer_norm.py"),
+            Helper::DilatedAvgPool => include_str!("helpers/dilated_avg_pool.py"),
+            Helper::FlcPool => include_str!("helpers/flc_pool.py"),
+            Helper::LayerScale => include_str!("helpers/layer_scale.py"),
+            Helper::Attention => include_str!("helpers/attention.py"),
+            Helper::CrossCovariance => include_str!("helpers/cross_covariance.py"),
+            Helper::ClassToken => include_str!("helpers/class_token.py"),
+            Helper::Position => include_str!("helpers/position.py"),
+            Helper::SinePosition => include_str!("helpers/sine_position.py"),
+            Helper::StochasticDepth => include_str!("helpers/stochastic_depth.py"),
+        }
+    }
+}
+
+/// How weights are read, and how the network is made.
+pub const WEIGHTS: &str = include_str!("helpers/weights.py");
