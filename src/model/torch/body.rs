@@ -2,12 +2,24 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::class::Made;
 use super::code::{Code, Expression, Hold, Number, Piece};
 use super::layer::{self, Operand};
 use super::names;
 use super::tree::{Item, Kind, Place, ROOT, Tree};
 use crate::arch::net::{Net, NodeId};
+
+/// A block that is a class by now.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The class's place among the classes.
+    pub class: usize,
+    /// What it is made with.
+    pub numbers: Vec<Number>,
+    /// The layers that it reads.
+    pub inputs: Vec<NodeId>,
+    /// The layers that are read from it.
+    pub outputs: Vec<NodeId>,
+}
 
 /// The most layers in one line, and about how many columns they may take.
 const LAYERS: usize = 3;

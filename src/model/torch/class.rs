@@ -2,30 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::body::{Body, Statement};
+use super::body::{Body, Made, Statement};
 use super::code::{Code, Number, Piece, Role};
 use super::names;
 use super::tree::Place;
-use crate::arch::net::NodeId;
 
 /// Shares of another one as which a number of channels may be written, `k` of `m` parts: the simplest first.
 fn shares() -> impl Iterator<Item = (usize, usize)> {
     let multiples = (2..=8).chain([16, 32]);
     let parts = [3, 4, 8].into_iter().flat_map(|m| (2..m).map(move |k| (k, m)));
     multiples.clone().map(|k| (k, 1)).chain(multiples.map(|m| (1, m))).chain(parts)
-}
-
-/// A block that is a class by now.
-#[derive(Clone, Debug)]
-pub struct Made {
-    /// The class's place among the classes.
-    pub class: usize,
-    /// What it is made with.
-    pub numbers: Vec<Number>,
-    /// The layers that it reads.
-    pub inputs: Vec<NodeId>,
-    /// The layers that are read from it.
-    pub outputs: Vec<NodeId>,
 }
 
 /// What a number is written as.

@@ -19,8 +19,8 @@ use std::collections::HashMap;
 use crate::arch::net::Net;
 use crate::error::{Error, Result};
 
-use body::{Body, Source};
-use class::{Blocks, Class, Made};
+use body::{Body, Made, Source};
+use class::{Blocks, Class};
 use helper::Helper;
 use tree::{Place, ROOT, Tree};
 
