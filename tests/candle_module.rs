@@ -226,7 +226,8 @@ fn any_of_several_normalisations_is_used() {
 fn what_is_unfit_is_named() {
     let network = small();
     let net = network.net();
-    let changed = |change: &dyn Fn(&mut HashMap<String, Vec<f32>>)| {
+    type Change<'a> = &'a dyn Fn(&mut HashMap<String, Vec<f32>>);
+    let changed = |change: Change<'_>| {
         let mut tensors = own(&network);
         change(&mut tensors);
         CandleNet::new(net, &tensors, &DEVICE).unwrap_err().to_string()

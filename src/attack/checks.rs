@@ -2,7 +2,7 @@
 //! when each is raised, what it means and what to do.
 //!
 //! [`guesses`] reads which clean images are right, [`look`] asks the classifier, [`probe`] tries small attacks on it,
-//! [`judge`] reads what a plan found; [`doubts`] does the first three on samples of a data set. The signs follow Athalye et
+//! [`judge`] reads what a plan found; [`raised`] does all of them on samples of a data set. The signs follow Athalye et
 //! al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -114,7 +114,8 @@ mod tests {
         let checked = |calls: &[Fused]| check(calls, input, output, params.trainable());
         checked(&calls).unwrap();
         let conv = calls.iter().rposition(|c| matches!(c.kind, Kind::Conv { .. })).unwrap();
-        let slips: [(&str, &dyn Fn(&mut Vec<Fused>)); 5] = [
+        type Slip<'a> = &'a dyn Fn(&mut Vec<Fused>);
+        let slips: [(&str, Slip<'_>); 5] = [
             ("comes no earlier", &|c| c[conv].inputs[0] = conv),
             ("does not make", &|c| c[conv].inputs[0] = 0),
             ("does not lead", &|c| drop(c.pop())),

@@ -14,6 +14,7 @@ use crate::engine::kernels::norm::EPSILON;
 
 /// An operation with its numbers. Activations are `[n, c, h, w]`; what is one number a channel is `[1, c, 1, 1]`.
 #[derive(Clone, Debug)]
+#[expect(clippy::enum_variant_names, reason = "layer normalisation has the name that it has everywhere")]
 pub enum Layer {
     /// Nothing: the pixels themselves, and what is dropped in training alone.
     Same,

@@ -1,7 +1,7 @@
 //! A network as PyTorch: one file of plain `torch.nn` classes, and the numbers under the names that they have there.
 //!
-//! The layers' names are a tree (`stage0.block0.conv1`). A branch of several layers becomes a class ([`tree`]); blocks that
-//! differ in their numbers alone become one class with arguments ([`class`]). Names of parameters are the same in both
+//! The layers' names are a tree (`stage0.block0.conv1`). A branch of several layers becomes a class (`tree`); blocks that
+//! differ in their numbers alone become one class with arguments (`class`). Names of parameters are the same in both
 //! programs, so `load_state_dict` takes what is written, and `--weights` takes what PyTorch trained.
 
 mod body;
