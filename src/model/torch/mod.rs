@@ -14,9 +14,9 @@ mod names;
 mod tree;
 mod weights;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::arch::net::Net;
+use crate::arch::net::{Net, NodeId};
 use crate::error::{Error, Result};
 
 use body::{Body, Made, Source};
@@ -92,11 +92,11 @@ fn add(forms: &mut Vec<(String, Blocks)>, body: Body, place: Place, path: String
 }
 
 /// Whether a layer works on vectors `[n, c]`.
-fn flat_inside(net: &Net, flat: &[bool], id: crate::arch::net::NodeId) -> bool {
+fn flat_inside(net: &Net, flat: &[bool], id: NodeId) -> bool {
     flat[id.index()] && net.inputs(id).iter().all(|input| flat[input.index()])
 }
 
 /// The helpers that a network needs, in order.
-fn helpers(net: &Net, flat: &[bool]) -> std::collections::BTreeSet<Helper> {
+fn helpers(net: &Net, flat: &[bool]) -> BTreeSet<Helper> {
     net.nodes().filter_map(|(id, node)| Helper::of(&node.op, flat_inside(net, flat, id))).collect()
 }
