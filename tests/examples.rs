@@ -33,7 +33,7 @@ fn a_network_is_trained_and_attacked() {
 fn a_search_is_run_and_ranked() {
     let folder = tempfile::tempdir().unwrap();
     let text = run("search", &[folder.path().to_str().unwrap()]);
-    assert!(text.contains("budget 2M MACs") && text.contains("hand-made"), "{text}");
+    assert!(text.contains("budget 2.00M MACs") && text.contains("hand-made"), "{text}");
     assert!(folder.path().join("ranked.json").exists());
 }
 
