@@ -1,6 +1,7 @@
-//! Runs a search of seconds from code and prints its ranking: `cargo run --release --example search -- FOLDER`. Networks that
-//! were trained for seconds are no better than chance, and the ranking says so. A search
-//! that finds anything takes longer: `robustnas search` runs the same with the settings of a file in `search_spaces/`.
+//! Runs a search of seconds from code and prints its ranking: `cargo run --release --example search -- FOLDER`.
+//!
+//! Networks that were trained for seconds are no better than chance, and the ranking says so. A search that finds anything
+//! takes longer: `robustnas search` runs the same with the settings of a file in `search_spaces/`.
 
 use std::path::Path;
 use std::time::Duration;

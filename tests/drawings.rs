@@ -369,8 +369,7 @@ fn pictures_to_look_at() {
         save(&format!("blocks_{name}.png"), &blocks::draw("a network", &named(form, side)));
     }
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/attack_net_a/model.onnx");
-    let read = |path: &Path| Ok(std::fs::read(path).unwrap());
-    let (net, ..) = NetSpec::parse(model).unwrap().load(Shape::new(32, 32, 3), 10, &read).unwrap();
+    let net = robustnas::model::named(model, Shape::new(32, 32, 3), 10).unwrap();
     save("blocks_onnx.png", &blocks::draw("a network", &net));
     let mut lines = Svg::new(100.0, 60.0);
     lines.line((5.0, 5.0), (95.0, 55.0), Stroke::dashed("#000", 1.0)).circle((50.0, 30.0), 10.0, "red", Stroke::NONE);

@@ -48,7 +48,7 @@ fn every_form_leads_back_to_the_network() {
         &folder,
         "export preact-resnet:18,width=2 --seed 3 --json @arch.json --onnx @model.onnx --safetensors @weights.safetensors",
     );
-    for words in ["arch.json", "operator set 17", "fresh numbers of seed 3"] {
+    for words in ["arch.json", "operator set 17", "fresh weights of seed 3"] {
         assert!(text.contains(words), "{text}");
     }
     // An arch.json finds the numbers beside it, and gives the same model.
@@ -67,7 +67,7 @@ fn every_form_leads_back_to_the_network() {
 
     refused(&folder, "export preact-resnet:18", 2, &["--onnx", "--safetensors"]);
     refused(&folder, "export preact-resnet:18,width=2 --genotype @cells.txt", 2, &["is not made of cells"]);
-    refused(&folder, "export @model.onnx --weights @weights.safetensors --onnx @x.onnx", 2, &["has its own numbers"]);
+    refused(&folder, "export @model.onnx --weights @weights.safetensors --onnx @x.onnx", 2, &["has its own weights"]);
     refused(&folder, "export preact-resnet:18 --robustbench @info.json", 2, &["--attacked"]);
     done(&folder, "export dsara:search_spaces/genotypes/ARNAS.txt,channels=4,layers=6 --genotype @cells.txt");
     assert!(String::from_utf8(bytes(&folder, "cells.txt")).unwrap().starts_with("Genotype("));

@@ -305,7 +305,7 @@ fn an_onnx_file_is_a_network_with_numbers() {
     assert_eq!(found["clean_correct"], 61);
     assert!(found["robust"].as_u64().unwrap().abs_diff(25) <= 1, "{}", found["robust"]);
     let weights = net_a::folder().join("weights.safetensors");
-    refuses(&[&attack[..], &["--weights", weights.to_str().unwrap()]].concat(), 2, &["has its own numbers"]);
+    refuses(&[&attack[..], &["--weights", weights.to_str().unwrap()]].concat(), 2, &["has its own weights"]);
     refuses(&["cost", "README.onnx"], 6, &["README.onnx"]);
 }
 
