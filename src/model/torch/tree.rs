@@ -258,8 +258,12 @@ impl Tree {
     /// A name under which PyTorch cannot keep a module.
     fn check_name(&self, net: &Net, place: Place) -> Result<(), String> {
         let Branch { name, parent, has_module, .. } = self.branch(place);
-        let owner = parent.is_some_and(|p| self.branch(p).kind == Kind::Owner);
-        let taken = name.starts_with('_') || MODULE.contains(&name.as_str()) || owner && LAYER.contains(&name.as_str());
+        let owner = parent.filter(|p| self.branch(*p).kind == Kind::Owner).and_then(|p| self.branch(p).layer);
+        let of_owner = owner.is_some_and(|id| {
+            let weighs = matches!(net.node(id).op, Op::Conv2d { .. } | Op::ConvNorm { .. } | Op::Linear { .. });
+            LAYER.contains(&name.as_str()) || !weighs && NORMALISATION.contains(&name.as_str())
+        });
+        let taken = name.starts_with('_') || MODULE.contains(&name.as_str()) || of_owner;
         if !has_module || !taken && !name.is_empty() && name.bytes().all(|b| (b' '..127).contains(&b) && b != b'"') {
             return Ok(());
         }
@@ -339,13 +343,14 @@ const MODULE: [&str; 63] = [
     "zero_grad",
 ];
 
+/// Attributes that normalisations have, and convolutions and matrices have not.
+const NORMALISATION: [&str; 6] = ["affine", "eps", "momentum", "num_features", "running_mean", "running_var"];
+
 /// Attributes that layers have.
-const LAYER: [&str; 28] = [
-    "affine",
+const LAYER: [&str; 22] = [
     "bias",
     "branch",
     "dilation",
-    "eps",
     "full",
     "groups",
     "hamming",
@@ -355,8 +360,6 @@ const LAYER: [&str; 28] = [
     "kernel_size",
     "mean",
     "measure",
-    "momentum",
-    "num_features",
     "out_channels",
     "out_features",
     "output_padding",
@@ -364,8 +367,6 @@ const LAYER: [&str; 28] = [
     "padding",
     "padding_mode",
     "rate",
-    "running_mean",
-    "running_var",
     "std",
     "stride",
     "weight",
