@@ -10,6 +10,7 @@ use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
 use robustnas::engine::{Logits, LossGradient, Mode, Network, NormMode, Wrt};
 use robustnas::model::candle::CandleNet;
+use robustnas::model::layout::Layout;
 use robustnas::model::weights;
 use robustnas::seed::Seed;
 
@@ -180,7 +181,7 @@ fn numbers_come_from_tensors_builders_and_files() {
     let file = |name: &str| folder.path().join(name);
     let arch = ArchFile::new(net, "small", None, None).unwrap().to_json().unwrap();
     std::fs::write(file("arch.json"), arch).unwrap();
-    std::fs::write(file("own.safetensors"), weights::encode(&network).unwrap()).unwrap();
+    std::fs::write(file("own.safetensors"), weights::encode(&network, Layout::Own).unwrap()).unwrap();
     candle_core::safetensors::save(&pytorch(&network), file("pytorch.safetensors")).unwrap();
 
     let builder = VarBuilder::from_tensors(pytorch(&network), DType::F32, &DEVICE);

@@ -334,7 +334,11 @@ fn a_transfer_names_its_source_and_measures_the_target() {
 
     let net = robustnas::engine::Network::new(net_a::net(), robustnas::seed::Seed::root(9), &candle_core::Device::Cpu);
     let stranger = at("stranger.safetensors");
-    std::fs::write(&stranger, robustnas::model::weights::encode(&net.unwrap()).unwrap()).unwrap();
+    std::fs::write(
+        &stranger,
+        robustnas::model::weights::encode(&net.unwrap(), robustnas::model::layout::Layout::Own).unwrap(),
+    )
+    .unwrap();
     let other = ["--transfer-from", &at("arch.json"), "--source-weights", &stranger];
     refuses(&[&attack[..], &other, &["--out", &at("out")]].concat(), 4, &["another attack", "source"]);
     let over = json(&[&attack[..], &other].concat());

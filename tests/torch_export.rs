@@ -14,6 +14,7 @@ use robustnas::arch::op::{Act, Op, Shape, Window};
 use robustnas::engine::{Fusion, Mode, Network, NormMode, Wrt};
 use robustnas::loss::cross_entropy;
 use robustnas::model::import::import;
+use robustnas::model::layout::Layout;
 use robustnas::model::names::NameMap;
 use robustnas::model::torch::{Export, write};
 use robustnas::model::weights;
@@ -158,7 +159,7 @@ fn numbers_come_back() {
     let map = NameMap::parse("[names]\n'*' = '*'\n", Path::new("names.toml")).unwrap();
     for (name, _, net) in cases().into_iter().filter(|(_, summary, _)| !summary.starts_with("sknet:26")) {
         let own = network(net.clone(), IMAGES, DType::F32);
-        std::fs::write(&file, weights::encode_pytorch(&own).unwrap()).unwrap();
+        std::fs::write(&file, weights::encode(&own, Layout::Pytorch).unwrap()).unwrap();
         let found: BTreeMap<String, Tensor> =
             candle_core::safetensors::load(&file, &Device::Cpu).unwrap().into_iter().collect();
         let expected: BTreeSet<&str> = own.layout().tensors().iter().map(|t| t.name.as_str()).collect();
@@ -210,7 +211,7 @@ fn dump(folder: &Path, code: &str, network: &mut Network) {
         network.logits(&images, &[], mode(NormMode::Train)).unwrap();
     }
     save("net.py", code.as_bytes().to_vec());
-    save("weights.safetensors", weights::encode_pytorch(network).unwrap());
+    save("weights.safetensors", weights::encode(network, Layout::Pytorch).unwrap());
     let logits = network.logits(&images, &[], mode(NormMode::Eval)).unwrap().values;
 
     let net = network.net().clone();
@@ -226,7 +227,7 @@ fn dump(folder: &Path, code: &str, network: &mut Network) {
     double.set_weights(&(own - (step * lr).unwrap()).unwrap()).unwrap();
     let mut numbers = |name: &str, values: &Tensor| {
         network.set_state(&values.to_dtype(DType::F32).unwrap()).unwrap();
-        save(name, weights::encode_pytorch(network).unwrap());
+        save(name, weights::encode(network, Layout::Pytorch).unwrap());
     };
     numbers("stepped.safetensors", double.state());
     double.set_state(&double.state().zeros_like().unwrap()).unwrap();

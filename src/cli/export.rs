@@ -9,6 +9,7 @@ use crate::arch::cost::cost;
 use crate::arch::file::{ArchFile, id_of};
 use crate::engine::Network;
 use crate::error::{Error, Result};
+use crate::model::layout::Layout;
 use crate::model::{Model, torch, weights};
 use crate::onnx;
 use crate::record::OriginKind;
@@ -54,8 +55,8 @@ pub struct ExportArguments {
     #[arg(long, group = "documents")]
     safetensors: Option<PathBuf>,
     /// How the weights of --safetensors lie: this program's way, or PyTorch's.
-    #[arg(long, value_enum, default_value_t = Layout::Own, requires = "safetensors")]
-    layout: Layout,
+    #[arg(long, value_enum, default_value_t = LayoutName::Own, requires = "safetensors")]
+    layout: LayoutName,
     /// The folder where the network goes as PyTorch: net.py, plain torch.nn, and weights.safetensors beside it.
     #[arg(long, group = "documents", value_name = "DIR")]
     torch: Option<PathBuf>,
@@ -79,11 +80,20 @@ pub struct ExportArguments {
 
 /// How weights lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Layout {
+enum LayoutName {
     /// Convolutions [rows, columns, in, out], matrices [in, out].
     Own,
     /// Convolutions [out, in, rows, columns], matrices [out, in].
     Pytorch,
+}
+
+impl From<LayoutName> for Layout {
+    fn from(name: LayoutName) -> Self {
+        match name {
+            LayoutName::Own => Layout::Own,
+            LayoutName::Pytorch => Layout::Pytorch,
+        }
+    }
 }
 
 /// Reads a share in per cent.
@@ -125,18 +135,14 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
     let summary = model.file.as_ref().map_or(source.clone(), |file| file.summary.clone());
     let (network, from) = model.with_weights_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
     if let Some(path) = &arguments.safetensors {
-        let bytes = match arguments.layout {
-            Layout::Own => weights::encode(&network)?,
-            Layout::Pytorch => weights::encode_pytorch(&network)?,
-        };
-        files::write(path, &bytes)?;
+        files::write(path, &weights::encode(&network, arguments.layout.into())?)?;
         eprintln!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len());
     }
     if let Some(folder) = folder {
         let code = torch::write(&torch::Export { net: network.net(), summary: &summary })?;
         files::folder(folder)?;
         files::write(&folder.join("net.py"), code.as_bytes())?;
-        files::write(&folder.join("weights.safetensors"), &weights::encode_pytorch(&network)?)?;
+        files::write(&folder.join("weights.safetensors"), &weights::encode(&network, Layout::Pytorch)?)?;
         eprintln!("{}: net.py for PyTorch and weights.safetensors, {from}", folder.display());
     }
     if let Some(path) = &arguments.onnx {

@@ -8,6 +8,7 @@ use super::args::NetArguments;
 use super::files;
 use crate::engine::Network;
 use crate::error::Result;
+use crate::model::layout::Layout;
 use crate::model::names::NameMap;
 use crate::model::{import as numbers, weights};
 use crate::seed::Seed;
@@ -34,7 +35,7 @@ pub fn import(arguments: &ImportArguments) -> Result<()> {
     let map = NameMap::parse(&files::read(&arguments.map)?, &arguments.map)?;
     let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
     numbers::import(&mut network, &arguments.from, &map)?;
-    files::write(&arguments.out, &weights::encode(&network)?)?;
+    files::write(&arguments.out, &weights::encode(&network, Layout::Own)?)?;
     eprintln!("{}: {} tensors", arguments.out.display(), network.layout().tensors().len());
     Ok(())
 }

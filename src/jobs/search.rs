@@ -33,6 +33,7 @@ use crate::data::split::{Splits, index_id};
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
+use crate::model::layout::Layout;
 use crate::model::weights;
 use crate::rank::ineligible;
 use crate::record::{Evaluation, FailureKind, Outcome, Record, Sample, SearchEpoch, Training};
@@ -303,7 +304,7 @@ impl RunInProgress<'_> {
             "{name}: clean {} robust {} on {} validation images",
             validation.clean, validation.robust, validation.clean.total
         ));
-        self.folder.write_arch(&candidate.id, &[("weights.safetensors", &weights::encode(&network)?)])?;
+        self.folder.write_arch(&candidate.id, &[("weights.safetensors", &weights::encode(&network, Layout::Own)?)])?;
         let training = Training {
             method: config.retrain.method.to_string(),
             epochs: config.retrain.epochs,

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::names::{NameMap, Order};
+use super::layout::{Layout, Turn};
+use super::names::NameMap;
 use super::weights;
 use crate::arch::op::Op;
 use crate::engine::{Network, ParamTensor};
 use crate::error::{Error, Result, nearest};
-use crate::model::torch::Turn;
 
 /// Sets a network's numbers from a safetensors file.
 ///
@@ -78,12 +78,12 @@ fn spatial(network: &Network, tensor: &ParamTensor) -> bool {
 }
 
 /// Another program's tensor in our layout, if its shape is the one that ours has there.
-fn turned(theirs: &Tensor, own: &[usize], (order, turn): (Order, Turn), spatial: bool) -> Result<Option<Vec<f32>>> {
+fn turned(theirs: &Tensor, own: &[usize], (layout, turn): (Layout, Turn), spatial: bool) -> Result<Option<Vec<f32>>> {
     let sides = |dims: &[usize]| dims.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
     let (dims, len) = (theirs.dims(), own.iter().product::<usize>());
-    let fits = match (order, own) {
+    let fits = match (layout, own) {
         _ if theirs.elem_count() != len => None,
-        (Order::Own, _) => (dims == own).then(|| theirs.clone()),
+        (Layout::Own, _) => (dims == own).then(|| theirs.clone()),
         // Tokens of a position embedding stand in our order, `[1, pixels, channels]`; planes do not.
         (_, &[h, w, c]) if spatial => match dims {
             [1, n, d] if [*n, *d] == [h * w, c] => Some(theirs.clone()),

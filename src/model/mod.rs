@@ -2,6 +2,7 @@
 
 pub mod candle;
 pub mod import;
+pub mod layout;
 mod load;
 pub mod names;
 pub mod torch;

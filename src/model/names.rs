@@ -18,25 +18,15 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::layout::Layout;
 use crate::error::{Error, Result};
-
-/// How the weights of another program lie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// Convolutions `[out, in, h, w]`, matrices `[out, in]`.
-    #[default]
-    Pytorch,
-    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`.
-    Own,
-}
 
 /// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NameFile {
     #[serde(default)]
-    layout: Order,
+    layout: Layout,
     #[serde(default)]
     ignore: Vec<String>,
     names: BTreeMap<String, String>,
@@ -46,7 +36,7 @@ struct NameFile {
 #[derive(Clone, Debug)]
 pub struct NameMap {
     /// How the weights lie.
-    pub layout: Order,
+    pub layout: Layout,
     ignore: Vec<Pattern>,
     rules: Vec<(Pattern, Vec<Piece>)>,
 }

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
-use super::torch::{self, Turn};
+use super::layout::Layout;
 use crate::arch::net::Net;
 use crate::engine::kernels::norm::EPSILON;
 use crate::engine::{Network, ParamLayout, ParamTensor};
@@ -16,39 +16,27 @@ use crate::error::{Error, IoContext, Result};
 /// The key of a file's metadata that says how its weights lie, and its value where that is PyTorch's way.
 const LAYOUT: (&str, &str) = ("layout", "pytorch");
 
-/// The content of a file of the network's numbers.
-pub fn encode(network: &Network) -> Result<Vec<u8>> {
-    let values: Vec<f32> = network.state().to_vec1()?;
-    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    let views = network
-        .layout()
-        .tensors()
-        .iter()
-        .map(|t| {
-            let view = TensorView::new(Dtype::F32, t.shape.clone(), &bytes[4 * t.range.start..4 * t.range.end]);
-            view.map(|view| (t.name.clone(), view)).map_err(|e| Error::Tensor(e.to_string()))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    safetensors::serialize(views, None).map_err(|e| Error::Tensor(e.to_string()))
-}
-
-/// The content of a file of the network's numbers in PyTorch's layouts, for `load_state_dict` and for [`load`].
+/// The content of a file of the network's numbers; PyTorch's layout is that of `load_state_dict`.
 ///
 /// # Errors
 /// [`Error::Tensor`] for numbers that no file holds.
-pub fn encode_pytorch(network: &Network) -> Result<Vec<u8>> {
-    let tensors = torch::tensors(network.net(), &network.state().to_vec1::<f32>()?)?;
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-    let views = tensors
-        .into_iter()
-        .zip(&bytes)
-        .map(|(t, bytes)| {
-            let view = TensorView::new(Dtype::F32, t.shape, bytes);
-            view.map(|view| (t.name, view)).map_err(|e| Error::Tensor(e.to_string()))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([(LAYOUT.0.to_owned(), LAYOUT.1.to_owned())]);
-    safetensors::serialize(views, Some(metadata)).map_err(|e| Error::Tensor(e.to_string()))
+pub fn encode(network: &Network, layout: Layout) -> Result<Vec<u8>> {
+    let (net, values) = (network.net(), network.state().to_vec1::<f32>()?);
+    let turned = network.layout().tensors().iter().map(|t| {
+        let turn = layout.turn(net, &t.name);
+        let numbers = turn.theirs(&values[t.range.clone()], &t.shape);
+        (t.name.as_str(), turn.shape(&t.shape), numbers.iter().flat_map(|v| v.to_le_bytes()).collect())
+    });
+    let tensors: Vec<(&str, Vec<usize>, Vec<u8>)> = turned.collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        view.map(|view| (*name, view)).map_err(|e| Error::Tensor(e.to_string()))
+    });
+    let metadata = match layout {
+        Layout::Own => None,
+        Layout::Pytorch => Some(HashMap::from([(LAYOUT.0.to_owned(), LAYOUT.1.to_owned())])),
+    };
+    safetensors::serialize(views.collect::<Result<Vec<_>>>()?, metadata).map_err(|e| Error::Tensor(e.to_string()))
 }
 
 /// Which numbers a network has: the first 16 hexadecimal digits of the SHA-256 of all of them, as 32-bit floats in the
@@ -83,25 +71,6 @@ fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
     network.set_state(&Tensor::from_vec(values, len, &device)?)
 }
 
-/// How the weights of a file are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    /// Convolutions `[h, w, in, out]`, matrices `[in, out]`: as [`encode`] writes them.
-    Own,
-    /// Convolutions `[out, in, h, w]`, matrices `[out, in]`: as PyTorch keeps them.
-    PyTorch,
-}
-
-impl Order {
-    /// How a tensor of ours is turned into one of the file.
-    fn turn(self, net: &Net, tensor: &ParamTensor) -> Turn {
-        match self {
-            Order::Own => Turn::Same,
-            Order::PyTorch => Turn::of(net, &tensor.name),
-        }
-    }
-}
-
 /// All numbers of a layout, `[layout.len()]`, from tensors under its names and in its order.
 ///
 /// # Errors
@@ -126,16 +95,15 @@ pub fn decode(net: &Net, layout: &ParamLayout, bytes: &[u8], path: &Path) -> Res
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
     let said = metadata.metadata().as_ref().and_then(|words| words.get(LAYOUT.0)).is_some_and(|word| word == LAYOUT.1);
     let tensors = layout.tensors();
-    let fits = |order: Order| {
-        let same =
-            |t: &ParamTensor| file.tensor(&t.name).is_ok_and(|view| view.shape() == order.turn(net, t).shape(&t.shape));
-        tensors.iter().all(same)
+    let fits = |layout: Layout| {
+        let shape = |t: &ParamTensor| layout.turn(net, &t.name).shape(&t.shape);
+        tensors.iter().all(|t| file.tensor(&t.name).is_ok_and(|view| view.shape() == shape(t)))
     };
-    let order = if said || !fits(Order::Own) && fits(Order::PyTorch) { Order::PyTorch } else { Order::Own };
+    let order = if said || !fits(Layout::Own) && fits(Layout::Pytorch) { Layout::Pytorch } else { Layout::Own };
     let mut values = vec![0f32; layout.len()];
     for tensor in tensors {
         let view = file.tensor(&tensor.name).map_err(|e| Error::data(path, format!("`{}`: {e}", tensor.name)))?;
-        let turn = order.turn(net, tensor);
+        let turn = order.turn(net, &tensor.name);
         let want = turn.shape(&tensor.shape);
         if view.shape() != want || view.dtype() != Dtype::F32 {
             let found = (view.shape(), view.dtype());

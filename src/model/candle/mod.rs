@@ -44,10 +44,11 @@ use candle_core::{Device, Tensor};
 use candle_nn::{Module, VarBuilder};
 
 use self::layer::Layer;
+use super::layout::Turn;
 use super::weights::{decode, gather};
 use crate::arch::file::ArchFile;
 use crate::arch::net::{Net, NodeId};
-use crate::arch::op::{Op, Shape};
+use crate::arch::op::Shape;
 use crate::engine::{Network, ParamLayout};
 use crate::error::{Error, IoContext, Result};
 
@@ -132,17 +133,11 @@ impl CandleNet {
         let mut tensors = HashMap::new();
         for tensor in layout.tensors() {
             let values = numbers.narrow(0, tensor.range.start, tensor.range.len())?.reshape(&tensor.shape[..])?;
-            tensors.insert(tensor.name.clone(), values);
-        }
-        for (_, node) in net.nodes() {
-            let axes: &[usize] = match node.op {
-                Op::Conv2d { .. } | Op::ConvNorm { .. } => &[3, 2, 0, 1],
-                Op::Linear { .. } => &[1, 0],
-                _ => continue,
+            let values = match Turn::of(net, &tensor.name).axes() {
+                Some(axes) => values.permute(axes)?.contiguous()?,
+                None => values,
             };
-            if let Some(weight) = tensors.get_mut(&format!("{}.weight", node.name)) {
-                *weight = weight.permute(axes)?.contiguous()?;
-            }
+            tensors.insert(tensor.name.clone(), values);
         }
         CandleNet::from_builder(net, &VarBuilder::from_tensors(tensors, numbers.dtype(), device))
     }

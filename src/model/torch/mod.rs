@@ -12,7 +12,6 @@ mod helper;
 mod layer;
 mod names;
 mod tree;
-mod weights;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,8 +22,6 @@ use body::{Body, Made, Source};
 use class::{Blocks, Class};
 use helper::Helper;
 use tree::{Place, ROOT, Tree};
-
-pub use weights::{Tensor, Turn, tensors};
 
 /// A network to be written.
 #[derive(Clone, Copy)]
