@@ -32,7 +32,7 @@
 //! | formats | [`onnx`] | candle, files |
 //! | facts about runs | [`threat`], [`recipe`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
 //! | tensors | [`engine`], [`loss`], [`data`] | attacks, training, results |
-//! | a network by name | [`model`] | spaces, results |
+//! | a network by name | [`model`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
 //! | procedures | [`search`] | the store, the command line |
 //! | edges | [`store`], [`report`], [`jobs`], [`bench`](mod@bench), [`cli`] | |

@@ -202,6 +202,15 @@ impl fmt::Display for Tally {
     }
 }
 
+/// A count in groups of three digits: `36 479 194`, `36,479,194`.
+pub fn grouped(count: u64, between: &str) -> String {
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let starts = (first..digits.len()).step_by(3).map(|at| &digits[at..at + 3]);
+    let groups: Vec<&str> = Some(&digits[..first]).filter(|head| !head.is_empty()).into_iter().chain(starts).collect();
+    groups.join(between)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,5 +249,11 @@ mod tests {
     fn wilson_interval_of_half() {
         let (lo, hi) = Tally { hit: 50, total: 100 }.wilson95();
         assert!((lo - 0.403_831_5).abs() < 1e-6 && (hi - 0.596_168_5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn digits_stand_in_threes() {
+        let found = [0, 7, 42, 999, 1_000, 36_479_194, 123_456].map(|count| grouped(count, ","));
+        assert_eq!(found, ["0", "7", "42", "999", "1,000", "36,479,194", "123,456"]);
     }
 }

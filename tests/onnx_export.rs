@@ -21,7 +21,7 @@ mod around;
 #[path = "fixtures/families.rs"]
 mod families;
 
-use around::{MIX, around, network, pixels};
+use around::{MIX, apart, around, network, pixels};
 
 const IMAGES: usize = 3;
 
@@ -53,13 +53,6 @@ fn exported(network: &Network) -> Vec<u8> {
     };
     let mix: Vec<f32> = MIX.iter().map(|m| *m as f32).collect();
     write(&Export { net: network.net(), numbers: &numbers, branch: 0, mix: &mix }).unwrap()
-}
-
-/// How far apart, as a share of the largest.
-fn apart(got: &[f64], want: &[f64]) -> f64 {
-    assert_eq!(got.len(), want.len());
-    let largest = want.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-    got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest
 }
 
 /// What the reader does not know again, and what it says: spectra other than of pools, and a layer that reads nothing of the

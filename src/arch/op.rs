@@ -297,6 +297,46 @@ impl Op {
             Op::MixedSum { .. } => "mixed_sum",
         }
     }
+
+    /// Whether it does to vectors `[n, c]` what it does to planes `[n, c, 1, 1]`, so that formats which tell them apart may
+    /// let vectors through as they are.
+    pub fn keeps_vectors(&self) -> bool {
+        match self {
+            Op::Normalize { .. }
+            | Op::BatchNorm { .. }
+            | Op::MultiBatchNorm { .. }
+            | Op::LayerNorm { .. }
+            | Op::GroupNorm { .. }
+            | Op::Act { .. }
+            | Op::Clip { .. }
+            | Op::Linear { .. }
+            | Op::Add
+            | Op::Mul
+            | Op::Scale { .. }
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Softmax { .. }
+            | Op::Dropout { .. }
+            | Op::StochasticDepth { .. }
+            | Op::MixedSum { .. } => true,
+            Op::Input { .. }
+            | Op::Conv2d { .. }
+            | Op::ConvNorm { .. }
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAvgPool
+            | Op::FlcPool { .. }
+            | Op::Reshape { .. }
+            | Op::Crop { .. }
+            | Op::Pad { .. }
+            | Op::Attention { .. }
+            | Op::CrossCovariance { .. }
+            | Op::ClassToken
+            | Op::Position
+            | Op::SinePosition { .. }
+            | Op::Zero { .. } => false,
+        }
+    }
 }
 
 /// The shape check with a message that names the node, the operation and all shapes.

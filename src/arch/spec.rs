@@ -145,18 +145,26 @@ impl NetSpec {
             NetSpec::Toml(path) => file::parse(&text(path)?, path)?.load(image, classes, read),
             NetSpec::Arch(path) => {
                 let (file, net) = ArchFile::from_json(&text(path)?, path)?;
-                if (file.image, file.classes) != (image, classes) {
-                    return Err(Error::Usage(format!(
-                        "{}: the network takes {} images and has {} classes; the data has {image} and {classes}",
-                        path.display(),
-                        file.image,
-                        file.classes
-                    )));
-                }
+                fits(path, &net, image, classes)?;
                 Ok((net, file.genotype, file.skeleton))
             }
         }
     }
+}
+
+/// Whether the network of a file is one for some images and classes.
+///
+/// # Errors
+/// [`Error::Usage`] with what it takes and what it was to take.
+pub fn fits(file: &Path, net: &Net, image: Shape, classes: usize) -> Result<()> {
+    let (own_image, own_classes) = (net.input_shape(), net.classes());
+    if (own_image, own_classes) == (image, classes) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{}: the network takes {own_image} images and has {own_classes} classes; the data has {image} and {classes}",
+        file.display()
+    )))
 }
 
 /// The words in front of the colon.

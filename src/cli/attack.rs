@@ -116,10 +116,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
             }
             folder.append(&timed)?;
         }
-        match interrupt.signal() {
-            Some(signal) => Err(Error::Stopped { signal }),
-            None => Ok(()),
-        }
+        interrupt.check()
     };
     let (found, at_source) = match &mut source {
         None => (suite.run(target, &before, &mut report)?, None),

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::recipe::Preset;
 use crate::train::method::work;
-use crate::units::Params;
+use crate::units::{Params, grouped};
 
 /// What `cost` takes.
 #[derive(clap::Args)]
@@ -134,11 +134,11 @@ fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
             l.name.clone(),
             l.op.to_owned(),
             l.shape.to_string(),
-            grouped(l.params.0),
+            blank_or(l.params.0),
             share(l.params.0, total.params.0),
-            grouped(l.macs.0),
+            blank_or(l.macs.0),
             share(l.macs.0, total.macs.0),
-            grouped(l.activations),
+            blank_or(l.activations),
         ]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
@@ -157,14 +157,6 @@ fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
 }
 
 /// A count with a blank between thousands; zero is left empty.
-fn grouped(count: u64) -> String {
-    if count == 0 {
-        return String::new();
-    }
-    let digits = count.to_string();
-    let first = digits.len() % 3;
-    let (head, tail) = digits.split_at(first);
-    let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
-    let head = (!head.is_empty()).then(|| head.to_owned());
-    head.into_iter().chain(groups).collect::<Vec<_>>().join(" ")
+fn blank_or(count: u64) -> String {
+    if count == 0 { String::new() } else { grouped(count, " ") }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 
 /// Exit code of a second Ctrl-C.
 const KILLED_FROM_KEYBOARD: i32 = 130;
@@ -39,8 +39,14 @@ impl Interrupt {
         Ok(Interrupt { flags })
     }
 
-    /// The signal that asked the run to stop, if one did.
-    pub fn signal(&self) -> Option<&'static str> {
-        self.flags.iter().find(|(_, flag)| flag.load(Ordering::Relaxed)).map(|(name, _)| *name)
+    /// Whether to go on.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] naming the signal that asked the run to stop, if one did.
+    pub fn check(&self) -> Result<()> {
+        match self.flags.iter().find(|(_, flag)| flag.load(Ordering::Relaxed)) {
+            Some((signal, _)) => Err(Error::Stopped { signal }),
+            None => Ok(()),
+        }
     }
 }

@@ -183,10 +183,7 @@ impl Work<'_> {
         if let Some(reason) = memory::shortage(trainee.memory()?) {
             return Ok(Trained::Failed { reason });
         }
-        let stop = || match self.interrupt.signal() {
-            Some(signal) => Err(Error::Stopped { signal }),
-            None => Ok(()),
-        };
+        let stop = || self.interrupt.check();
         let loader = Loader {
             images: &self.data.train,
             shape: self.data.image,

@@ -225,14 +225,12 @@ impl RunInProgress<'_> {
         stage: &Stage,
         snapshot: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>) -> Vec<(&'static str, Tensor)>,
     ) -> Result<()> {
-        let signal = self.interrupt.signal();
-        if signal.is_some() || self.saver.is_due() {
+        // Asked once: a signal that comes while this is decided waits for the next step, which saves first.
+        let go_on = self.interrupt.check();
+        if go_on.is_err() || self.saver.is_due() {
             self.saver.save(stage, snapshot)?;
         }
-        match signal {
-            Some(signal) => Err(Error::Stopped { signal }),
-            None => Ok(()),
-        }
+        go_on
     }
 
     /// Trains and evaluates a candidate, unless the journal has its record.
@@ -339,10 +337,7 @@ impl RunInProgress<'_> {
             device: self.device,
         };
         let interrupt = self.interrupt;
-        evaluate(network, &loader, &self.config.evaluate, sample, self.config.seed, &mut || match interrupt.signal() {
-            Some(signal) => Err(Error::Stopped { signal }),
-            None => Ok(()),
-        })
+        evaluate(network, &loader, &self.config.evaluate, sample, self.config.seed, &mut || interrupt.check())
     }
 
     /// Holds a measurement to the images of those in the journal: an older version drew other ones from the run's seed.

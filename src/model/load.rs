@@ -12,7 +12,7 @@ use crate::arch::file::ArchFile;
 use crate::arch::genotype::Genotype;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
-use crate::arch::spec::NetSpec;
+use crate::arch::spec::{NetSpec, fits};
 use crate::engine::Network;
 use crate::error::{Error, IoContext, Result, utf8};
 use crate::onnx;
@@ -69,13 +69,7 @@ impl Model {
     /// As [`Model::load`]; [`Error::Usage`] for a file whose network takes other images or has other classes.
     pub fn load_for(name: &str, image: Shape, classes: usize, read: ReadFile<'_>) -> Result<Self> {
         let model = Model::load(name, image, classes, read)?;
-        let own = (model.net.input_shape(), model.net.classes());
-        if own != (image, classes) {
-            let (own_image, own_classes) = own;
-            return Err(Error::Usage(format!(
-                "{name}: the network takes {own_image} images and has {own_classes} classes; the data has {image} and {classes}"
-            )));
-        }
+        fits(Path::new(name), &model.net, image, classes)?;
         Ok(model)
     }
 

@@ -7,6 +7,7 @@ use crate::arch::cost::cost;
 use crate::arch::file::id_of;
 use crate::arch::op::Shape;
 use crate::error::Result;
+use crate::units::grouped;
 
 /// The longest line.
 const LONGEST: usize = 119;
@@ -62,8 +63,8 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
         id = id_of(net)?,
         program = env!("CARGO_PKG_NAME"),
         version = env!("CARGO_PKG_VERSION"),
-        params = grouped(cost.params.0),
-        macs = grouped(cost.macs.0),
+        params = grouped(cost.params.0, ","),
+        macs = grouped(cost.macs.0, ","),
         rule = cost.rule,
     );
     Ok(format!("{head}\n\n{}\n\n\n{body}", imports.join("\n")))
@@ -80,14 +81,6 @@ fn used(paths: &[String]) -> String {
     };
     let count = (1..=paths.len().min(NAMED)).rev().find(|count| words(*count).len() <= LONGEST - 10);
     words(count.unwrap_or(1.min(paths.len())))
-}
-
-/// A number in groups of three digits.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or_default()).collect();
-    groups.join(",")
 }
 
 /// A line in several where it is too long: a sum gets a line for each term, and what stands in the last outer brackets one

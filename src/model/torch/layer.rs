@@ -19,43 +19,9 @@ pub fn flat(net: &Net) -> Vec<bool> {
     flat
 }
 
-/// Whether vectors go through as they are.
+/// Whether vectors go through as they are; the module of layer 0 is made for planes.
 fn keeps_view(op: &Op) -> bool {
-    match op {
-        Op::BatchNorm { .. }
-        | Op::MultiBatchNorm { .. }
-        | Op::LayerNorm { .. }
-        | Op::GroupNorm { .. }
-        | Op::Act { .. }
-        | Op::Clip { .. }
-        | Op::Linear { .. }
-        | Op::Add
-        | Op::Mul
-        | Op::Scale { .. }
-        | Op::Concat
-        | Op::Slice { .. }
-        | Op::Softmax { .. }
-        | Op::Dropout { .. }
-        | Op::StochasticDepth { .. } => true,
-        Op::Input { .. }
-        | Op::Normalize { .. }
-        | Op::Conv2d { .. }
-        | Op::ConvNorm { .. }
-        | Op::MaxPool { .. }
-        | Op::AvgPool { .. }
-        | Op::GlobalAvgPool
-        | Op::FlcPool { .. }
-        | Op::Reshape { .. }
-        | Op::Crop { .. }
-        | Op::Pad { .. }
-        | Op::Attention { .. }
-        | Op::CrossCovariance { .. }
-        | Op::ClassToken
-        | Op::Position
-        | Op::SinePosition { .. }
-        | Op::Zero { .. }
-        | Op::MixedSum { .. } => false,
-    }
+    op.keeps_vectors() && !matches!(op, Op::Normalize { .. })
 }
 
 /// How a layer's module is made; nothing for a layer that is an expression.

@@ -11,7 +11,7 @@ use crate::arch::position::sine;
 pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, String> {
     let shape = w.node.shape;
     let Some(x) = inputs.first().cloned() else { return Err("has no input".into()) };
-    let flat = matches!(w.node.op, Op::Linear { .. }) || keeps_view(&w.node.op) && inputs.iter().all(|x| x.flat);
+    let flat = matches!(w.node.op, Op::Linear { .. }) || w.node.op.keeps_vectors() && inputs.iter().all(|x| x.flat);
     let named: Vec<String> = inputs.iter().map(|x| if flat { w.flat(x) } else { w.planes(x) }).collect();
     let first = named[0].as_str();
     let given = match &w.node.op {
@@ -103,45 +103,6 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
     debug_assert!(!given.is_empty());
     let name = w.graph.name(&w.node.name);
     Ok(Tensor { name: w.graph.rename_last(name), shape, flat })
-}
-
-/// Whether a vector may go through as `[n, c]`.
-fn keeps_view(op: &Op) -> bool {
-    match op {
-        Op::Normalize { .. }
-        | Op::BatchNorm { .. }
-        | Op::MultiBatchNorm { .. }
-        | Op::LayerNorm { .. }
-        | Op::GroupNorm { .. }
-        | Op::Act { .. }
-        | Op::Clip { .. }
-        | Op::Linear { .. }
-        | Op::Add
-        | Op::Mul
-        | Op::Scale { .. }
-        | Op::Concat
-        | Op::Slice { .. }
-        | Op::Softmax { .. }
-        | Op::Dropout { .. }
-        | Op::StochasticDepth { .. }
-        | Op::MixedSum { .. } => true,
-        Op::Input { .. }
-        | Op::Conv2d { .. }
-        | Op::ConvNorm { .. }
-        | Op::MaxPool { .. }
-        | Op::AvgPool { .. }
-        | Op::GlobalAvgPool
-        | Op::FlcPool { .. }
-        | Op::Reshape { .. }
-        | Op::Crop { .. }
-        | Op::Pad { .. }
-        | Op::Attention { .. }
-        | Op::CrossCovariance { .. }
-        | Op::ClassToken
-        | Op::Position
-        | Op::SinePosition { .. }
-        | Op::Zero { .. } => false,
-    }
 }
 
 fn refs(names: &[String]) -> Vec<&str> {
