@@ -146,15 +146,8 @@ fn run(arguments: &Arguments) -> Result<()> {
         Retrain { epochs: arguments.epochs.get(), batch, method: Method::NFgsm { eps: EPS, noise: NOISE }, sgd: SGD };
     let mut trainee = Trainee::new(network, config)?;
     let ids: Vec<u32> = (0..train as u32).collect();
-    let loader = Loader {
-        images: &data.train,
-        shape: data.image,
-        ids: &ids,
-        batch,
-        augment: Some(Augment { crop_pad: 4, flip: true }),
-        seed: seed.child("train"),
-        device: &Device::Cpu,
-    };
+    let loader = Loader::new(&data.train, data.image, &ids, batch, seed.child("train"), &Device::Cpu)
+        .augmented(Augment { crop_pad: 4, flip: true });
     let (mut sum, mut steps, mut begun) = (0.0, 0, Instant::now());
     fit(&mut trainee, &loader, config.epochs, Position::default(), &mut |trainee, at, loss| {
         sum += loss;
@@ -189,8 +182,7 @@ fn json(value: &impl Serialize) -> Result<String> {
 fn measure(network: &mut Network, data: &Dataset, n: usize, batch: usize, seed: Seed) -> Result<(Tally, Tally)> {
     let plan = AttackPlan::new("pgd-10", vec![Attack::Pgd(Pgd::new(EPS, STEP, STEPS))]);
     let ids: Vec<u32> = (0..n as u32).collect();
-    let loader =
-        Loader { images: &data.test, shape: data.image, ids: &ids, batch, augment: None, seed, device: &Device::Cpu };
+    let loader = Loader::new(&data.test, data.image, &ids, batch, seed, &Device::Cpu);
     let found =
         Suite { plan: &plan, loader: &loader, seed }.run(&mut Target::deployed(network), &[], &mut |_| Ok(()))?;
     Ok((found.clean(), found.under(0)))

@@ -24,15 +24,7 @@ fn main() -> Result<()> {
     let recipe = Retrain { epochs: 3, batch: 32, method, sgd };
     let mut trainee = Trainee::new(Network::new(net, Seed::root(0), &device)?, recipe)?;
     let (train, test) = (data.train.ids(), data.test.ids());
-    let shown = Loader {
-        images: &data.train,
-        shape: data.image,
-        ids: &train,
-        batch: recipe.batch,
-        augment: None,
-        seed: Seed::root(1),
-        device: &device,
-    };
+    let shown = Loader::new(&data.train, data.image, &train, recipe.batch, Seed::root(1), &device);
     fit(&mut trainee, &shown, recipe.epochs, Position::default(), &mut |_, at, loss| {
         if at.step == 0 {
             println!("epoch {}: loss {loss:.2}", at.epoch);

@@ -93,8 +93,8 @@ fn agreeing(a: &[bool], b: &[bool]) -> usize {
 fn found(plan: &AttackPlan, batch: usize) -> Found {
     let (mut network, data) = (net_a::network(), net_a::data());
     let ids: Vec<u32> = (0..N as u32).collect();
-    let (images, shape, seed, device) = (&data.test, data.image, Seed::root(0), &Device::Cpu);
-    let loader = Loader { images, shape, ids: &ids, batch, augment: None, seed, device };
+    let seed = Seed::root(0);
+    let loader = Loader::new(&data.test, data.image, &ids, batch, seed, &Device::Cpu);
     let suite = Suite { plan, loader: &loader, seed };
     let found = suite.run(&mut Target::deployed(&mut network), &[], &mut |_| Ok(())).unwrap();
     assert_eq!(found.clean().hit, 61);

@@ -276,10 +276,10 @@ fn points() -> (Images, Vec<u32>) {
 
 fn raised(classifier: &mut dyn Classifier) -> Vec<Check> {
     let (images, ids) = points();
-    let (shape, seed, device) = (Shape::new(1, 1, 4), Seed::root(1), &Device::Cpu);
-    let loader = Loader { images: &images, shape, ids: &ids, batch: 40, augment: None, seed, device };
+    let seed = Seed::root(1);
+    let loader = Loader::new(&images, Shape::new(1, 1, 4), &ids, 40, seed, &Device::Cpu);
     let batch = loader.plain().next().unwrap().unwrap();
-    let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed };
+    let samples = batch.samples(seed);
     let mut raised = look(classifier, samples).unwrap();
     raised.extend(probe(classifier, samples).unwrap());
     let mut plan = AttackPlan::named("autoattack", threat(Norm::Linf, "0.2")).unwrap().for_classes(4).unwrap();

@@ -805,15 +805,7 @@ fn search_steps_under_attack() {
     let half = architecture_half();
     let ids: Vec<u32> = (0..REAL_BATCH as u32).collect();
     // Its order does not matter: every batch is the whole half.
-    let loader = || Loader {
-        images: &half,
-        shape: REAL,
-        ids: &ids,
-        batch: REAL_BATCH,
-        augment: None,
-        seed: Seed::root(1),
-        device: &Device::Cpu,
-    };
+    let loader = || Loader::new(&half, REAL, &ids, REAL_BATCH, Seed::root(1), &Device::Cpu);
     let network = space_supernet(DType::F32);
     let start = network.state().copy().unwrap();
     let mut search = Supernet::new(network, layout, config, 2, loader(), Seed::root(1)).unwrap();

@@ -37,15 +37,7 @@ fn a_small_network_passes_85_percent() {
     let network = Network::new(net, Seed::root(0), &device).unwrap();
     let mut trainee = Trainee::new(network, retrain).unwrap();
     let ids: Vec<u32> = (0..data.train.len() as u32).collect();
-    let loader = Loader {
-        images: &data.train,
-        shape: data.image,
-        ids: &ids,
-        batch: retrain.batch,
-        augment: None,
-        seed: Seed::root(1),
-        device: &device,
-    };
+    let loader = Loader::new(&data.train, data.image, &ids, retrain.batch, Seed::root(1), &device);
     fit(&mut trainee, &loader, retrain.epochs, Position::default(), &mut |_, _, _| Ok(())).unwrap();
 
     let ids: Vec<u32> = (0..data.test.len() as u32).collect();

@@ -53,9 +53,9 @@ pub fn raised(
     let few: Vec<u32> = right.take(ENOUGH).collect();
     let mut raised: BTreeSet<Check> = judge(plan, found).into_iter().collect();
     raised.extend(guesses(&labels(loader.images, loader.ids), &found.clean));
-    for batch in (Loader { ids: &few, batch: ENOUGH, augment: None, ..*loader }).plain() {
+    for batch in (Loader { batch: ENOUGH, ..loader.of(&few) }).plain() {
         let batch = batch?;
-        let samples = Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed };
+        let samples = batch.samples(batch.seed);
         raised.extend(look(classifier, samples)?);
         if probed {
             raised.extend(probe(classifier, samples)?);

@@ -25,9 +25,9 @@ mod tiles;
 
 use candle_core::{DType, Tensor};
 
+pub use crate::data::loader::Samples;
 use crate::engine::{Logits, LossGradient, Network, NormMode, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
-use crate::seed::Seed;
 use crate::threat::{Attack, Norm};
 
 /// Something that can be attacked.
@@ -102,20 +102,6 @@ fn finite_gradient(gradient: &Tensor) -> Result<()> {
          look for weights that are too large",
         images.len()
     )))
-}
-
-/// The images under attack. A sample's random numbers come from its number in the data set, so the result does not depend
-/// on the batch it is in.
-#[derive(Clone, Copy)]
-pub struct Samples<'a> {
-    /// Pixels in `[0, 1]`, `[n, h, w, c]`.
-    pub images: &'a Tensor,
-    /// True labels.
-    pub labels: &'a [u32],
-    /// Numbers in the data set.
-    pub ids: &'a [u32],
-    /// The attack's seed.
-    pub seed: Seed,
 }
 
 /// Attacks a batch. Returns `[n, h, w, c]`: for every sample an image that was misclassified, if the attack met one, else

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::ball::Ball;
-use super::{Classifier, Samples, run};
+use super::{Classifier, run};
 use crate::data::loader::{Batch, Loader};
 use crate::engine::{Logits, LossGradient};
 use crate::error::{Error, Result};
@@ -184,7 +184,7 @@ impl Suite<'_> {
                 stands.iter_mut().zip(before.by_network::<N>()).for_each(|(all, one)| all.extend(one));
                 outside += before.outside;
             }
-            let rest = Loader { ids: &ids[stands[0].len()..], augment: None, ..*self.loader };
+            let rest = self.loader.of(&ids[stands[0].len()..]);
             for batch in rest.plain() {
                 let batch = batch?;
                 let (verdicts, attacked) = self.judge(&mut networks, attack, &batch)?;
@@ -223,8 +223,7 @@ impl Suite<'_> {
     /// # Errors
     /// Those of the attack.
     pub fn attacked(&self, classifier: &mut dyn Classifier, attack: usize, batch: &Batch) -> Result<Tensor> {
-        let Batch { images, labels, ids, .. } = batch;
-        let (samples, attack) = (Samples { images, labels, ids, seed: self.seed }, &self.plan.attacks[attack]);
+        let (samples, attack) = (batch.samples(self.seed), &self.plan.attacks[attack]);
         match self.plan.gradient_samples {
             0 | 1 => run(classifier, samples, attack),
             times => run(&mut Averaged { classifier, times }, samples, attack),

@@ -56,8 +56,8 @@ pub fn measure(attack: Attack<'_>, steps: usize) -> Result<Line<Attacking>> {
     let before = resident();
     let passes = vec![(Wrt::INPUT, NormMode::Eval)];
     let needs = Needs::of(&network, &Work { batch: batch.min(ids.len()), passes, vectors: 0, images: 3 }, before)?;
-    let (seed, device) = (Seed::root(seed), &Device::Cpu);
-    let loader = Loader { images: &data.test, shape: data.image, ids, batch, augment: None, seed, device };
+    let seed = Seed::root(seed);
+    let loader = Loader::new(&data.test, data.image, ids, batch, seed, &Device::Cpu);
     let suite = Suite { plan, loader: &loader, seed };
     let mut left = (0, 0);
     let nothing = Attacking { net: net.to_owned(), plan: plan.name.clone(), n: ids.len(), clean_correct: 0, robust: 0 };

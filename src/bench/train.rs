@@ -36,7 +36,7 @@ pub fn measure(net: Net, name: &str, preset: &Preset, batch: usize, steps: usize
     let (seed, device, shape) = (Seed::root(0).child("bench"), Device::Cpu, net.input_shape());
     let data = noise(shape, net.classes(), batch, seed);
     let ids: Vec<u32> = (0..batch as u32).collect();
-    let loader = Loader { images: &data.train, shape, ids: &ids, batch, augment: None, seed, device: &device };
+    let loader = Loader::new(&data.train, shape, &ids, batch, seed, &device);
     let images = loader.batch(&loader.order(0), 0, 0)?;
     let network = Network::new(net, seed.child("init"), &device)?;
     let mut trainee = Trainee::new(network, Retrain { epochs: 1, batch, method: preset.method, sgd: SGD })?;

@@ -101,8 +101,7 @@ pub fn attack(arguments: &AttackArguments) -> Result<()> {
         }
     };
     let root = Seed::root(seed);
-    let (shape, device) = (data.image, &Device::Cpu);
-    let loader = Loader { images: &data.test, shape, ids: &ids, batch, augment: None, seed: root, device };
+    let loader = Loader::new(&data.test, data.image, &ids, batch, root, &Device::Cpu);
     let mut log = Log::new(&plan, known);
     let before: Vec<Verdicts> = log.batches.iter().map(|b| b.verdicts.clone()).collect();
     let suite = Suite { plan: &plan, loader: &loader, seed: root };
@@ -226,7 +225,7 @@ fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result
     let fallen = (0..ids.len()).filter_map(|i| found.fell_to(i).map(|attack| (ids[i], attack)));
     let mut examples = Vec::new();
     for (id, attack) in fallen.take(EXAMPLES) {
-        for batch in (Loader { ids: &[id], augment: None, ..*suite.loader }).plain() {
+        for batch in suite.loader.of(&[id]).plain() {
             let batch = batch?;
             let attacked = suite.attacked(target, attack, &batch)?;
             let pixels = |t: &Tensor| t.flatten_all()?.to_vec1();

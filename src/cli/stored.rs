@@ -29,8 +29,7 @@ pub fn measure(measured: Measured, path: &Path, threat: Threat, batch: usize, js
     for file in files_of(path)? {
         let stored = attacked::decode(&files::bytes(&file)?, &file)?;
         belongs(&stored, &data, &file)?;
-        let (images, shape, device) = (&data.test, data.image, &Device::Cpu);
-        let loader = Loader { images, shape, ids: &stored.ids, batch, augment: None, seed: Seed::root(0), device };
+        let loader = Loader::new(&data.test, data.image, &stored.ids, batch, Seed::root(0), &Device::Cpu);
         for (number, one) in loader.plain().enumerate() {
             let one = one?;
             let attacked = stored.images.narrow(0, number * batch, one.ids.len())?;

@@ -23,6 +23,27 @@ pub struct Batch {
     pub seed: Seed,
 }
 
+impl Batch {
+    /// The batch for an attack whose random numbers come from `seed`.
+    pub fn samples(&self, seed: Seed) -> Samples<'_> {
+        Samples { images: &self.images, labels: &self.labels, ids: &self.ids, seed }
+    }
+}
+
+/// Images that something random is done to, an attack or a step of training. A sample's random numbers come from its number
+/// in the data set, so the result does not depend on the batch it is in.
+#[derive(Clone, Copy)]
+pub struct Samples<'a> {
+    /// Pixels in `[0, 1]`, `[n, h, w, c]`.
+    pub images: &'a Tensor,
+    /// True labels.
+    pub labels: &'a [u32],
+    /// Numbers in the data set.
+    pub ids: &'a [u32],
+    /// The seed of what is done.
+    pub seed: Seed,
+}
+
 /// Makes batches of some samples of a data set.
 pub struct Loader<'a> {
     /// The images.
@@ -41,7 +62,24 @@ pub struct Loader<'a> {
     pub device: &'a Device,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    /// Makes batches of `batch` of the images `ids`, each of `shape`, as they are.
+    pub fn new(images: &'a Images, shape: Shape, ids: &'a [u32], batch: usize, seed: Seed, device: &'a Device) -> Self {
+        Loader { images, shape, ids, batch, augment: None, seed, device }
+    }
+
+    /// The loader that crops and flips the images of its epochs.
+    #[must_use]
+    pub fn augmented(self, augment: Augment) -> Self {
+        Loader { augment: Some(augment), ..self }
+    }
+
+    /// A loader of other images of the same data.
+    #[must_use]
+    pub fn of<'b>(&'b self, ids: &'b [u32]) -> Loader<'b> {
+        Loader { ids, ..*self }
+    }
+
     /// Batches an epoch; a last one that is not full is left out, unless it is the only one.
     pub fn steps(&self) -> usize {
         (self.ids.len() / self.batch).max(1)

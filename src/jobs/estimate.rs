@@ -93,7 +93,7 @@ pub fn loader<'a>(
     device: &'a Device,
 ) -> Loader<'a> {
     let augment = Augment { crop_pad: config.split.crop_pad, flip: config.split.flip };
-    Loader { images: &data.train, shape: data.image, ids, batch, augment: Some(augment), seed, device }
+    Loader::new(&data.train, data.image, ids, batch, seed, device).augmented(augment)
 }
 
 impl Plan {

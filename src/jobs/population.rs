@@ -184,15 +184,9 @@ impl Work<'_> {
             return Ok(Trained::Failed { reason });
         }
         let stop = || self.interrupt.check();
-        let loader = Loader {
-            images: &self.data.train,
-            shape: self.data.image,
-            ids: &self.splits.weights,
-            batch: retrain.batch,
-            augment: Some(Augment { crop_pad: images.crop_pad, flip: images.flip }),
-            seed: seed.child("data"),
-            device,
-        };
+        let (ids, augment) = (&self.splits.weights, Augment { crop_pad: images.crop_pad, flip: images.flip });
+        let loader = Loader::new(&self.data.train, self.data.image, ids, retrain.batch, seed.child("data"), device)
+            .augmented(augment);
         progress.begin(label, 0, loader.steps() as u64 * u64::from(retrain.epochs));
         let taken = fit(&mut trainee, &loader, retrain.epochs, Position::default(), &mut |_, _, loss| {
             progress.step(&format!("loss {loss:.3}"));
@@ -201,7 +195,7 @@ impl Work<'_> {
         progress.end();
         taken?;
         let mut network = trainee.into_network();
-        let held = Loader { ids: &self.splits.validation, batch: measured.batch, augment: None, ..loader };
+        let held = Loader { batch: measured.batch, ..loader.of(&self.splits.validation) };
         let found = evaluate(&mut network, &held, measured, self.sample.clone(), self.run, &mut || stop())?;
         Ok(Trained::Ok { clean: found.clean, robust: found.robust })
     }

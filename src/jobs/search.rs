@@ -327,15 +327,8 @@ impl RunInProgress<'_> {
             index_id: index_id(ids),
         };
         self.same_images(&sample)?;
-        let loader = Loader {
-            images,
-            shape: self.data.image,
-            ids,
-            batch: self.config.evaluate.batch,
-            augment: None,
-            seed: self.seed,
-            device: self.device,
-        };
+        let batch = self.config.evaluate.batch;
+        let loader = Loader::new(images, self.data.image, ids, batch, self.seed, self.device);
         let interrupt = self.interrupt;
         evaluate(network, &loader, &self.config.evaluate, sample, self.config.seed, &mut || interrupt.check())
     }

@@ -13,7 +13,7 @@ use super::distribution::Alpha;
 use super::min_norm::min_norm;
 use crate::arch::families::cells::MixLayout;
 use crate::attack::pgd::{pgd, worst_of_restarts};
-use crate::attack::{Classifier, Samples, Target};
+use crate::attack::{Classifier, Target};
 use crate::config::{Order, Search};
 use crate::data::loader::{Batch, Loader};
 use crate::engine::{Gradients, Network, NormMode, Work, Wrt, euclidean_norm};
@@ -150,8 +150,7 @@ impl<'a> Supernet<'a> {
 
     /// The images of a batch under the search's attack.
     pub fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
-        let samples =
-            Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
+        let samples = batch.samples(batch.seed.child("attack"));
         let target = &mut Target { network: &mut self.network, mix, mode: norm_mode(self.config.attack_norm) };
         match self.config.attack.restarts {
             0 | 1 => pgd(target, samples, &self.config.attack),
@@ -432,7 +431,7 @@ mod tests {
     }
 
     fn loader<'a>(images: &'a Images, ids: &'a [u32]) -> Loader<'a> {
-        Loader { images, shape: IMAGE, ids, batch: 4, augment: None, seed: Seed::root(5), device: &Device::Cpu }
+        Loader::new(images, IMAGE, ids, 4, Seed::root(5), &Device::Cpu)
     }
 
     /// Images and labels in double precision: four to train on, four to validate.
@@ -579,8 +578,7 @@ mod tests {
             let batch = loader(&data.train, &ids).plain().next().unwrap().unwrap();
             let mix = s.mix();
             let found = s.attack(&batch, &mix).unwrap();
-            let (images, labels, ids) = (&batch.images, &batch.labels, &batch.ids);
-            let samples = Samples { images, labels, ids, seed: batch.seed.child("attack") };
+            let samples = batch.samples(batch.seed.child("attack"));
             let target = &mut Target { network: &mut s.network, mix: &mix, mode: NormMode::Eval };
             let all = worst_of_restarts(target, samples, &config.attack).unwrap();
             let first = pgd(target, samples, &config.attack).unwrap();

@@ -6,7 +6,6 @@ use super::fit::{Learner, Position};
 use super::method::{training_images, weight_gradient, work};
 use super::optim::Sgd;
 use super::schedule::cosine;
-use crate::attack::Samples;
 use crate::data::loader::Batch;
 use crate::engine::{Memory, Network};
 use crate::error::Result;
@@ -60,8 +59,7 @@ impl Trainee {
 impl Learner for Trainee {
     fn step(&mut self, batch: &Batch, at: Position) -> Result<f64> {
         let lr = cosine(self.config.sgd.lr, self.config.sgd.lr_min, at.epoch, self.config.epochs);
-        let samples =
-            Samples { images: &batch.images, labels: &batch.labels, ids: &batch.ids, seed: batch.seed.child("attack") };
+        let samples = batch.samples(batch.seed.child("attack"));
         let method = &self.config.method;
         let images = training_images(method, &mut self.network, &[], samples)?;
         let (loss, gradient) = weight_gradient(method, &mut self.network, &[], samples, &images)?;
