@@ -1,5 +1,7 @@
 //! Facts about runs: what was measured, on what, against which attack. A leaf: nothing here computes.
 
+mod measurement;
+
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use crate::arch::cost::Cost;
 use crate::threat::Attack;
 pub use crate::threat::Check;
 use crate::units::{Macs, Tally};
+pub use measurement::{Flags, Measurement};
 
 /// Where a candidate came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]

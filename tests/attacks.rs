@@ -157,7 +157,7 @@ fn tried(network: &mut Network, loader: &Loader<'_>, attacks: &[Attack], probe: 
     let (data, split) = ("random".into(), "test".into());
     let sample = Sample { data, data_id: "0".into(), split, n, index_id: "0".into() };
     let protocol = Evaluate { batch: loader.batch, probe, gradient_samples: 1, attacks: attacks.to_vec() };
-    evaluate(network, loader, &protocol, sample, 7, &mut || Ok(()))
+    Ok(evaluate(network, loader, &protocol, sample, 7, &mut || Ok(()))?.evaluation())
 }
 
 /// NaN logits would count as errors and a gradient without numbers leads nowhere; neither is a measurement.

@@ -11,7 +11,7 @@ use robustnas::arch::spec::NetSpec;
 use robustnas::config::population::Population;
 use robustnas::error::{Error, Result};
 use robustnas::jobs::population::{Job, run};
-use robustnas::jobs::{Interrupt, Progress};
+use robustnas::jobs::{Interrupt, Observer, Progress};
 use robustnas::report::population::PopulationReport;
 use robustnas::report::schema::schema;
 use robustnas::seed::Seed;
@@ -136,16 +136,13 @@ struct Stopping {
     after: Option<u64>,
 }
 
-impl Progress for Stopping {
-    fn note(&mut self, _: &str) {}
-    fn begin(&mut self, _: &str, _: u64, _: u64) {}
-    fn step(&mut self, _: &str) {
-        if let Some(left) = &mut self.after {
+impl Observer for Stopping {
+    fn on(&mut self, event: Progress) {
+        if let (Progress::Step { .. }, Some(left)) = (event, &mut self.after) {
             assert!(*left > 0, "stopped");
             *left -= 1;
         }
     }
-    fn end(&mut self) {}
 }
 
 fn job(out: &Path, n: u64) -> Job {

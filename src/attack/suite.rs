@@ -16,8 +16,8 @@ use crate::engine::{Logits, LossGradient};
 use crate::error::{Error, Result};
 use crate::loss::correct;
 use crate::seed::Seed;
+pub use crate::threat::Found;
 use crate::threat::{Attack, AttackPlan};
-use crate::units::Tally;
 
 /// A plan and what it is run on.
 pub struct Suite<'a> {
@@ -60,19 +60,6 @@ pub struct Finished<'a> {
     pub attacked: &'a Tensor,
 }
 
-/// What became of the samples, in the loader's order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Right on the clean image.
-    pub clean: Vec<bool>,
-    /// Under each attack of the plan; `None` for a sample that it was not given.
-    pub attacks: Vec<Vec<Option<bool>>>,
-    /// Right clean and under every attack: the worst case.
-    pub standing: Vec<bool>,
-    /// Adversarial images outside ball or box.
-    pub outside: u64,
-}
-
 /// What became of the samples in a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transferred {
@@ -80,55 +67,6 @@ pub struct Transferred {
     pub source: Found,
     /// On the other.
     pub target: Found,
-}
-
-impl Found {
-    fn new(clean: Vec<bool>) -> Self {
-        Found { standing: clean.clone(), clean, attacks: Vec::new(), outside: 0 }
-    }
-
-    /// Whether a sample, by its place, belongs to the next attack.
-    fn is_left(&self, place: usize, cascade: bool) -> bool {
-        if cascade { self.standing[place] } else { self.clean[place] }
-    }
-
-    /// Accuracy on clean images.
-    pub fn clean(&self) -> Tally {
-        tally(self.clean.iter().copied())
-    }
-
-    /// Accuracy in the worst case over all attacks.
-    pub fn robust(&self) -> Tally {
-        tally(self.standing.iter().copied())
-    }
-
-    /// The share of all samples that an attack of the plan left right, of those it was given.
-    pub fn under(&self, attack: usize) -> Tally {
-        tally(self.attacks[attack].iter().map(|s| *s == Some(true)))
-    }
-
-    /// The first attack that a sample, by its place, fell to.
-    pub fn fell_to(&self, place: usize) -> Option<usize> {
-        self.attacks.iter().position(|a| a[place] == Some(false))
-    }
-
-    /// Accuracy in the worst case over the attacks up to this one.
-    pub fn robust_after(&self, attack: usize) -> Tally {
-        let fell = |i: usize| self.attacks[..=attack].iter().any(|a| a[i] == Some(false));
-        tally((0..self.clean.len()).map(|i| self.clean[i] && !fell(i)))
-    }
-
-    /// How many samples an attack was given.
-    pub fn attacked(&self, attack: usize) -> u64 {
-        self.attacks[attack].iter().flatten().count() as u64
-    }
-}
-
-fn tally(hits: impl Iterator<Item = bool>) -> Tally {
-    hits.fold(Tally::default(), |mut sum, hit| {
-        sum += Tally { hit: u64::from(hit), total: 1 };
-        sum
-    })
 }
 
 impl Suite<'_> {
@@ -202,7 +140,9 @@ impl Suite<'_> {
         };
         let mut found = pass(None, ids)?.map(Found::new);
         for number in 0..self.plan.attacks.len() {
-            let left = |found: &Found, place| found.is_left(place, self.plan.cascade);
+            let left = |found: &Found, place: usize| {
+                if self.plan.cascade { found.standing[place] } else { found.clean[place] }
+            };
             let places: Vec<usize> = (0..ids.len()).filter(|i| found.iter().any(|f| left(f, *i))).collect();
             let stands = pass(Some(number), &places.iter().map(|i| ids[*i]).collect::<Vec<_>>())?;
             for (found, stands) in found.iter_mut().zip(stands) {

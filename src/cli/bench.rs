@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::args::{ImageArguments, positive};
 use super::files;
-use super::subject::{Measured, Prepared, Subject};
+use super::subject::{Prepared, SubjectArguments};
 use crate::bench::step::{Case, Size};
 use crate::bench::{Line, attack, step, train};
 use crate::error::Result;
+use crate::jobs::attack::Subject;
 use crate::recipe::Preset;
 
 /// What is timed.
@@ -87,7 +88,7 @@ pub struct TrainArguments {
 #[derive(clap::Args)]
 pub struct BenchAttackArguments {
     #[command(flatten)]
-    subject: Subject,
+    subject: SubjectArguments,
     #[command(flatten)]
     measuring: Measuring,
 }
@@ -109,7 +110,7 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
             tell(&line, measuring.json, true)
         }
         BenchVerb::Attack(BenchAttackArguments { subject, measuring }) => {
-            let Prepared { measured: Measured { data, network, .. }, plan, ids } = subject.prepare()?;
+            let Prepared { data, subject: Subject { network, .. }, plan, ids } = subject.prepare()?;
             let (net, seed, batch) = (&subject.net, subject.seed, subject.batch);
             let attack = attack::Attack { net, network, data: &data, ids: &ids, plan: &plan, seed, batch };
             tell(&attack::measure(attack, measuring.steps.get())?, measuring.json, true)

@@ -1,7 +1,7 @@
 //! Files that the user names, and standard output.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -15,19 +15,6 @@ pub fn read(path: &Path) -> Result<String> {
 /// Any file.
 pub fn bytes(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).at(path)
-}
-
-/// The files of a folder whose names end so, in order.
-pub fn named(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).at(folder)? {
-        let path = entry.at(folder)?.path();
-        if path.extension().is_some_and(|e| e == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Writes a file that the user asked for, whole or not at all.
@@ -60,5 +47,5 @@ pub fn print_json_line<T: Serialize>(value: &T) -> Result<()> {
 
 /// Why a value is no JSON.
 pub fn unwritable(e: serde_json::Error) -> Error {
-    Error::Usage(format!("cannot be written as JSON: {e}"))
+    Error::Internal(format!("a result cannot be written as JSON: {e}"))
 }

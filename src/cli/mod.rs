@@ -18,7 +18,6 @@ mod schema;
 mod search;
 mod space;
 mod status;
-mod stored;
 mod subject;
 
 use std::path::PathBuf;
@@ -130,7 +129,7 @@ enum Verb {
         #[command(subcommand)]
         verb: bench::BenchVerb,
     },
-    /// Print the JSON Schema of a document: ranked, frontier, arch, attack or population.
+    /// Print the JSON Schema of a document: ranked, frontier, arch, attack, eval or population.
     #[command(after_help = "Example:\n  robustnas schema ranked > ranked.schema.json")]
     Schema {
         /// The document.

@@ -6,8 +6,8 @@ use super::files;
 use super::progress::Terminal;
 use crate::config::population::Population;
 use crate::error::Result;
+use crate::jobs::Interrupt;
 use crate::jobs::population::{Job, run};
-use crate::jobs::{Interrupt, Progress};
 
 /// What `population` takes.
 #[derive(clap::Args)]
@@ -51,8 +51,7 @@ pub fn population(arguments: &PopulationArguments) -> Result<()> {
         bins: arguments.match_macs.map(usize::from),
     };
     let interrupt = Interrupt::install()?;
-    let mut terminal = Terminal::new();
-    let report = run(&job, &interrupt, &mut terminal)?;
-    terminal.note(&format!("population.json, edf.svg and edf.png are in {}", arguments.out.display()));
+    let report = run(&job, &interrupt, &mut Terminal::new())?;
+    eprintln!("population.json, edf.svg and edf.png are in {}", arguments.out.display());
     if arguments.json { files::print_json(&report) } else { files::print(&report.table()) }
 }

@@ -1,13 +1,16 @@
-//! Progress on standard error: a bar with rate and time left on a terminal, now and then a plain line elsewhere.
+//! A job's events on standard error: words for each, a bar with rate and time left on a terminal, now and then a plain line
+//! elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::jobs::{Progress, duration_words};
+use crate::jobs::{Observer, Progress, Task, duration_words};
+use crate::population::{Member, Trained};
+use crate::record::{Outcome, Record, SearchEpoch};
 
-/// Time between plain lines.
+/// Time between plain lines, and between those about an attack.
 const LINE_EVERY: Duration = Duration::from_secs(20);
 
 /// Shows a bar or prints lines.
@@ -38,26 +41,17 @@ impl Terminal {
         }
     }
 
-    fn left(&self) -> String {
-        let taken = (self.done - self.first) as f64;
-        let rate = taken / self.begun.elapsed().as_secs_f64().max(1e-9);
-        let left = (self.steps - self.done) as f64 / rate.max(1e-9);
-        format!("{rate:.2} steps/s, {} left", duration_words(left))
-    }
-}
-
-impl Progress for Terminal {
-    fn note(&mut self, text: &str) {
+    fn note(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
     }
 
-    fn begin(&mut self, stage: &str, done: u64, steps: u64) {
+    fn begin(&mut self, stage: String, done: u64, steps: u64) {
         let now = Instant::now();
         (self.begun, self.line, self.first, self.done, self.steps) = (now, now, done, done, steps);
-        stage.clone_into(&mut self.stage);
+        self.stage = stage;
         if self.fancy && steps > 0 {
             let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
             let template = "{prefix} [{bar:30}] {pos}/{len} {per_sec} {eta} left  {msg}";
@@ -71,13 +65,12 @@ impl Progress for Terminal {
         }
     }
 
-    fn step(&mut self, detail: &str) {
+    fn step(&mut self, detail: String) {
         self.done += 1;
         if let Some(bar) = &self.bar {
-            bar.set_message(detail.to_owned());
+            bar.set_message(detail);
             bar.set_position(self.done);
-        } else if self.line.elapsed() >= LINE_EVERY {
-            self.line = Instant::now();
+        } else if self.is_time() {
             eprintln!("{}: {}/{} {detail} ({})", self.stage, self.done, self.steps, self.left());
         }
     }
@@ -87,4 +80,103 @@ impl Progress for Terminal {
             bar.finish_and_clear();
         }
     }
+
+    /// Whether the last line is long enough ago for another.
+    fn is_time(&mut self) -> bool {
+        let is_time = self.line.elapsed() >= LINE_EVERY;
+        if is_time {
+            self.line = Instant::now();
+        }
+        is_time
+    }
+
+    fn left(&self) -> String {
+        let taken = (self.done - self.first) as f64;
+        let rate = taken / self.begun.elapsed().as_secs_f64().max(1e-9);
+        let left = (self.steps - self.done) as f64 / rate.max(1e-9);
+        format!("{rate:.2} steps/s, {} left", duration_words(left))
+    }
+}
+
+impl Observer for Terminal {
+    fn on(&mut self, event: Progress) {
+        match event {
+            Progress::Reading { source } => self.note(&format!("reading {source}")),
+            Progress::Planned(plan) => self.note(&plan.to_string()),
+            Progress::RunStarted { folder } => self.note(&format!("new run in {}", folder.display())),
+            Progress::RunContinued { folder } => self.note(&format!("continuing the run in {}", folder.display())),
+            Progress::AttackContinued { batches } => self.note(&format!("going on after {batches} batches")),
+            Progress::TaskStarted { task, done, steps } => self.begin(task.to_string(), done, steps),
+            Progress::Step { next, stage: Some(stage), loss } => {
+                self.step(format!("epoch {} stage {stage} loss {loss:.3}", next.epoch + 1));
+            }
+            Progress::Step { loss, .. } => self.step(format!("loss {loss:.3}")),
+            Progress::EpochDone(report) => self.note(&epoch(&report)),
+            Progress::TaskDone { .. } => self.end(),
+            Progress::LeftOut(genotype) => {
+                let (budget, origin) = (genotype.budget, genotype.origin.word());
+                self.note(&format!("{budget} {origin} genotype left out: {}", genotype.reason));
+            }
+            Progress::CandidateDone(record) => self.note(&candidate(&record)),
+            Progress::Tested { arch, .. } => self.step(arch),
+            Progress::NotTested { arch, reason } => self.note(&format!("{arch} has no test numbers: {reason}")),
+            Progress::MemberDone(found) => self.note(&member(&found)),
+            Progress::Attacked { attack, done, given, stand, left, at_most } => {
+                if self.is_time() {
+                    let (left, at_most) = (duration_words(left), duration_words(at_most));
+                    let found = format!("{done} of {given} images, {stand} stand");
+                    self.note(&format!("{attack}: {found}; about {left} left, {at_most} at most in all"));
+                }
+            }
+            Progress::Warning(text) => self.note(&format!("warning: {text}")),
+            Progress::Note(text) => self.note(&text),
+        }
+    }
+}
+
+fn candidate(record: &Record) -> String {
+    match &record.outcome {
+        Outcome::Ok { validation, .. } => {
+            let (arch, budget, origin) = (record.arch.clone(), record.budget, record.origin.clone());
+            let (clean, robust) = (validation.clean, validation.robust);
+            let task = Task::Train { arch, budget, origin };
+            format!("{task}: clean {clean} robust {robust} on {} validation images", clean.total)
+        }
+        Outcome::Failed { reason, .. } => format!("{} failed: {reason}", record.arch),
+    }
+}
+
+fn member(found: &Member) -> String {
+    let task = Task::Member { space: found.space.clone(), index: found.index };
+    match &found.outcome {
+        Trained::Ok { clean, robust } => format!("{task}: {} MACs, clean {clean}, robust {robust}", found.macs),
+        Trained::Failed { reason } => format!("{task}: {} MACs, failed: {reason}", found.macs),
+    }
+}
+
+fn epoch(report: &SearchEpoch) -> String {
+    let of = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
+    let cells: Vec<String> = report
+        .cells
+        .iter()
+        .map(|c| {
+            let entropy = c.entropy.iter().sum::<f64>() / c.entropy.len().max(1) as f64;
+            format!("{} entropy {entropy:.3} skips {:.0}%", c.kind, 100.0 * c.skip_share)
+        })
+        .collect();
+    let moved = report.alpha_moved.zip(report.random_walk);
+    let moved =
+        moved.map_or("-".into(), |(moved, walk)| format!("{moved:.4} (a random walk would by about {walk:.4})"));
+    format!(
+        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} alpha moved by {moved} | {}",
+        report.epoch,
+        report.stage,
+        report.weight_loss,
+        of(report.natural_loss),
+        of(report.adversarial_loss),
+        of(report.gamma),
+        report.clean,
+        report.adversarial,
+        cells.join(", ")
+    )
 }

@@ -7,8 +7,8 @@ use super::files;
 use super::progress::Terminal;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::jobs::Interrupt;
 use crate::jobs::search::{Job, run};
-use crate::jobs::{Interrupt, Progress};
 use crate::report::table::table;
 use crate::units::Macs;
 
@@ -64,9 +64,8 @@ pub fn search(arguments: &SearchArguments) -> Result<()> {
         checkpoint_every: Duration::from_secs_f64(arguments.checkpoint_every),
     };
     let interrupt = Interrupt::install()?;
-    let mut terminal = Terminal::new();
-    let ranked = run(&job, &interrupt, &mut terminal)?;
-    terminal.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
+    let ranked = run(&job, &interrupt, &mut Terminal::new())?;
+    eprintln!("ranked.json, frontier.json and frontier.svg are in {}", out.display());
     if arguments.json { files::print_json(&ranked) } else { files::print(&table(&ranked)) }
 }
 

@@ -5,19 +5,17 @@ use std::path::{Path, PathBuf};
 use super::files;
 use crate::arch::cost::cost;
 use crate::arch::file::id_of;
-use crate::data::split::index_id;
 use crate::data::{Dataset, Source};
-use crate::engine::Network;
 use crate::error::{Error, Result};
+use crate::jobs::attack::Subject;
 use crate::model::{Model, weights};
-use crate::record::Sample;
 use crate::report::attacked::Attacked;
 use crate::threat::{AttackPlan, Norm, Threat};
 use crate::units::Fraction;
 
 /// Which network is attacked with what.
 #[derive(clap::Args)]
-pub struct Subject {
+pub struct SubjectArguments {
     /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, or any other that
     /// `cost` takes.
     #[arg(long)]
@@ -50,40 +48,30 @@ pub struct Subject {
     pub batch: usize,
 }
 
-/// A network and the images on which it is measured.
-pub struct Measured {
+/// A subject read, and checked against itself.
+pub struct Prepared {
     /// The images.
     pub data: Dataset,
-    /// The data's name.
-    pub name: String,
-    /// The network with its numbers.
-    pub network: Network,
-    /// What results say about it.
-    pub about: Attacked,
-}
-
-/// A [`Subject`] read, and checked against itself.
-pub struct Prepared {
     /// What is attacked.
-    pub measured: Measured,
+    pub subject: Subject,
     /// The attacks.
     pub plan: AttackPlan,
     /// The images that are attacked.
     pub ids: Vec<u32>,
 }
 
-impl Subject {
+impl SubjectArguments {
     /// Reads what is named.
     pub fn prepare(&self) -> Result<Prepared> {
-        let measured = self.measured()?;
-        let plan = self.plan()?.for_classes(measured.network.net().classes())?;
-        let images = measured.data.test.len();
+        let (data, subject) = self.measured()?;
+        let plan = self.plan()?.for_classes(subject.network.net().classes())?;
+        let images = data.test.len();
         let count = if self.n == 0 { images } else { self.n.min(images) };
-        Ok(Prepared { measured, plan, ids: (0..count as u32).collect() })
+        Ok(Prepared { data, subject, plan, ids: (0..count as u32).collect() })
     }
 
     /// Reads the images and the network.
-    pub fn measured(&self) -> Result<Measured> {
+    pub fn measured(&self) -> Result<(Dataset, Subject)> {
         if self.batch == 0 {
             return Err(Error::Usage("--batch 0: expected at least 1".into()));
         }
@@ -92,8 +80,8 @@ impl Subject {
             return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
         }
         let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
-        let (network, about) = named.load(&data)?;
-        Ok(Measured { name: data.name.clone(), data, network, about })
+        let subject = named.load(&data)?;
+        Ok((data, subject))
     }
 
     /// The ball that is named.
@@ -132,7 +120,7 @@ impl Trained<'_> {
     /// # Errors
     /// [`Error::Usage`] for a network of other images or classes, and where its numbers are missing or given twice;
     /// whatever reading it fails with.
-    pub fn load(&self, data: &Dataset) -> Result<(Network, Attacked)> {
+    pub fn load(&self, data: &Dataset) -> Result<Subject> {
         let name = self.net;
         // Files know their classes; of arrays of labels the largest is no sure sign of their number.
         let model = Model::load(name, data.image, data.classes.len(), &files::bytes)?;
@@ -148,17 +136,7 @@ impl Trained<'_> {
         let (arch, cost) = (id_of(net)?, cost(net));
         let (network, _) = model.with_weights(self.weights, self.option)?;
         let weights = weights::id_of(&network)?;
-        Ok((network, Attacked { net: name.to_owned(), arch, weights, params: cost.params, macs: cost.macs }))
+        let about = Attacked { net: name.to_owned(), arch, weights, params: cost.params, macs: cost.macs };
+        Ok(Subject { network, about })
     }
-}
-
-/// Which test images are measured.
-pub fn sample(data: &Dataset, name: &str, ids: &[u32]) -> Sample {
-    let (n, split) = (ids.len() as u64, "test".into());
-    Sample { data: name.to_owned(), data_id: data.content_id(), split, n, index_id: index_id(ids) }
-}
-
-/// A digit a sample: 1 where it is right.
-pub fn flags(right: &[bool]) -> String {
-    right.iter().map(|r| if *r { '1' } else { '0' }).collect()
 }

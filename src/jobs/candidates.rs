@@ -1,5 +1,6 @@
 //! The networks that are trained: the supernet's genotypes and the controls, each scaled to every budget.
 
+use super::task::Task;
 use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{MixLayout, Skeleton, derived};
 use crate::arch::file::id_of;
@@ -43,6 +44,11 @@ impl Candidate {
         record.arch == self.id && record.budget == self.budget && record.origin == self.origin
     }
 
+    /// Its training.
+    pub fn task(&self) -> Task {
+        Task::Train { arch: self.id.clone(), budget: self.budget, origin: self.origin.clone() }
+    }
+
     /// The candidate's record.
     pub fn record(&self, cost: Cost, outcome: Outcome) -> Record {
         Record {
@@ -54,6 +60,17 @@ impl Candidate {
             outcome,
         }
     }
+}
+
+/// A genotype that cannot be scaled to a budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The budget.
+    pub budget: Macs,
+    /// Where the genotype is from.
+    pub origin: Origin,
+    /// What was tried, and the nearest.
+    pub reason: String,
 }
 
 /// The network skeleton of a scaling.
@@ -90,9 +107,9 @@ pub fn random_genotypes(config: &Config, layout: &MixLayout, n: u32, seed: Seed)
     distinct(None, n, |i| random(layout, config.derive.edges_per_node, seed.index(i)))
 }
 
-/// All candidates, budget by budget: searched, random, hand-made. A genotype that cannot be scaled to a budget is left out
-/// there and a line says why; the plan has made sure that not all are.
-pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<(Vec<Candidate>, Vec<String>)> {
+/// All candidates, budget by budget: searched, random, hand-made; and the genotypes that are left out at a budget. The plan
+/// has made sure that not all are.
+pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<(Vec<Candidate>, Vec<LeftOut>)> {
     let layout = config.mix_layout();
     let mix = alpha.mix(&layout);
     let keep = config.derive.edges_per_node;
@@ -123,9 +140,7 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
                         });
                     }
                 }
-                Err(Error::Impossible(why)) => {
-                    left_out.push(format!("{budget} {} genotype left out: {why}", origin.word()));
-                }
+                Err(Error::Impossible(reason)) => left_out.push(LeftOut { budget: *budget, origin, reason }),
                 Err(other) => return Err(other),
             }
         }

@@ -35,6 +35,7 @@ const SHOWN: usize = 3;
 const SMALL_FILES: u64 = 64 << 20;
 
 /// What is expected of one budget.
+#[derive(Clone, Debug, PartialEq)]
 pub struct BudgetPlan {
     /// The budget.
     pub budget: Macs,
@@ -51,6 +52,7 @@ pub struct BudgetPlan {
 }
 
 /// The whole plan.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Multiply-accumulates and parameters of the supernet.
     pub supernet: crate::arch::cost::Cost,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 
 /// Exit code of a second Ctrl-C.
 const KILLED_FROM_KEYBOARD: i32 = 130;
@@ -28,12 +28,12 @@ impl Interrupt {
         let mut flags = Vec::new();
         for (name, signal) in signals {
             let flag = Arc::new(AtomicBool::new(false));
-            let at = std::path::Path::new(name);
+            let refused = |why: std::io::Error| Error::Internal(format!("{name} cannot be listened to: {why}"));
             if signal == SIGINT {
                 signal_hook::flag::register_conditional_shutdown(signal, KILLED_FROM_KEYBOARD, Arc::clone(&flag))
-                    .at(at)?;
+                    .map_err(refused)?;
             }
-            signal_hook::flag::register(signal, Arc::clone(&flag)).at(at)?;
+            signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(refused)?;
             flags.push((name, flag));
         }
         Ok(Interrupt { flags })

@@ -1,5 +1,6 @@
 //! Jobs: everything that takes long, reads data and writes folders. Each can be interrupted and taken up again.
 
+pub mod attack;
 pub mod candidates;
 pub mod estimate;
 mod interrupt;
@@ -9,9 +10,12 @@ pub mod population;
 mod progress;
 pub mod search;
 mod stage;
+pub mod stored;
+mod task;
 mod time;
 
 pub use interrupt::Interrupt;
 pub use memory::{peak_resident, resident};
-pub use progress::Progress;
+pub use progress::{Observer, Progress};
+pub use task::Task;
 pub use time::duration_words;

@@ -8,14 +8,15 @@ use std::path::PathBuf;
 use candle_core::Device;
 use serde_json::{Value, json};
 
-use super::measure::evaluate;
-use super::{Interrupt, Progress, memory};
+use super::measure::{evaluate, sample};
+use super::stage::Stage;
+use super::{Interrupt, Observer, Progress, Task, memory};
 use crate::arch::design_space::{Drawn, parameters};
 use crate::arch::file::id_of;
 use crate::config::population::{Population, Protocol};
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
-use crate::data::split::{Splits, index_id};
+use crate::data::split::Splits;
 use crate::data::{Dataset, Source};
 use crate::engine::Network;
 use crate::error::{Error, Result};
@@ -25,7 +26,6 @@ use crate::report::population::{Method, PopulationReport};
 use crate::report::{edf, png};
 use crate::seed::Seed;
 use crate::store::folder::Folder;
-use crate::train::fit::{Position, fit};
 use crate::train::retrain::Trainee;
 
 /// What says what a folder is about.
@@ -56,35 +56,29 @@ pub struct Job {
 /// [`Error::Stopped`] after a signal; [`Error::Usage`] for spaces that cannot be compared; [`Error::Impossible`] for a space
 /// without networks within its limits; whatever reading data or writing the folder fails with. A network that cannot be
 /// trained is a line.
-pub fn run(job: &Job, interrupt: &Interrupt, progress: &mut dyn Progress) -> Result<PopulationReport> {
+pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<PopulationReport> {
     let first = comparable(&job.spaces)?;
     let protocol = &first.protocol;
     let source = Source::parse(job.data.as_ref().unwrap_or(&first.data))?;
-    progress.note(&format!("reading {source}"));
+    observer.on(Progress::Reading { source: source.to_string() });
     let data = source.load()?;
     let seed = Seed::root(job.seed).child("population");
     let splits = Splits::of(&data, &protocol.images.split())?;
-    let data_word = data.name.clone();
     let data_id = data.content_id();
     let spaces: Vec<Value> = job.spaces.iter().map(described).collect();
     let about = json!({
-        "schema_version": 1, "seed": job.seed, "data": data_word, "data_id": data_id, "spaces": spaces, "protocol": protocol
+        "schema_version": 1, "seed": job.seed, "data": data.name, "data_id": data_id, "spaces": spaces, "protocol": protocol
     });
     let (mut folder, mut members, warning) = Folder::open(&job.out, "population", ABOUT, &about)?;
-    warning.into_iter().for_each(|warning| progress.note(&format!("warning: {warning}")));
-    let sample = Sample {
-        data: data_word,
-        data_id,
-        split: "validation".to_owned(),
-        n: splits.validation.len() as u64,
-        index_id: index_id(&splits.validation),
-    };
+    warning.into_iter().for_each(|warning| observer.on(Progress::Warning(warning)));
+    let sample = sample(&data, data_id, "validation", &splits.validation);
     let work = Work { protocol, data: &data, splits: &splits, sample: &sample, seed, run: job.seed, interrupt };
     for index in 0..job.n {
         for space in &job.spaces {
             if !members.iter().any(|m: &Member| m.space == space.name && m.index == index) {
-                let member = work.member(space, index, progress)?;
+                let member = work.member(space, index, observer)?;
                 folder.append(&member)?;
+                observer.on(Progress::MemberDone(Box::new(member.clone())));
                 members.push(member);
             }
         }
@@ -145,7 +139,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Draws, trains and measures a network.
-    fn member(&self, space: &Population, index: u64, progress: &mut dyn Progress) -> Result<Member> {
+    fn member(&self, space: &Population, index: u64, observer: &mut dyn Observer) -> Result<Member> {
         let seed = self.seed.child(&space.name).index(index);
         let (image, classes) = (self.data.image, self.data.classes.len());
         let drawn = space.space.draw(&space.limits, image, classes, seed.child("draw"));
@@ -153,15 +147,11 @@ impl Work<'_> {
             Error::Impossible(why) => Error::Impossible(format!("space `{}`: {why}", space.name)),
             other => other,
         })?;
-        let label = format!("{} {index}", space.name);
-        let outcome = match self.train(&drawn, &label, seed, progress) {
+        let task = Task::Member { space: space.name.clone(), index };
+        let outcome = match self.train(&drawn, task, seed, observer) {
             Err(Error::NotFinite(reason)) => Trained::Failed { reason },
             other => other?,
         };
-        progress.note(&match &outcome {
-            Trained::Ok { clean, robust } => format!("{label}: {} MACs, clean {clean}, robust {robust}", drawn.macs),
-            Trained::Failed { reason } => format!("{label}: {} MACs, failed: {reason}", drawn.macs),
-        });
         let parameter = |(name, value): (&str, f64)| Parameter { name: name.to_owned(), value };
         Ok(Member {
             space: space.name.clone(),
@@ -176,27 +166,23 @@ impl Work<'_> {
         })
     }
 
-    fn train(&self, drawn: &Drawn, label: &str, seed: Seed, progress: &mut dyn Progress) -> Result<Trained> {
+    fn train(&self, drawn: &Drawn, task: Task, seed: Seed, observer: &mut dyn Observer) -> Result<Trained> {
         let device = &Device::Cpu;
-        let Protocol { images, retrain, evaluate: measured } = self.protocol;
+        let Protocol { images, retrain, evaluate: protocol } = self.protocol;
         let mut trainee = Trainee::new(Network::new(drawn.net.clone(), seed.child("init"), device)?, *retrain)?;
         if let Some(reason) = memory::shortage(trainee.memory()?) {
             return Ok(Trained::Failed { reason });
         }
-        let stop = || self.interrupt.check();
         let (ids, augment) = (&self.splits.weights, Augment { crop_pad: images.crop_pad, flip: images.flip });
         let loader = Loader::new(&self.data.train, self.data.image, ids, retrain.batch, seed.child("data"), device)
             .augmented(augment);
-        progress.begin(label, 0, loader.steps() as u64 * u64::from(retrain.epochs));
-        let taken = fit(&mut trainee, &loader, retrain.epochs, Position::default(), &mut |_, _, loss| {
-            progress.step(&format!("loss {loss:.3}"));
-            stop()
-        });
-        progress.end();
-        taken?;
+        let (epochs, interrupt) = (retrain.epochs, self.interrupt);
+        let stage = Stage { task, loader: &loader, epochs, saver: None, interrupt, observer };
+        stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
         let mut network = trainee.into_network();
-        let held = Loader { batch: measured.batch, ..loader.of(&self.splits.validation) };
-        let found = evaluate(&mut network, &held, measured, self.sample.clone(), self.run, &mut || stop())?;
-        Ok(Trained::Ok { clean: found.clean, robust: found.robust })
+        let held = Loader { batch: protocol.batch, ..loader.of(&self.splits.validation) };
+        let measured =
+            evaluate(&mut network, &held, protocol, self.sample.clone(), self.run, &mut || interrupt.check())?;
+        Ok(Trained::Ok { clean: measured.found.clean(), robust: measured.found.robust() })
     }
 }

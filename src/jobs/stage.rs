@@ -1,41 +1,123 @@
-//! What a stage saves between two steps, and how it finds it again.
+//! A stage of training: begun or taken up again, saved between two steps now and then, ended.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::Progress;
+use super::interrupt::Interrupt;
+use super::progress::{Observer, Progress};
+use super::task::Task;
+use crate::data::loader::Loader;
 use crate::error::{Error, Result};
-use crate::record::Origin;
+use crate::search::learner::Supernet;
 use crate::store::checkpoint::{Checkpoints, Snapshot};
-use crate::units::Macs;
+use crate::train::fit::{Learner, Position, fit};
+use crate::train::retrain::Trainee;
 
-/// Which stage a checkpoint belongs to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
-    /// The supernet's search.
-    Search,
-    /// A candidate's training.
-    Train {
-        /// Its id.
-        arch: String,
-        /// Its budget.
-        budget: Macs,
-        /// Its origin.
-        origin: Origin,
-    },
+/// What a learner needs to go on as if it had never stopped: small values and vectors, by name.
+pub struct State {
+    /// Whatever is no tensor.
+    pub values: Vec<(&'static str, Value)>,
+    /// The tensors.
+    pub tensors: Vec<(&'static str, Tensor)>,
 }
 
-impl Stage {
-    fn to_json(&self) -> Value {
-        match self {
-            Stage::Search => json!({"stage": "search"}),
-            Stage::Train { arch, budget, origin } => {
-                json!({"stage": "train", "arch": arch, "budget": budget, "origin": origin})
+/// A learner that can be stopped between two steps and taken up again.
+pub trait Resumable: Learner {
+    /// What it needs to go on.
+    fn state(&self) -> State;
+
+    /// Takes up what an equal learner gave. The tensors have the names and shapes of [`Resumable::state`].
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming the file for values that are not its own.
+    fn resume(&mut self, saved: &Saved) -> Result<()>;
+
+    /// The stage of a search that an epoch belongs to, if it is one.
+    fn search_stage(&self, _epoch: u32) -> Option<u8> {
+        None
+    }
+}
+
+impl Resumable for Trainee {
+    fn state(&self) -> State {
+        let (network, momentum) = self.save();
+        State { values: Vec::new(), tensors: vec![("network", network.clone()), ("momentum", momentum.clone())] }
+    }
+
+    fn resume(&mut self, saved: &Saved) -> Result<()> {
+        self.restore(saved.tensor("network")?, saved.tensor("momentum")?.clone())
+    }
+}
+
+impl Resumable for Supernet<'_> {
+    fn state(&self) -> State {
+        let (state, network, momentum) = self.save();
+        State {
+            values: vec![("search", json!(state))],
+            tensors: vec![("network", network.clone()), ("momentum", momentum.clone())],
+        }
+    }
+
+    fn resume(&mut self, saved: &Saved) -> Result<()> {
+        let state = saved.value("search")?;
+        self.restore(state, saved.tensor("network")?, saved.tensor("momentum")?.clone())
+    }
+
+    fn search_stage(&self, epoch: u32) -> Option<u8> {
+        Some(self.stage(epoch))
+    }
+}
+
+/// A state read back, with the file that it was read from.
+pub struct Saved {
+    path: PathBuf,
+    values: Value,
+    tensors: Vec<(String, Tensor)>,
+}
+
+impl Saved {
+    /// A value by its name.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming the file where it is missing or another.
+    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        serde_json::from_value(self.values[name].clone()).map_err(|why| self.foreign(&format!("`{name}`: {why}")))
+    }
+
+    /// A tensor by its name.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a name that is not one of the learner's state.
+    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
+        let found = self.tensors.iter().find(|(own, _)| own == name);
+        found.map(|(_, tensor)| tensor).ok_or_else(|| Error::Internal(format!("no learner has a tensor `{name}`")))
+    }
+
+    /// Holds the tensors to those of the learner, by name and shape.
+    fn check(&self, state: &State) -> Result<()> {
+        let mut faults = Vec::new();
+        for (name, own) in &state.tensors {
+            match self.tensors.iter().find(|(saved, _)| saved == name) {
+                None => faults.push(format!("the tensor `{name}` is missing")),
+                Some((_, saved)) if saved.dims() != own.dims() => {
+                    faults.push(format!("the tensor `{name}` is {:?}, expected {:?}", saved.dims(), own.dims()));
+                }
+                Some(_) => {}
             }
         }
+        let surplus = self.tensors.iter().filter(|(saved, _)| !state.tensors.iter().any(|(name, _)| name == saved));
+        faults.extend(surplus.map(|(saved, _)| format!("the tensor `{saved}` is not known")));
+        if faults.is_empty() { Ok(()) } else { Err(self.foreign(&faults.join(", "))) }
+    }
+
+    /// A checkpoint whose checksum is right and whose content is not.
+    fn foreign(&self, what: &str) -> Error {
+        let advice = "use the version that began the run, or remove the checkpoints to begin the stage anew";
+        Error::run(&self.path, format!("is no checkpoint of this stage: {what}; {advice}"))
     }
 }
 
@@ -53,42 +135,43 @@ impl Saver {
     }
 
     /// Whether the last checkpoint is old enough for another.
-    pub fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         self.last.elapsed() >= self.every
     }
 
-    /// Saves a stage's state: small values into the map, vectors by name.
-    pub fn save(
-        &mut self,
-        stage: &Stage,
-        snapshot: impl FnOnce(&mut Map<String, Value>) -> Vec<(&'static str, Tensor)>,
-    ) -> Result<()> {
+    /// Saves a task's state and the step that comes next.
+    fn save(&mut self, task: &Task, next: Position, state: State) -> Result<()> {
         let mut meta = Map::new();
-        let tensors = snapshot(&mut meta)
+        for (name, value) in state.values {
+            meta.insert(name.to_owned(), value);
+        }
+        meta.insert("position".to_owned(), json!(next));
+        meta.insert("of".to_owned(), json!(task));
+        let tensors = state
+            .tensors
             .into_iter()
             .map(|(name, tensor)| Ok((name.to_owned(), tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?)))
             .collect::<Result<Vec<_>>>()?;
-        meta.insert("of".into(), stage.to_json());
         self.checkpoints.save(&Snapshot { meta: Value::Object(meta), tensors })?;
         self.last = Instant::now();
         Ok(())
     }
 
-    /// The last state saved by this very stage, if the newest checkpoint is one; a damaged newer one is reported.
-    pub fn load(&mut self, stage: &Stage, progress: &mut dyn Progress) -> Result<Option<(Value, Vec<Tensor>)>> {
+    /// The last state, if the newest checkpoint is of this very task; a damaged newer one is reported.
+    fn load(&mut self, task: &Task, observer: &mut dyn Observer) -> Result<Option<Saved>> {
         let Some(loaded) = self.checkpoints.load()? else { return Ok(None) };
-        if let Some(warning) = &loaded.warning {
-            progress.note(&format!("warning: {warning}"));
+        if let Some(warning) = loaded.warning {
+            observer.on(Progress::Warning(warning));
         }
         let Snapshot { meta, tensors } = loaded.snapshot;
-        if meta["of"] != stage.to_json() {
+        if meta["of"] != json!(task) {
             return Ok(None);
         }
         let tensors = tensors
             .into_iter()
-            .map(|(_, shape, values)| Ok(Tensor::from_vec(values, shape, &Device::Cpu)?))
+            .map(|(name, shape, values)| Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Some((meta, tensors)))
+        Ok(Some(Saved { path: loaded.path, values: meta, tensors }))
     }
 
     /// Removes the checkpoints of a finished run.
@@ -97,20 +180,205 @@ impl Saver {
     }
 }
 
-/// A value out of a checkpoint's small part.
-pub fn read<T: DeserializeOwned>(meta: &Value, key: &str) -> Result<T> {
-    serde_json::from_value(meta[key].clone()).map_err(|e| foreign(&format!("`{key}`: {e}")))
+/// A training to its end, or to the next interruption.
+pub struct Stage<'a> {
+    /// What it is for.
+    pub task: Task,
+    /// The images.
+    pub loader: &'a Loader<'a>,
+    /// Passes over them.
+    pub epochs: u32,
+    /// Where its state is kept; none where an interrupted stage is begun anew.
+    pub saver: Option<&'a mut Saver>,
+    /// Whether to stop.
+    pub interrupt: &'a Interrupt,
+    /// Who looks on.
+    pub observer: &'a mut dyn Observer,
 }
 
-/// A checkpoint whose checksum is right and whose content is not.
-pub fn foreign(what: &str) -> Error {
-    Error::run(
-        "checkpoint",
-        format!("not a checkpoint of this stage ({what}); remove the folder to begin the stage anew"),
-    )
+impl Stage<'_> {
+    /// Trains a fresh learner, or one as it was saved. `epoch_done` is called behind the last step of every epoch with the
+    /// number of epochs that are over.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Run`] for a checkpoint that is not of this learner;
+    /// those of the learner and of `epoch_done`.
+    pub fn run<L: Resumable>(
+        self,
+        learner: &mut L,
+        epoch_done: &mut dyn FnMut(&mut L, u32, &mut dyn Observer) -> Result<()>,
+    ) -> Result<()> {
+        let Stage { task, loader, epochs, mut saver, interrupt, observer } = self;
+        let steps = loader.steps();
+        let mut from = Position::default();
+        if let Some(saver) = &mut saver
+            && let Some(saved) = saver.load(&task, observer)?
+        {
+            saved.check(&learner.state())?;
+            from = saved.value("position")?;
+            if from.epoch > epochs || from.step >= steps {
+                let Position { epoch, step } = from;
+                return Err(saved.foreign(&format!("step {step} of epoch {epoch} in {epochs} epochs of {steps} steps")));
+            }
+            learner.resume(&saved).map_err(|why| match why {
+                Error::Net(what) => saved.foreign(&what),
+                other => other,
+            })?;
+        }
+        let count = |epoch: u32, step: usize| u64::from(epoch) * steps as u64 + step as u64;
+        let (done, all) = (count(from.epoch, from.step), count(epochs, 0));
+        observer.on(Progress::TaskStarted { task: task.clone(), done, steps: all });
+        let trained = fit(learner, loader, epochs, from, &mut |learner: &mut L, next, loss| {
+            observer.on(Progress::Step { next, stage: learner.search_stage(next.epoch), loss });
+            if next.step == 0 {
+                epoch_done(learner, next.epoch, observer)?;
+            }
+            // Asked once: a signal that comes while this is decided waits for the next step, which saves first.
+            let go_on = interrupt.check();
+            if let Some(saver) = &mut saver
+                && (go_on.is_err() || saver.is_due())
+            {
+                saver.save(&task, next, learner.state())?;
+            }
+            go_on
+        });
+        observer.on(Progress::TaskDone { task });
+        trained
+    }
 }
 
-/// JSON that could not be written; a bug, but one that loses nothing.
-pub fn unwritable(e: serde_json::Error) -> Error {
-    Error::run("journal", format!("cannot be written as JSON: {e}"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::op::Shape;
+    use crate::data::Images;
+    use crate::data::loader::Batch;
+    use crate::seed::Seed;
+
+    /// Adds one to its numbers a step; a step of number `stop` fails.
+    struct Counting {
+        one: Tensor,
+        two: Tensor,
+        stop: f32,
+    }
+
+    impl Learner for Counting {
+        fn step(&mut self, _: &Batch, _: Position) -> Result<f64> {
+            self.one = (&self.one + 1.0)?;
+            let count: Vec<f32> = self.one.to_vec1()?;
+            if count[0] == self.stop { Err(Error::Stopped { signal: "TEST" }) } else { Ok(f64::from(count[0])) }
+        }
+    }
+
+    impl Resumable for Counting {
+        fn state(&self) -> State {
+            let tensors = vec![("one", self.one.clone()), ("two", self.two.clone())];
+            State { values: vec![("word", json!("kept"))], tensors }
+        }
+
+        fn resume(&mut self, saved: &Saved) -> Result<()> {
+            assert_eq!(saved.value::<String>("word")?, "kept");
+            (self.two, self.one) = (saved.tensor("two")?.clone(), saved.tensor("one")?.clone());
+            Ok(())
+        }
+    }
+
+    fn fresh(stop: f32) -> Counting {
+        let zeros = |n| Tensor::from_vec(vec![0f32; n], n, &Device::Cpu).unwrap();
+        Counting { one: zeros(2), two: zeros(3), stop }
+    }
+
+    /// Two epochs of three steps, saved after every one.
+    fn train(folder: &std::path::Path, learner: &mut Counting) -> (Result<()>, Vec<Progress>) {
+        let images = Images { pixels: vec![0; 3], labels: vec![0; 3] };
+        let loader = Loader::new(&images, Shape::new(1, 1, 1), &[0, 1, 2], 1, Seed::root(0), &Device::Cpu);
+        let mut saver = Saver::new(Checkpoints::open(folder).unwrap(), Duration::ZERO);
+        let (mut seen, interrupt) = (Vec::new(), Interrupt::never());
+        let stage = Stage {
+            task: Task::Search,
+            loader: &loader,
+            epochs: 2,
+            saver: Some(&mut saver),
+            interrupt: &interrupt,
+            observer: &mut seen,
+        };
+        let trained = stage.run(learner, &mut |_, epochs, observer| {
+            observer.on(Progress::Note(format!("{epochs} epochs")));
+            Ok(())
+        });
+        (trained, seen)
+    }
+
+    fn step(epoch: u32, step: usize, loss: f64) -> Progress {
+        Progress::Step { next: Position { epoch, step }, stage: None, loss }
+    }
+
+    #[test]
+    fn a_stage_goes_on_where_it_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (begun, ended) = (
+            |done| Progress::TaskStarted { task: Task::Search, done, steps: 6 },
+            || Progress::TaskDone { task: Task::Search },
+        );
+        let (stopped, seen) = train(folder.path(), &mut fresh(5.0));
+        assert!(matches!(stopped, Err(Error::Stopped { .. })));
+        let note = |n: u32| Progress::Note(format!("{n} epochs"));
+        let before = [step(0, 1, 1.0), step(0, 2, 2.0), step(1, 0, 3.0), note(1), step(1, 1, 4.0)];
+        assert_eq!(seen, [&[begun(0)], &before[..], &[ended()]].concat());
+        let mut learner = fresh(9.0);
+        let (whole, seen) = train(folder.path(), &mut learner);
+        whole.unwrap();
+        assert_eq!(seen, [begun(4), step(1, 2, 5.0), step(2, 0, 6.0), note(2), ended()]);
+        assert_eq!(learner.one.to_vec1::<f32>().unwrap(), [6.0; 2]);
+    }
+
+    /// Whatever is not the learner's own is refused with the file and the name, not taken for another by its place.
+    #[test]
+    fn tensors_of_other_names_or_shapes_are_refused() {
+        type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+        let changes: [(&dyn Fn(&mut Tensors), &str); 5] = [
+            (&|t| t[1].0 = "tow".into(), "the tensor `two` is missing, the tensor `tow` is not known"),
+            (&|t| drop(t.pop()), "the tensor `two` is missing"),
+            (&|t| t.push(("three".into(), vec![1], vec![0.0])), "the tensor `three` is not known"),
+            (&|t| t[1].1 = vec![3, 1], "the tensor `two` is [3, 1], expected [3]"),
+            (&|t| (t[0].0, t[1].0) = ("two".into(), "one".into()), "the tensor `one` is [3], expected [2]"),
+        ];
+        for (change, words) in changes {
+            let folder = tempfile::tempdir().unwrap();
+            train(folder.path(), &mut fresh(5.0)).0.unwrap_err();
+            let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+            let mut snapshot = checkpoints.load().unwrap().unwrap().snapshot;
+            change(&mut snapshot.tensors);
+            let number = checkpoints.save(&snapshot).unwrap();
+            let error = train(folder.path(), &mut fresh(9.0)).0.unwrap_err();
+            assert!(matches!(error, Error::Run { .. }), "{error}");
+            let said = error.to_string();
+            assert!(said.contains(words) && said.contains(&format!("state-{number}.safetensors")), "{said}");
+        }
+    }
+
+    #[test]
+    fn tensors_are_found_by_name_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), &mut fresh(5.0)).0.unwrap_err();
+        let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+        let mut snapshot = checkpoints.load().unwrap().unwrap().snapshot;
+        snapshot.tensors.reverse();
+        checkpoints.save(&snapshot).unwrap();
+        let mut learner = fresh(9.0);
+        train(folder.path(), &mut learner).0.unwrap();
+        assert_eq!(learner.one.to_vec1::<f32>().unwrap(), [6.0; 2]);
+    }
+
+    #[test]
+    fn a_position_beyond_the_stage_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), &mut fresh(5.0)).0.unwrap_err();
+        let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+        let mut snapshot = checkpoints.load().unwrap().unwrap().snapshot;
+        snapshot.meta["position"]["step"] = 3.into();
+        checkpoints.save(&snapshot).unwrap();
+        let error = train(folder.path(), &mut fresh(9.0)).0.unwrap_err().to_string();
+        assert!(error.contains("step 3 of epoch 1 in 2 epochs of 3 steps"), "{error}");
+    }
 }

@@ -5,14 +5,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::document;
+use super::document::{self, SCHEMA_VERSION};
 use crate::error::Result;
-use crate::record::Sample;
+use crate::record::{Measurement, Sample};
 use crate::threat::{Attack, AttackPlan, Check};
 use crate::units::{Macs, Params, Tally};
-
-/// The version of the document.
-pub const SCHEMA_VERSION: u32 = 1;
 
 /// The network under attack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -45,6 +42,22 @@ pub struct Source {
     pub clean_flags: String,
     /// A digit a sample: 1 right under every attack.
     pub robust_flags: String,
+}
+
+impl Source {
+    /// What a measurement says of the network that attacks were made on.
+    pub fn new(network: Attacked, measured: &Measurement) -> Self {
+        let Measurement { found, .. } = measured;
+        let robust = found.robust();
+        Source {
+            network,
+            clean_correct: found.clean().hit,
+            robust: robust.hit,
+            robust_accuracy: robust.rate(),
+            clean_flags: found.clean_flags(),
+            robust_flags: found.robust_flags(),
+        }
+    }
 }
 
 /// What one attack of a plan did.
@@ -107,6 +120,41 @@ pub struct AttackResultFile {
 }
 
 impl AttackResultFile {
+    /// The answer of a measurement, whose attacks took so many seconds each.
+    pub fn new(network: Attacked, source: Option<Source>, measured: &Measurement, seconds: &[f64]) -> Self {
+        let Measurement { sample, ids, plan, seed, found, checks } = measured;
+        let report = |(i, (attack, seconds)): (usize, (&Attack, &f64))| AttackReport {
+            name: attack.name(),
+            config: *attack,
+            attacked: found.attacked(i),
+            stands: found.under(i).hit,
+            robust_after: found.robust_after(i).hit,
+            seconds: *seconds,
+            flags: found.attack_flags(i),
+        };
+        let robust = found.robust();
+        let (low, high) = robust.wilson95();
+        AttackResultFile {
+            schema_version: SCHEMA_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network,
+            source,
+            sample: sample.clone(),
+            plan: plan.clone(),
+            seed: *seed,
+            n: robust.total,
+            clean_correct: found.clean().hit,
+            robust: robust.hit,
+            robust_accuracy: robust.rate(),
+            interval: [low, high],
+            attacks: plan.attacks.iter().zip(seconds).enumerate().map(report).collect(),
+            checks: checks.clone(),
+            ids: ids.clone(),
+            clean_flags: found.clean_flags(),
+            robust_flags: found.robust_flags(),
+        }
+    }
+
     /// Reads `result.json`; unknown keys are accepted.
     ///
     /// # Errors

@@ -15,8 +15,8 @@ pub const GENERATOR: &str = concat!("robustnas ", env!("CARGO_PKG_VERSION"));
 
 /// Pretty JSON with a final newline; the same value gives the same bytes.
 pub(super) fn to_json<T: Serialize>(what: &str, value: &T) -> Result<Vec<u8>> {
-    let mut bytes =
-        serde_json::to_vec_pretty(value).map_err(|e| Error::NotFinite(format!("{what} cannot be written: {e}")))?;
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::Internal(format!("{what} cannot be written as JSON: {e}")))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -7,6 +7,7 @@ pub mod blocks;
 pub mod cells;
 pub mod document;
 pub mod edf;
+pub mod evaluated;
 pub mod examples;
 pub mod frontier;
 pub mod plot;

@@ -5,12 +5,10 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::attacked::Attacked;
+use super::document::SCHEMA_VERSION;
 use crate::record::Sample;
-use crate::threat::{Check, Norm};
+use crate::threat::{Check, Found, Norm, Threat};
 use crate::units::{Fraction, Tally};
-
-/// The version of the document.
-pub const SCHEMA_VERSION: u32 = 1;
 
 /// A network on images that were attacked earlier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -49,6 +47,40 @@ pub struct StoredResult {
     pub clean_flags: String,
     /// A digit an image: 1 right on the clean image and on the stored one.
     pub robust_flags: String,
+}
+
+impl StoredResult {
+    /// What became of stored images under no further attack.
+    pub fn new(
+        network: Attacked,
+        sample: Sample,
+        adversarial: String,
+        threat: Threat,
+        ids: Vec<u32>,
+        found: &Found,
+    ) -> Self {
+        let robust = found.robust();
+        let (low, high) = robust.wilson95();
+        StoredResult {
+            schema_version: SCHEMA_VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network,
+            sample,
+            adversarial,
+            norm: threat.norm,
+            eps: threat.eps,
+            n: robust.total,
+            clean_correct: found.clean().hit,
+            robust: robust.hit,
+            robust_accuracy: robust.rate(),
+            interval: [low, high],
+            outside: found.outside,
+            checks: (found.outside > 0).then_some(Check::OutOfBounds).into_iter().collect(),
+            ids,
+            clean_flags: found.clean_flags(),
+            robust_flags: found.robust_flags(),
+        }
+    }
 }
 
 /// The result for a terminal. Ends with a newline.

@@ -30,6 +30,8 @@ pub struct Snapshot {
 /// A snapshot read back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
+    /// Its file.
+    pub path: PathBuf,
     /// The number of its file.
     pub number: u64,
     /// The content.
@@ -102,7 +104,7 @@ impl Checkpoints {
                     self.good = Some(number);
                     let warning = (!damage.is_empty())
                         .then(|| format!("{}; going on from {}", damage.join("; "), file_name(number)));
-                    return Ok(Some(Loaded { number, snapshot, warning }));
+                    return Ok(Some(Loaded { path, number, snapshot, warning }));
                 }
                 Err(Unreadable::Damaged(what)) => damage.push(format!("{}: {what}", path.display())),
                 Err(Unreadable::Newer(version)) => {

@@ -2,6 +2,7 @@
 
 mod attack;
 mod check;
+mod found;
 pub mod plan;
 
 use std::fmt;
@@ -13,6 +14,7 @@ pub use attack::{
     Apgd, Attack, AttackKind, Fab, FrankWolfe, MOST, MiFgsm, Occlusion, Pgd, RFgsm, SaltPepper, Spsa, Square,
 };
 pub use check::Check;
+pub use found::Found;
 pub use plan::{AttackPlan, Threat};
 
 /// What the adversary may do to a pixel vector in `[0, 1]`: how the size of its change is measured.

@@ -1,33 +1,48 @@
-//! `robustnas attack --adversarial`: images that were attacked earlier, measured on a network.
+//! Images that were attacked earlier, measured on a network.
 
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::files;
-use super::subject::{Measured, flags, sample};
+use super::attack::Subject;
+use super::measure::sample;
 use crate::attack::ball::Ball;
 use crate::attack::{Classifier, Target};
+use crate::data::Dataset;
 use crate::data::attacked::{self, Stored};
 use crate::data::loader::Loader;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::loss::correct;
-use crate::report::stored::{SCHEMA_VERSION, StoredResult, table};
+use crate::report::stored::StoredResult;
 use crate::seed::Seed;
-use crate::threat::{Check, Threat};
-use crate::units::Tally;
+use crate::threat::{Found, Threat};
+
+/// What the user asked for.
+pub struct Job {
+    /// The clean images, in the test half.
+    pub data: Dataset,
+    /// The network.
+    pub subject: Subject,
+    /// A file of attacked images, or a folder of such files.
+    pub path: PathBuf,
+    /// The ball that they are to be in.
+    pub threat: Threat,
+    /// Images a pass; no influence on the result.
+    pub batch: usize,
+}
 
 /// Measures a network on a file of images, or on all files of a folder, and checks them against the clean ones.
 ///
 /// # Errors
 /// [`Error::Data`] naming the file whose images are not of the data; [`Error::Usage`] for a folder without files.
-pub fn measure(measured: Measured, path: &Path, threat: Threat, batch: usize, json: bool) -> Result<()> {
-    let Measured { data, name, mut network, about } = measured;
+pub fn run(job: Job) -> Result<StoredResult> {
+    let Job { data, subject, path, threat, batch } = job;
+    let Subject { mut network, about } = subject;
     let ball = Ball::new(threat.norm, threat.eps.value());
     let target = &mut Target::deployed(&mut network);
     let (mut ids, mut clean, mut stands, mut outside) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    for file in files_of(path)? {
-        let stored = attacked::decode(&files::bytes(&file)?, &file)?;
+    for file in files_of(&path)? {
+        let stored = attacked::decode(&std::fs::read(&file).at(&file)?, &file)?;
         belongs(&stored, &data, &file)?;
         let loader = Loader::new(&data.test, data.image, &stored.ids, batch, Seed::root(0), &Device::Cpu);
         for (number, one) in loader.plain().enumerate() {
@@ -42,30 +57,10 @@ pub fn measure(measured: Measured, path: &Path, threat: Threat, batch: usize, js
         ids.extend(stored.ids);
     }
     // As under an attack: right on both.
-    stands.iter_mut().zip(&clean).for_each(|(stands, clean)| *stands &= clean);
-    let count = |right: &[bool]| right.iter().filter(|r| **r).count() as u64;
-    let robust = Tally { hit: count(&stands), total: ids.len() as u64 };
-    let (low, high) = robust.wilson95();
-    let result = StoredResult {
-        schema_version: SCHEMA_VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        network: about,
-        sample: sample(&data, &name, &ids),
-        adversarial: path.display().to_string(),
-        norm: threat.norm,
-        eps: threat.eps,
-        n: robust.total,
-        clean_correct: count(&clean),
-        robust: robust.hit,
-        robust_accuracy: robust.rate(),
-        interval: [low, high],
-        outside,
-        checks: (outside > 0).then_some(Check::OutOfBounds).into_iter().collect(),
-        clean_flags: flags(&clean),
-        robust_flags: flags(&stands),
-        ids,
-    };
-    if json { files::print_json(&result) } else { files::print(&table(&result)) }
+    let standing = stands.into_iter().zip(&clean).map(|(stands, clean)| stands && *clean).collect();
+    let found = Found { standing, outside, ..Found::new(clean) };
+    let sample = sample(&data, data.content_id(), "test", &ids);
+    Ok(StoredResult::new(about, sample, path.display().to_string(), threat, ids, &found))
 }
 
 /// The file itself, or the files of a folder in the order of their names.
@@ -73,15 +68,22 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let found = files::named(path, "safetensors")?;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).at(path)? {
+        let file = entry.at(path)?.path();
+        if file.extension().is_some_and(|extension| extension == "safetensors") {
+            found.push(file);
+        }
+    }
     if found.is_empty() {
         return Err(Error::Usage(format!("--adversarial {}: there is no .safetensors file", path.display())));
     }
+    found.sort();
     Ok(found)
 }
 
 /// Whether stored images are changed images of the data.
-fn belongs(stored: &Stored, data: &crate::data::Dataset, file: &Path) -> Result<()> {
+fn belongs(stored: &Stored, data: &Dataset, file: &Path) -> Result<()> {
     let (_, h, w, c) = stored.images.dims4()?;
     let shape = data.image;
     if [h, w, c] != [shape.h, shape.w, shape.c] {
