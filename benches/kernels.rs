@@ -11,21 +11,19 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Act, Op, Shape, Window};
-use robustnas::engine::kernels::activation::Activation;
-use robustnas::engine::kernels::attention::{Attention, Planes};
-use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
-use robustnas::engine::kernels::cross_covariance::CrossCovariance;
-use robustnas::engine::kernels::depthwise::Depthwise;
-use robustnas::engine::kernels::flc_pool::FlcPool;
-use robustnas::engine::kernels::group_norm::{Affine, GroupNorm, Over};
-use robustnas::engine::kernels::incoming::Incoming;
-use robustnas::engine::kernels::load::{Load, Source};
-use robustnas::engine::kernels::pointwise::{Term, sum};
-use robustnas::engine::kernels::pool::Pool;
-use robustnas::engine::kernels::prefetch::Prefetch;
-use robustnas::engine::kernels::product::{Product, Tap};
-use robustnas::engine::kernels::separable::{Room, Separable, Wanted, WeightGradients, Weights};
-use robustnas::engine::kernels::{norm, pointwise};
+use robustnas::engine::cpu::kernels::attention::Planes;
+use robustnas::engine::cpu::kernels::conv::{Conv, Direction, Target};
+use robustnas::engine::cpu::kernels::group_norm::Affine;
+use robustnas::engine::cpu::kernels::incoming::Incoming;
+use robustnas::engine::cpu::kernels::load::Source;
+use robustnas::engine::cpu::kernels::pointwise::{Term, sum};
+use robustnas::engine::cpu::kernels::prefetch::Prefetch;
+use robustnas::engine::cpu::kernels::product::{Product, Tap};
+use robustnas::engine::cpu::kernels::separable::{Room, Wanted, WeightGradients, Weights};
+use robustnas::engine::cpu::kernels::{norm, pointwise};
+use robustnas::engine::{
+    Activation, Attention, Convolution, CrossCovariance, Depthwise, FlcPool, GroupNorm, Load, Over, Pool, Separable,
+};
 use robustnas::engine::{Isa, Network, NormMode, Wrt};
 use robustnas::loss::cross_entropy;
 use robustnas::seed::Seed;
@@ -180,7 +178,7 @@ fn conv(criterion: &mut Criterion) {
     for source in RESIDUAL {
         let window = Window::same(3, 1, 1);
         let load = Load { relu: true, ..Load::default() };
-        let conv = Conv { source, output: source, window, groups: 1, load, method: Method::Direct }.fastest();
+        let conv = Conv::direct(Convolution { source, output: source, window, groups: 1, load }).fastest();
         let flop = 2 * window.taps() * source.len() * source.c;
         let (x, dy) = (numbers(source.len()), numbers(source.len()));
         let weight = numbers(window.taps() * source.c * source.c);

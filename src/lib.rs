@@ -55,6 +55,7 @@
 pub mod arch;
 pub mod attack;
 pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod data;

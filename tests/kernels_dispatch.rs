@@ -10,17 +10,17 @@ use robustnas::arch::cell::{CellOp, lower};
 use robustnas::arch::families::preact::PreAct;
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape, Window};
-use robustnas::engine::kernels::conv::{Conv, Direction, Method, Target};
-use robustnas::engine::kernels::depthwise::Depthwise;
-use robustnas::engine::kernels::incoming::Incoming;
-use robustnas::engine::kernels::load::{Load, Source};
-use robustnas::engine::kernels::pointwise::Term;
-use robustnas::engine::kernels::pool::Pool;
-use robustnas::engine::kernels::prefetch::Prefetch;
-use robustnas::engine::kernels::product::{Product, Tap};
-use robustnas::engine::kernels::separable::{Room, Separable, Wanted, WeightGradients, Weights};
-use robustnas::engine::kernels::{norm, pointwise};
-use robustnas::engine::{Fusion, Isa, Logits, LossGradient, Network, NormMode, Real, Wrt};
+use robustnas::engine::cpu::kernels::conv::{Conv, Direction, Method, Target};
+use robustnas::engine::cpu::kernels::incoming::Incoming;
+use robustnas::engine::cpu::kernels::load::Source;
+use robustnas::engine::cpu::kernels::pointwise::Term;
+use robustnas::engine::cpu::kernels::prefetch::Prefetch;
+use robustnas::engine::cpu::kernels::product::{Product, Tap};
+use robustnas::engine::cpu::kernels::separable::{Room, Wanted, WeightGradients, Weights};
+use robustnas::engine::cpu::kernels::{norm, pointwise};
+use robustnas::engine::{
+    Convolution, Cpu, Depthwise, Fusion, Isa, Load, Logits, LossGradient, Network, NormMode, Pool, Real, Separable, Wrt,
+};
 use robustnas::seed::Seed;
 
 #[path = "fixtures/elements.rs"]
@@ -174,10 +174,11 @@ fn prepared<T: Real>(isa: Isa, conv: &Conv, direction: Direction, weight: &[T]) 
 /// On two images, as lanes take several.
 fn conv<T: Real>(isa: Isa, conv: Conv, affine: bool) -> Found<T> {
     const N: usize = 2;
-    let norm = Affine::new(conv.source.c);
-    let (x, dy) = (numbers("x", N * conv.source.len()), numbers("dy", N * conv.output.len()));
-    let weight: Vec<T> = numbers("weight", conv.window.taps() * conv.source.c / conv.groups * conv.output.c);
-    let bias: Vec<T> = numbers("bias", conv.output.c);
+    let norm = Affine::new(conv.shape.source.c);
+    let (x, dy) = (numbers("x", N * conv.shape.source.len()), numbers("dy", N * conv.shape.output.len()));
+    let weight: Vec<T> =
+        numbers("weight", conv.shape.window.taps() * conv.shape.source.c / conv.shape.groups * conv.shape.output.c);
+    let bias: Vec<T> = numbers("bias", conv.shape.output.c);
     let source = norm.source(&x, affine);
     let mut scratch = zeros(conv.scratch());
     let [forward, backward] = [Direction::Forward, Direction::Backward].map(|d| prepared(isa, &conv, d, &weight));
@@ -331,7 +332,7 @@ fn dense_and_grouped_convolutions() {
             let load = Load { relu, crop: [crop; 2] };
             let source = Shape::new(5 + k % 3, 6 + k % 2, c);
             let output = output(source, window, load, out).unwrap();
-            let case = Conv { source, output, window, groups, load, method: Method::Direct };
+            let case = Conv::direct(Convolution { source, output, window, groups, load });
             agree_in_both!(format!("{case:?}"), conv(case, affine));
         }
     }
@@ -347,7 +348,7 @@ fn convolutions_in_winograd_tiles() {
                 let load = Load { relu, ..Load::default() };
                 let (source, window) = (Shape::new(4 + k % 3, 5 + k % 4, c), Window { pad: [pad; 2], ..window });
                 let output = output(source, window, load, out).unwrap();
-                let case = Conv { source, output, window, groups: 1, load, method };
+                let case = Conv { shape: Convolution { source, output, window, groups: 1, load }, method };
                 let what = format!("{case:?}");
                 agree(&what, 1e1 * rounding::<f32>(), |isa| conv::<f32>(isa, case, affine));
                 agree(&what, 1e1 * rounding::<f64>(), |isa| conv::<f64>(isa, case, affine));
@@ -417,7 +418,7 @@ proptest! {
         let first = Depthwise { source, output: of(c), window, load };
         agree("depthwise", rounding::<f32>(), |isa| depthwise::<f32>(isa, first, affine));
         agree("separable", rounding::<f32>(), |isa| separable::<f32>(isa, Separable { depthwise: first, out }, affine));
-        let dense = Conv { source, output: of(out), window, groups: 1, load, method: Method::Direct };
+        let dense = Conv::direct(Convolution { source, output: of(out), window, groups: 1, load });
         agree("conv", rounding::<f32>(), |isa| conv::<f32>(isa, dense, affine));
     }
 }
@@ -461,7 +462,8 @@ fn mixed(image: Shape) -> Net {
 fn everything<T: Real>(isa: Isa, net: &Net, fusion: Fusion, mode: NormMode) -> Found<T> {
     const N: usize = 3;
     const ALL: Wrt = Wrt { input: true, params: true, mix: true };
-    let mut network = Network::with(net.clone(), Seed::root(3), &Device::Cpu, T::DTYPE, fusion).unwrap().on(isa);
+    let mut network =
+        Network::with(net.clone(), Seed::root(3), &Device::Cpu, T::DTYPE, fusion).unwrap().run_by(Cpu::on(isa));
     let Shape { h, w, c } = net.input_shape();
     let x = Tensor::from_vec(numbers::<T>("image", N * h * w * c), (N, h, w, c), &Device::Cpu).unwrap();
     let mix: Vec<f64> = (0..net.mix_len()).map(|i| 0.05 + 0.02 * i as f64).collect();

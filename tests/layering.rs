@@ -66,7 +66,7 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["unsafe"],
-        places: &["engine/vector.rs", "engine/kernels", "engine/pages.rs"],
+        places: &["engine/cpu/vector.rs", "engine/cpu/kernels", "engine/cpu/pages.rs"],
         why: "registers are filled through pointers, inner loops read behind one check of their furthest index, and the \
               processor and the system are told what memory comes next",
     },

@@ -8,7 +8,7 @@ use robustnas::arch::cell::CellOp;
 use robustnas::arch::families::cells::{MixLayout, Placement, Skeleton, supernet};
 use robustnas::arch::net::{Net, NodeId};
 use robustnas::arch::op::{Act, Op, Shape, Window};
-use robustnas::engine::{Fusion, Logits, LossGradient, Mode, Network, NormMode, ParamLayout, Wrt};
+use robustnas::engine::{Cpu, Fusion, Logits, LossGradient, Mode, Network, NormMode, ParamLayout, Wrt};
 use robustnas::seed::Seed;
 
 #[path = "fixtures/cells.rs"]
@@ -79,7 +79,7 @@ impl Subject {
     fn network(&self, plan: Plan) -> Network {
         let seed = Seed::root(1);
         let network = Network::with(self.net.clone(), seed, &Device::Cpu, plan.dtype, plan.fusion).unwrap();
-        let mut network = network.poisoned(true);
+        let mut network = network.run_by(Cpu::widest().poisoned(true));
         let state = Tensor::from_slice(&self.state, self.state.len(), &Device::Cpu).unwrap();
         network.set_state(&state.to_dtype(plan.dtype).unwrap()).unwrap();
         network

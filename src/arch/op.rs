@@ -12,6 +12,11 @@ pub use output::{amplitudes, flc_side};
 pub use super::shape::{Shape, Window};
 use crate::error::{Error, Result};
 
+/// Added to the variance by batch-norm, as in PyTorch.
+pub const BATCH_NORM_EPSILON: f64 = 1e-5;
+/// Share of a new batch in batch-norm's running statistics, as in PyTorch.
+pub const BATCH_NORM_MOMENTUM: f64 = 0.1;
+
 /// Point-wise activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

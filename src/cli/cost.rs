@@ -8,7 +8,7 @@ use super::files;
 use crate::arch::cost::{Cost, NodeCost, Rule, activations, auxiliary_params, cost_under, per_node_under};
 use crate::arch::families::cells::auxiliary;
 use crate::arch::net::Net;
-use crate::engine::{Fusion, Memory};
+use crate::engine::{Cpu, Fusion, Memory};
 use crate::error::Result;
 use crate::model::Model;
 use crate::recipe::Preset;
@@ -45,7 +45,7 @@ impl CostArguments {
     /// What a training holds, if that was asked for.
     fn training(&self, net: &Net) -> Result<Option<Memory>> {
         let work = work(&self.method.method, self.batch.get());
-        self.memory.then(|| Memory::of(net, &work, Fusion::ALL)).transpose()
+        self.memory.then(|| Memory::of(net, &work, Fusion::ALL, &Cpu::widest())).transpose()
     }
 }
 

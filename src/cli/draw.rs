@@ -6,7 +6,7 @@ use super::args::NetArguments;
 use super::files;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::report::{blocks, cells, png, row};
+use crate::report::{blocks, cells, row};
 
 /// What `draw` takes.
 #[derive(clap::Args)]
@@ -53,7 +53,7 @@ pub fn draw(arguments: &DrawArguments) -> Result<()> {
     let svg = svg.finish();
     match extension {
         "svg" => files::write(&arguments.out, svg.as_bytes()),
-        "png" => files::write(&arguments.out, &png::rasterise(&svg, 2.0)?),
+        "png" => files::write_png(&arguments.out, &svg),
         other => Err(Error::Usage(format!("--out: `.{other}` is not a picture; expected .svg, .png or .dot"))),
     }
 }

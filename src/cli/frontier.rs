@@ -7,7 +7,6 @@ use super::rank::ranked;
 use crate::error::{Error, Result};
 use crate::report::frontier::Frontier;
 use crate::report::plot::plot;
-use crate::report::png::rasterise;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 
@@ -42,7 +41,7 @@ pub fn frontier(runs: &[PathBuf], out: &Path, split: SplitName) -> Result<()> {
     let frontier = Frontier::combine(&list, split.into())?;
     match out.extension().and_then(|e| e.to_str()).unwrap_or_default() {
         "svg" => files::write(out, plot(&frontier)?.as_bytes()),
-        "png" => files::write(out, &rasterise(&plot(&frontier)?, 2.0)?),
+        "png" => files::write_png(out, &plot(&frontier)?),
         "json" => files::write(out, &frontier.to_json()?),
         other => Err(Error::Usage(format!("--out: `.{other}` is not known; expected .svg, .png or .json"))),
     }

@@ -52,6 +52,6 @@ pub fn population(arguments: &PopulationArguments) -> Result<()> {
     };
     let interrupt = Interrupt::install()?;
     let report = run(&job, &interrupt, &mut Terminal::new())?;
-    eprintln!("population.json, edf.svg and edf.png are in {}", arguments.out.display());
+    eprintln!("population.json and edf.svg are in {}", arguments.out.display());
     if arguments.json { files::print_json(&report) } else { files::print(&report.table()) }
 }

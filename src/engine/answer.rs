@@ -45,11 +45,23 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// The weights' gradient.
+    /// The weights' gradient, `[trainable]`.
     ///
     /// # Errors
-    /// [`Error::Net`] when it was not asked for.
+    /// [`Error::Internal`] when it was not asked for.
     pub fn weights(&self) -> Result<&Tensor> {
-        self.params.as_ref().ok_or_else(|| Error::Net("no weight gradient was computed".into()))
+        self.params.as_ref().ok_or_else(|| unasked("weights"))
     }
+
+    /// The mixing vector's gradient.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it was not asked for.
+    pub fn mixing(&self) -> Result<&[f64]> {
+        self.mix.as_deref().ok_or_else(|| unasked("mixing vector"))
+    }
+}
+
+fn unasked(what: &str) -> Error {
+    Error::Internal(format!("the gradient of the {what} is read and was not asked for"))
 }

@@ -3,19 +3,10 @@
 
 use std::ops::Range;
 
-use super::kernels::activation::Activation;
-use super::kernels::attention::Attention;
-use super::kernels::conv::{Conv, Method};
-use super::kernels::conv_norm::Precondition;
-use super::kernels::cross_covariance::CrossCovariance;
-use super::kernels::depthwise::Depthwise;
-use super::kernels::flc_pool::FlcPool;
-use super::kernels::group_norm::{GroupNorm, Over};
-use super::kernels::load::Load;
-use super::kernels::pool::Pool;
-use super::kernels::separable::Separable;
-use super::kernels::softmax::Softmax;
-use super::layer::Layer;
+use super::call::{
+    Activation, Attention, Convolution, CrossCovariance, Depthwise, FlcPool, GroupNorm, KernelCall, Kind, Layer, Load,
+    Over, Pool, Precondition, Separable, Softmax,
+};
 use super::params::ParamLayout;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Act, Op, Shape, Window, amplitudes};
@@ -43,52 +34,6 @@ impl Fusion {
     pub const NONE: Fusion = Fusion { load: false, separable: false, norm: false, sum: false, winograd: false };
 }
 
-/// What one kernel call computes.
-#[derive(Clone, Debug)]
-pub enum Kind {
-    /// The image.
-    Image,
-    /// Per-channel shift and scale of pixels.
-    Normalize { mean: Vec<f32>, std: Vec<f32> },
-    /// Dense or grouped convolution; a linear layer is one on a single pixel.
-    Conv { conv: Conv, weight: Range<usize>, bias: Option<Range<usize>> },
-    /// Depthwise convolution.
-    Depthwise { conv: Depthwise, weight: Range<usize>, bias: Option<Range<usize>> },
-    /// Depthwise, then 1x1.
-    Separable { conv: Separable, depthwise: Range<usize>, pointwise: Range<usize> },
-    /// Batch-norm; `running` is the place of its running mean and variance, one after the other.
-    Norm { affine: Option<(Range<usize>, Range<usize>)>, running: Range<usize> },
-    /// `max(x, 0)`.
-    Relu,
-    /// Pools.
-    MaxPool(Pool),
-    /// Pools.
-    AvgPool { pool: Pool, count_include_pad: bool },
-    /// Mean over pixels.
-    GlobalAvgPool,
-    /// Weighted sum: the place of every input's weight in the mixing vector; none is 1.
-    Sum { weights: Vec<Option<usize>> },
-    /// Channels side by side.
-    Concat,
-    /// First rows and columns dropped.
-    Crop { top: usize, left: usize },
-    /// Zeros.
-    Zero,
-    /// An operation that keeps nothing, and the place of its trainable numbers.
-    Layer { layer: Layer, params: Range<usize> },
-}
-
-/// A kernel call and what it reads.
-#[derive(Clone, Debug)]
-pub struct Fused {
-    /// What is computed.
-    pub kind: Kind,
-    /// Which earlier calls it reads.
-    pub inputs: Vec<usize>,
-    /// Output `[h, w, c]`.
-    pub shape: Shape,
-}
-
 /// What a call of a network chooses that changes what is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Choice {
@@ -99,7 +44,7 @@ pub struct Choice {
 }
 
 /// Rewrites a network into kernel calls, in topological order.
-pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion, choice: Choice) -> Vec<Fused> {
+pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion, choice: Choice) -> Vec<KernelCall> {
     let sources: Vec<(NodeId, Load)> = net.nodes().map(|(id, _)| source(net, id, fusion)).collect();
     let separable = |id: NodeId| fusion.separable.then(|| separable_half(net, id)).flatten();
     // What each node reads once loads and pairs are merged; then only what the output reaches is kept.
@@ -136,10 +81,10 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion, choice: Choice) -> 
         }
         if let Op::ConvNorm { out, window } = &net.node(id).op {
             let load = sources[net.inputs(id)[0].index()].1;
-            let [conv, map] = conv_norm(net, id, (*out, window), load, params, fusion);
-            list.push(Fused { inputs, ..conv });
+            let [conv, map] = conv_norm(net, id, (*out, window), load, params);
+            list.push(KernelCall { inputs, ..conv });
             place[id.index()] = list.len();
-            list.push(Fused { inputs: vec![list.len() - 1], ..map });
+            list.push(KernelCall { inputs: vec![list.len() - 1], ..map });
             continue;
         }
         let kind = match separable(id) {
@@ -154,7 +99,7 @@ pub fn fuse(net: &Net, params: &ParamLayout, fusion: Fusion, choice: Choice) -> 
             None => plain(net, id, params, &sources, (fusion, choice)),
         };
         place[id.index()] = list.len();
-        list.push(Fused { kind, inputs, shape: net.node(id).shape });
+        list.push(KernelCall { kind, inputs, shape: net.node(id).shape });
     }
     list
 }
@@ -231,15 +176,12 @@ fn conv_norm(
     (out, window): (usize, &Window),
     load: Load,
     params: &ParamLayout,
-    fusion: Fusion,
-) -> [Fused; 2] {
+) -> [KernelCall; 2] {
     let x = net.input_shapes(id)[0];
     let ([kh, kw], [pad_h, pad_w]) = (window.kernel, window.pad);
     let full = Shape::new(x.h + kh - 1, x.w + kw - 1, out);
     let wide = Window { kernel: [kh, kw], stride: [1; 2], pad: [kh - 1, kw - 1], dilation: [1; 2] };
-    let direct =
-        Conv { source: uncropped(x, load), output: full, window: wide, groups: 1, load, method: Method::Direct };
-    let conv = if fusion.winograd { direct.fastest() } else { direct };
+    let conv = Convolution { source: uncropped(x, load), output: full, window: wide, groups: 1, load };
     let output = net.node(id).shape;
     let crop = [kh - 1 - pad_h, kw - 1 - pad_w];
     let amplitudes = amplitudes(x, window, out);
@@ -247,8 +189,8 @@ fn conv_norm(
     let weight = params.of(id)[0].clone();
     let layer = Layer::Precondition { map, weight: weight.clone(), running: params.running(id) };
     [
-        Fused { kind: Kind::Conv { conv, weight, bias: None }, inputs: vec![], shape: full },
-        Fused { kind: Kind::Layer { layer, params: 0..0 }, inputs: vec![], shape: output },
+        KernelCall { kind: Kind::Conv { conv, weight, bias: None }, inputs: vec![], shape: full },
+        KernelCall { kind: Kind::Layer { layer, params: 0..0 }, inputs: vec![], shape: output },
     ]
 }
 
@@ -277,18 +219,16 @@ fn plain(
             }
             let source = uncropped(shapes[0], load);
             let (output, groups) = (node.shape, *groups);
-            let direct = Conv { source, output, window: *window, groups, load, method: Method::Direct };
-            let conv = if fusion.winograd { direct.fastest() } else { direct };
+            let conv = Convolution { source, output, window: *window, groups, load };
             Kind::Conv { conv, weight: tensors[0].clone(), bias: tensors.get(1).cloned() }
         }
         Op::Linear { .. } => {
-            let conv = Conv {
+            let conv = Convolution {
                 source: shapes[0],
                 output: node.shape,
                 window: Window::square(1, 1, 0),
                 groups: 1,
                 load: Load::default(),
-                method: Method::Direct,
             };
             Kind::Conv { conv, weight: tensors[0].clone(), bias: tensors.get(1).cloned() }
         }

@@ -27,34 +27,14 @@ pub struct ArenaLayout {
     pub(super) gathered: usize,
     /// Scalars in which a gradient is computed on the way into a kernel.
     pub(super) gradient: usize,
+    /// Scalars behind everything, so that the first can be aligned.
+    pub(super) spare: usize,
 }
 
 impl ArenaLayout {
-    /// The layout of a plan's arena for a batch; the arena's first aligned scalar is `start`.
-    pub fn new(plan: &Plan, batch: usize, start: usize) -> Self {
-        // Few lanes for large networks: each keeps a weight gradient of its own
-        // and reads all prepared weights. A power of two, to be divided evenly.
-        let most = ((1 << 26) / plan.gathered_len().max(plan.prepared_len() / 4).max(1)).clamp(2, 16);
-        let most = 1 << most.ilog2();
-        let per_lane = batch.div_ceil(batch.min(most).max(1));
-        let gathered = plan.gathered_len().next_multiple_of(16);
-        let gradient = plan.backward.iter().map(|s| s.gradient_len * s.together.min(per_lane)).max().unwrap_or(0);
-        let gradient = gradient.next_multiple_of(16);
-        ArenaLayout {
-            batch,
-            per_lane,
-            lanes: batch.div_ceil(per_lane),
-            start,
-            shared: plan.shared_len.next_multiple_of(16),
-            lane: per_lane * plan.image_len + gathered + gradient + plan.scratch_len.next_multiple_of(16),
-            gathered,
-            gradient,
-        }
-    }
-
-    /// Scalars in all, with room to align the first.
+    /// Scalars in all.
     pub fn scalars(&self) -> usize {
-        self.shared + self.lanes * self.lane + ALIGNMENT / 4
+        self.shared + self.lanes * self.lane + self.spare
     }
 
     /// The place of one image's buffer.

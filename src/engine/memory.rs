@@ -6,8 +6,8 @@
 
 use serde::Serialize;
 
+use super::backend::Backend;
 use super::fuse::{Choice, Fusion};
-use super::layout::ArenaLayout;
 use super::mode::{Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
@@ -45,11 +45,11 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What work on a network in single precision holds, with the plans that `fusion` makes.
+    /// What work on a network in single precision holds, with the plans that `fusion` makes and `backend` runs.
     ///
     /// # Errors
     /// [`Error::Internal`](crate::error::Error::Internal) as [`Plan::compile`].
-    pub fn of(net: &Net, work: &Work, fusion: Fusion) -> Result<Memory> {
+    pub fn of(net: &Net, work: &Work, fusion: Fusion, backend: &dyn Backend) -> Result<Memory> {
         let layout = ParamLayout::new(net);
         let arena = |(wrt, mode): &(Wrt, NormMode)| {
             // A network that learns drops at random where it can.
@@ -57,7 +57,7 @@ impl Memory {
             let choice = Choice { dropping: *mode == NormMode::Train, ..choice };
             let setting = Setting { statistics, choice };
             let plan = Plan::compile(net, &layout, *wrt, setting, fusion)?;
-            Ok(ArenaLayout::new(&plan, work.batch, 0).scalars())
+            Ok(backend.prepare(plan)?.layout(work.batch, 0).scalars())
         };
         let arenas = work.passes.iter().map(arena).collect::<Result<Vec<_>>>()?;
         let bytes = |scalars: usize| (scalars * size_of::<f32>()) as u64;

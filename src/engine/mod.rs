@@ -3,43 +3,45 @@
 //! Nothing here knows attacks, training or files. What is wanted ([`Wrt`]), the batch-norm mode ([`NormMode`]) and the
 //! mixing vector are arguments of each call.
 
+//!
+//! The neutral half turns a graph into a [`Plan`]: `fuse` rewrites it into kernel calls, `schedule` orders them and the
+//! lifetimes of their buffers give these places. A [`Backend`] runs plans: [`cpu`].
+
 mod answer;
 mod arena;
-mod calls;
+mod backend;
+mod call;
 mod compile;
-mod disjoint;
-mod elementary;
-mod exec;
+pub mod cpu;
+mod device;
 mod fuse;
-mod isa;
-pub mod kernels;
-mod lanes;
-mod layer;
 mod layout;
 mod lifetimes;
 pub mod memory;
 mod mode;
 mod network;
-mod pages;
 mod params;
 mod plan;
-mod prefetch;
 mod reduce;
 mod schedule;
-mod vector;
 mod verify;
 
 pub use answer::{Gradients, Logits, LossGradient};
+pub use backend::{Arena, Backend, Pass, Program};
+pub use call::{
+    Activation, Attention, Convolution, CrossCovariance, Depthwise, FlcPool, GroupNorm, Load, Over, Pool, Precondition,
+    Separable, Softmax,
+};
+pub use cpu::{Cpu, Isa, Real};
+pub use device::backend_of;
 pub use fuse::{Choice, Fusion};
-pub use isa::Isa;
 pub use layout::ArenaLayout;
 pub use memory::{Memory, Work};
-pub use mode::{Mode, NormMode};
+pub use mode::{Direction, Mode, NormMode};
 pub use network::Network;
 pub use params::{ParamLayout, ParamTensor};
 pub use plan::{Plan, Setting, Statistics, Wrt};
 pub use reduce::euclidean_norm;
-pub use vector::Real;
 
 impl From<candle_core::Error> for crate::error::Error {
     fn from(e: candle_core::Error) -> Self {

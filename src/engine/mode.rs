@@ -4,6 +4,15 @@ use super::fuse::Choice;
 use super::plan::{Setting, Statistics};
 use crate::seed::Seed;
 
+/// Which way a pass goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the image to the logits.
+    Forward,
+    /// From the logits' gradient to those that are wanted.
+    Backward,
+}
+
 /// What batch-norms do. An argument of every call; no network remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NormMode {

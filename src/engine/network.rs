@@ -3,23 +3,18 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Storage, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::answer::{Gradients, Logits, LossGradient};
 use super::arena::Place;
-use super::exec::Pass;
-use super::fuse::{Fusion, Kind};
-use super::isa::Isa;
-use super::kernels::conv_norm;
-use super::kernels::norm::MOMENTUM;
-use super::layer::Layer;
-use super::layout::{ALIGNMENT, ArenaLayout};
+use super::backend::{Arena, Backend, Pass, Program};
+use super::device::backend_of;
+use super::fuse::Fusion;
+use super::layout::ArenaLayout;
 use super::memory::{Memory, Work};
-use super::mode::{Mode, NormMode};
-use super::pages;
+use super::mode::{Direction, Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
-use super::vector::Real;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::error::{Error, Result};
@@ -31,9 +26,8 @@ pub struct Network {
     layout: ParamLayout,
     state: Tensor,
     fusion: Fusion,
-    isa: Isa,
-    poison: bool,
-    plans: HashMap<(Wrt, Setting), Plan>,
+    backend: Box<dyn Backend>,
+    programs: HashMap<(Wrt, Setting), Box<dyn Program>>,
     arena: Option<Arena>,
 }
 
@@ -49,27 +43,12 @@ impl Network {
         let layout = ParamLayout::new(&net);
         let values: Vec<f64> = layout.init(&net, seed);
         let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
-        Ok(Network {
-            net,
-            layout,
-            state,
-            fusion,
-            isa: Isa::widest(),
-            poison: cfg!(debug_assertions),
-            plans: HashMap::new(),
-            arena: None,
-        })
+        Ok(Network { net, layout, state, fusion, backend: backend_of(device)?, programs: HashMap::new(), arena: None })
     }
 
-    /// The same network on other vector instructions.
-    pub fn on(self, isa: Isa) -> Self {
-        Network { isa, ..self }
-    }
-
-    /// The same network with memory that holds nothing filled with numbers that are none, or not: whoever reads a buffer
-    /// before it is written or after its life spoils the result. Debug builds do it unasked; it costs about as much again.
-    pub fn poisoned(self, poison: bool) -> Self {
-        Network { poison, ..self }
+    /// The same network run by another backend of the same device.
+    pub fn run_by(self, backend: impl Backend + 'static) -> Self {
+        Network { backend: Box::new(backend), programs: HashMap::new(), arena: None, ..self }
     }
 
     /// The graph.
@@ -121,13 +100,17 @@ impl Network {
     /// # Errors
     /// [`Error::Internal`] as [`Plan::compile`].
     pub fn memory(&self, work: &Work) -> Result<Memory> {
-        Memory::of(&self.net, work, self.fusion)
+        Memory::of(&self.net, work, self.fusion, &*self.backend)
     }
 
-    fn plan(&mut self, wrt: Wrt, setting: Setting) -> Result<&Plan> {
-        Ok(match self.plans.entry((wrt, setting)) {
-            Entry::Occupied(plan) => plan.into_mut(),
-            Entry::Vacant(free) => free.insert(Plan::compile(&self.net, &self.layout, wrt, setting, self.fusion)?),
+    /// The program for what is wanted, made when it is asked for first.
+    fn program(&mut self, wrt: Wrt, setting: Setting) -> Result<&dyn Program> {
+        Ok(&**match self.programs.entry((wrt, setting)) {
+            Entry::Occupied(program) => program.into_mut(),
+            Entry::Vacant(free) => {
+                let plan = Plan::compile(&self.net, &self.layout, wrt, setting, self.fusion)?;
+                free.insert(self.backend.prepare(plan)?)
+            }
         })
     }
 
@@ -163,9 +146,10 @@ impl Network {
         let dlogits =
             Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
         let Arena { memory: arena, .. } = self.arena(layout.scalars())?;
-        let plan = &self.plans[&(wrt, mode.setting())];
-        let pass = Pass { plan, layout, mix, backward: true, isa: self.isa, drop: mode.drop, poison: self.poison };
-        arena.inplace_op3(&self.state, &dlogits, &pass)?;
+        let program = &self.programs[&(wrt, mode.setting())];
+        let pass = Pass { direction: Direction::Backward, layout, mix, drop: mode.drop };
+        program.run(&pass, &arena, &self.state, &dlogits)?;
+        let plan = program.plan();
         let gathered = layout.gathered(plan);
         let params = if wrt.params {
             // Not `copy`, which would take the whole arena along.
@@ -205,17 +189,17 @@ impl Network {
         }
         let batch = x.dims()[0];
         let setting = mode.setting();
-        let scalars = ArenaLayout::new(self.plan(wrt, setting)?, batch, 0).scalars();
+        let scalars = self.program(wrt, setting)?.layout(batch, 0).scalars();
         let Arena { memory: arena, start } = self.arena(scalars)?;
-        let layout = ArenaLayout::new(self.plan(wrt, setting)?, batch, start);
         // Kernels read memory from its beginning: a view that starts elsewhere is copied out.
         let whole = x.is_contiguous() && x.layout().start_offset() == 0;
         let x = if whole { x.flatten_all()? } else { x.force_contiguous()?.flatten_all()? };
-        let plan = &self.plans[&(wrt, setting)];
-        let pass = Pass { plan, layout, mix, backward: false, isa: self.isa, drop: mode.drop, poison: self.poison };
-        arena.inplace_op3(&self.state, &x, &pass)?;
+        let program = &self.programs[&(wrt, setting)];
+        let layout = program.layout(batch, start);
+        let pass = Pass { direction: Direction::Forward, layout, mix, drop: mode.drop };
+        program.run(&pass, &arena, &self.state, &x)?;
         if mode.norm == NormMode::Train {
-            self.state.inplace_op2(&arena, &Record { plan, layout })?;
+            program.record(layout, &arena, &self.state)?;
         }
         Ok(layout)
     }
@@ -226,7 +210,7 @@ impl Network {
             Some(arena) if arena.memory.elem_count() >= len => Ok(arena.clone()),
             _ => {
                 self.arena = None;
-                let arena = Arena::new(len, self.state.dtype(), self.state.device())?;
+                let arena = self.backend.arena(len, self.state.dtype())?;
                 self.arena = Some(arena.clone());
                 Ok(arena)
             }
@@ -234,36 +218,11 @@ impl Network {
     }
 
     fn read_logits(&self, wrt: Wrt, mode: Mode, layout: ArenaLayout) -> Result<Logits> {
-        let plan = &self.plans[&(wrt, mode.setting())];
+        let plan = self.programs[&(wrt, mode.setting())].plan();
         let arena = self.arena.as_ref().ok_or_else(|| Error::Net("no forward pass was run".into()))?;
         let place = plan.value[plan.nodes.len() - 1];
         let values = gather(&arena.memory, layout, place)?.to_dtype(DType::F64)?.to_vec1()?;
         Ok(Logits { values, classes: self.net.classes() })
-    }
-}
-
-/// The memory that passes work in.
-#[derive(Clone)]
-struct Arena {
-    memory: Tensor,
-    /// The first scalar on a cache line.
-    start: usize,
-}
-
-impl Arena {
-    fn new(len: usize, dtype: DType, device: &Device) -> Result<Self> {
-        /// The first scalar on a cache line.
-        fn aligned<T>(memory: &[T]) -> usize {
-            pages::large(memory);
-            memory.as_ptr().align_offset(ALIGNMENT)
-        }
-        let memory = Tensor::zeros(len, dtype, device)?;
-        let start = match &*memory.storage_and_layout().0 {
-            Storage::Cpu(CpuStorage::F32(v)) => aligned(v),
-            Storage::Cpu(CpuStorage::F64(v)) => aligned(v),
-            _ => 0,
-        };
-        Ok(Arena { memory, start })
     }
 }
 
@@ -279,48 +238,5 @@ fn gather(arena: &Tensor, layout: ArenaLayout, place: Place) -> Result<Tensor> {
         // `cat` of one view is that view, which the next pass would write over.
         [one] => Ok(one.force_contiguous()?),
         _ => Ok(Tensor::cat(&views, 0)?),
-    }
-}
-
-/// Moves the running statistics towards the batch's: in place on the state, reads the arena.
-struct Record<'a> {
-    plan: &'a Plan,
-    layout: ArenaLayout,
-}
-
-impl Record<'_> {
-    fn run<T: Real>(&self, state: &mut [T], arena: &[T]) {
-        for (i, node) in self.plan.nodes.iter().enumerate() {
-            if let Kind::Layer { layer: Layer::Precondition { map, running, .. }, .. } = &node.kind {
-                let seen = &arena[self.layout.of_shared(self.plan.prepared[i].clone())][..map.amplitudes.len()];
-                conv_norm::record(seen, &mut state[running.clone()]);
-            }
-            let (Some(place), Kind::Norm { running, .. }) = (&self.plan.norms[i], &node.kind) else {
-                continue;
-            };
-            let n = (node.shape.area() * self.layout.batch) as f64;
-            let unbiased = T::from_f64(n / (n - 1.0).max(1.0));
-            let (keep, take) = (T::from_f64(1.0 - MOMENTUM), T::from_f64(MOMENTUM));
-            let stats = &arena[self.layout.of_shared(place.stats())];
-            for (k, r) in state[running.clone()].iter_mut().enumerate() {
-                let seen = if k < place.c { stats[k] } else { stats[k] * unbiased };
-                *r = *r * keep + seen * take;
-            }
-        }
-    }
-}
-
-impl InplaceOp2 for Record<'_> {
-    fn name(&self) -> &'static str {
-        "record-statistics"
-    }
-
-    fn cpu_fwd(&self, state: &mut CpuStorage, _: &Layout, arena: &CpuStorage, _: &Layout) -> candle_core::Result<()> {
-        match (state, arena) {
-            (CpuStorage::F32(s), CpuStorage::F32(a)) => self.run(s, a),
-            (CpuStorage::F64(s), CpuStorage::F64(a)) => self.run(s, a),
-            _ => candle_core::bail!("state and arena have different types"),
-        }
-        Ok(())
     }
 }

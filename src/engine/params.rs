@@ -3,7 +3,6 @@
 
 use std::ops::Range;
 
-use super::vector::Real;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, amplitudes};
 use crate::seed::Seed;
@@ -118,8 +117,8 @@ impl ParamLayout {
     /// Fresh values: convolution and linear weights and biases uniform in `+-1/sqrt(fan_in)` (PyTorch's default);
     /// normalisations' scales 1 and shifts 0, running means 0, variances and amplitudes 1; tokens and positions normal with deviation 0.02
     /// (ViT's); temperatures 1; layer scales what they say. Every tensor has a seed of its own, by its name.
-    pub fn init<T: Real>(&self, net: &Net, seed: Seed) -> Vec<T> {
-        let mut values = vec![T::zero(); self.len];
+    pub fn init(&self, net: &Net, seed: Seed) -> Vec<f64> {
+        let mut values = vec![0.0; self.len];
         for (id, node) in net.nodes() {
             let shapes = net.input_shapes(id);
             let tensors = self.of(id);
@@ -127,12 +126,12 @@ impl ParamLayout {
             match &node.op {
                 Op::BatchNorm { .. } | Op::MultiBatchNorm { .. } => {
                     for pair in running.chunks_exact_mut(2 * node.shape.c) {
-                        pair[node.shape.c..].fill(T::one());
+                        pair[node.shape.c..].fill(1.0);
                     }
                 }
                 Op::ConvNorm { .. } => {
                     if let Some((_batches, amplitudes)) = running.split_last_mut() {
-                        amplitudes.fill(T::one());
+                        amplitudes.fill(1.0);
                     }
                 }
                 _ => {}
@@ -141,7 +140,7 @@ impl ParamLayout {
             let mut uniform = |fan_in: usize| {
                 let bound = (1.0 / fan_in as f64).sqrt();
                 for v in &mut values[self.whole(id)] {
-                    *v = T::from_f64((2.0 * f64::from(stream.uniform()) - 1.0) * bound);
+                    *v = (2.0 * f64::from(stream.uniform()) - 1.0) * bound;
                 }
             };
             match &node.op {
@@ -154,13 +153,13 @@ impl ParamLayout {
                 | Op::GroupNorm { .. }
                 | Op::CrossCovariance { .. } => {
                     if let Some(weight) = tensors.first() {
-                        values[weight.clone()].fill(T::one());
+                        values[weight.clone()].fill(1.0);
                     }
                 }
-                Op::Scale { init } => values[self.whole(id)].fill(T::from_f64(f64::from(*init))),
+                Op::Scale { init } => values[self.whole(id)].fill(f64::from(*init)),
                 Op::ClassToken | Op::Position => {
                     for v in &mut values[self.whole(id)] {
-                        *v = T::from_f64(0.02 * f64::from(stream.normal()));
+                        *v = 0.02 * f64::from(stream.normal());
                     }
                 }
                 Op::Input { .. }

@@ -11,7 +11,8 @@
 use std::ops::Range;
 
 use super::arena::{BufferId, Place};
-use super::fuse::{Choice, Fused};
+use super::call::KernelCall;
+use super::fuse::{Choice, Fusion};
 
 /// Which gradients are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,22 +65,12 @@ pub(super) struct Step {
     pub writes: Vec<BufferId>,
     /// The buffers that hold nothing more for the images that have taken the step.
     pub dead: Vec<BufferId>,
-    /// What is fetched into the cache meanwhile.
-    pub prefetch: Vec<Fetch>,
 }
 
 impl Step {
     pub fn new(node: usize, action: Action) -> Self {
-        Step { node, action, reads: Vec::new(), writes: Vec::new(), dead: Vec::new(), prefetch: Vec::new() }
+        Step { node, action, reads: Vec::new(), writes: Vec::new(), dead: Vec::new() }
     }
-}
-
-/// A buffer that a later step reads.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fetch {
-    pub place: Place,
-    /// Whether it is that of the images that come next, not of those that are worked on.
-    pub next: bool,
 }
 
 /// What a step does for its node.
@@ -124,18 +115,13 @@ pub(super) struct Segment {
     pub steps: Vec<Step>,
     /// The buffers that hold nothing more once all images have taken all steps.
     pub dead_behind: Vec<BufferId>,
-    /// Images that take the steps together: one, or several small ones that share the reading of large weights.
-    pub together: usize,
-    /// The longest gradient of an image that is computed on the way into one of the kernels.
-    pub gradient_len: usize,
 }
 
-impl Segment {
-    /// The images of a lane in the order of execution: every group takes all steps before the next one takes the first.
-    pub fn groups(&self, images: usize) -> impl Iterator<Item = Range<usize>> {
-        let together = self.together.max(1);
-        (0..images).step_by(together).map(move |first| first..(first + together).min(images))
-    }
+/// Images in the order of execution, where `together` of them take a step at a time: every group takes all steps of a
+/// segment before the next one takes the first.
+pub(super) fn groups(images: usize, together: usize) -> impl Iterator<Item = Range<usize>> {
+    let together = together.max(1);
+    (0..images).step_by(together).map(move |first| first..(first + together).min(images))
 }
 
 /// Where the gradient of a node's value is found.
@@ -190,26 +176,24 @@ impl NormPlace {
 /// A compiled network.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub(super) nodes: Vec<Fused>,
+    pub(super) nodes: Vec<KernelCall>,
     pub(super) forward: Vec<Segment>,
     pub(super) backward: Vec<Segment>,
     pub(super) wrt: Wrt,
     pub(super) statistics: Statistics,
+    pub(super) fusion: Fusion,
     /// Where every node's value is; a batch-norm that its readers apply has its input's.
     pub(super) value: Vec<Place>,
     pub(super) grad: Vec<Option<Gradient>>,
     /// Where every batch-norm keeps an image's moments and gradient sums.
     pub(super) stats: Vec<Place>,
     pub(super) norms: Vec<Option<NormPlace>>,
-    /// Where every dense convolution keeps the weights that were prepared for the pass, in the shared part of the arena.
-    pub(super) prepared: Vec<Range<usize>>,
     /// Where every buffer is.
     pub(super) places: Vec<Place>,
     /// What is read when everything is done.
     pub(super) results: Vec<BufferId>,
     pub(super) image_len: usize,
     pub(super) shared_len: usize,
-    pub(super) scratch_len: usize,
     pub(super) trainable: usize,
     pub(super) mix_len: usize,
 }
@@ -220,9 +204,9 @@ impl Plan {
         self.image_len
     }
 
-    /// Scalars of prepared weights, all of which every lane reads.
-    pub(super) fn prepared_len(&self) -> usize {
-        self.prepared.iter().map(Range::len).sum()
+    /// Where a buffer is.
+    pub(super) fn place(&self, buffer: BufferId) -> Place {
+        self.places[buffer.index()]
     }
 
     /// Scalars of gradient that every lane gathers for itself.

@@ -2,19 +2,11 @@
 //!
 //! A node's level is the number of batch statistics on the longest way to it, forward and backward; a level is a segment.
 
-use super::arena::{BufferId, Lifetimes, Place};
-use super::fuse::{Fused, Fusion, Kind};
-use super::kernels::conv::Direction;
+use super::arena::{BufferId, Lifetimes};
+use super::call::{KernelCall, Kind};
+use super::fuse::Fusion;
 use super::lifetimes::{Death, mark};
-use super::plan::{Action, Fetch, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
-use super::prefetch::{Touch, prefetches};
-
-/// Scalars that stay in the cache between steps: half of a common second-level cache.
-const CACHE: usize = 1 << 17;
-
-/// Scalars that the images of a segment may touch in one step, where there are several: what one image leaves in the cache,
-/// its next step finds there.
-const TOGETHER: usize = 1 << 14;
+use super::plan::{Action, Gradient, Merge, NormPlace, Plan, Segment, Statistics, Step, Wrt};
 
 /// [`Gradient`] before buffers have places.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +28,7 @@ enum Normalized {
 }
 
 pub(super) struct Scheduler {
-    nodes: Vec<Fused>,
+    nodes: Vec<KernelCall>,
     readers: Vec<Vec<usize>>,
     /// Whether a wanted gradient passes through the node's value.
     needs: Vec<bool>,
@@ -50,7 +42,7 @@ pub(super) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(super) fn new(nodes: Vec<Fused>, wrt: Wrt, statistics: Statistics, fusion: Fusion) -> Self {
+    pub(super) fn new(nodes: Vec<KernelCall>, wrt: Wrt, statistics: Statistics, fusion: Fusion) -> Self {
         let mut readers = vec![Vec::new(); nodes.len()];
         for (i, n) in nodes.iter().enumerate() {
             for x in &n.inputs {
@@ -133,20 +125,6 @@ impl Scheduler {
                 shared_len += (NormPlace::FIELDS * c).next_multiple_of(16);
             }
         }
-        // Behind the batch-norms' numbers, in the order of the nodes.
-        let mut prepared = vec![0..0; self.nodes.len()];
-        for (place, node) in prepared.iter_mut().zip(&self.nodes) {
-            let len = match &node.kind {
-                Kind::Conv { conv, .. } => {
-                    conv.panels(Direction::Forward).scalars().max(conv.panels(Direction::Backward).scalars())
-                }
-                Kind::Separable { pointwise, .. } => pointwise.len(),
-                Kind::Layer { layer, .. } => layer.prepared(),
-                _ => continue,
-            };
-            *place = shared_len..shared_len + len.next_multiple_of(16);
-            shared_len = place.end;
-        }
         let mut forward = self.forward();
         let wanted = self.needs.last().copied().unwrap_or(false);
         let mut backward = if wanted { self.backward() } else { Vec::new() };
@@ -154,10 +132,6 @@ impl Scheduler {
         let (places, image_len) = self.lifetimes.place();
         for (k, segment) in forward.iter_mut().chain(&mut backward).enumerate() {
             bury(segment, 2 * k, &deaths);
-        }
-        for segment in forward.iter_mut().chain(&mut backward) {
-            segment.together = self.together(segment, &places);
-            self.look_ahead(segment, &places);
         }
         let place = |b: BufferId| places[b.index()];
         let grad: Vec<Option<Gradient>> = self
@@ -171,27 +145,18 @@ impl Scheduler {
                 })
             })
             .collect();
-        for segment in &mut backward {
-            let computed = |s: &&Step| {
-                matches!(s.action, Action::Backward { .. })
-                    && matches!(grad[s.node], Some(Gradient::Line(_) | Gradient::Shared { factor: Some(_), .. }))
-            };
-            let lengths = segment.steps.iter().filter(computed).map(|s| self.nodes[s.node].shape.len());
-            segment.gradient_len = lengths.max().unwrap_or(0);
-        }
         Plan {
             results: self.results(),
             value: self.value.iter().map(|b| place(*b)).collect(),
             stats: self.stats.iter().map(|b| b.map(place).unwrap_or_default()).collect(),
-            scratch_len: self.nodes.iter().map(scratch).max().unwrap_or(0),
             nodes: self.nodes,
             forward,
             backward,
             wrt: self.wrt,
             statistics: self.statistics,
+            fusion: self.fusion,
             grad,
             norms,
-            prepared,
             places,
             image_len,
             shared_len,
@@ -422,47 +387,6 @@ impl Scheduler {
             | Kind::Zero => false,
         }
     }
-
-    /// Tells every step what to fetch for those after it.
-    fn look_ahead(&self, segment: &mut Segment, places: &[Place]) {
-        let sized = |list: &[BufferId]| -> Vec<(usize, usize)> {
-            list.iter()
-                .map(|b| (b.index(), places[b.index()].len * segment.together))
-                .filter(|(_, len)| *len > 0)
-                .collect()
-        };
-        let touches: Vec<Touch> = segment
-            .steps
-            .iter()
-            .map(|s| Touch {
-                reads: sized(&s.reads),
-                writes: sized(&s.writes),
-                time: self.fetches(s) * segment.together,
-            })
-            .collect();
-        for (step, prefetches) in segment.steps.iter_mut().zip(prefetches(&touches, CACHE)) {
-            step.prefetch = prefetches.into_iter().map(|e| Fetch { place: places[e.buffer], next: e.next }).collect();
-        }
-    }
-
-    /// Scalars that a step has the time to fetch for others, an image.
-    fn fetches(&self, step: &Step) -> usize {
-        match (&step.action, &self.nodes[step.node].kind) {
-            (
-                Action::Forward | Action::Backward { .. },
-                Kind::Separable { .. } | Kind::MaxPool(_) | Kind::AvgPool { .. },
-            ) => 3 * self.nodes[step.node].shape.len(),
-            _ => 0,
-        }
-    }
-
-    /// As many images as fit the cache in every step, and enough to make reading large weights worth it.
-    fn together(&self, segment: &Segment, places: &[Place]) -> usize {
-        let touched = |s: &Step| s.reads.iter().chain(&s.writes).map(|b| places[b.index()].len).sum::<usize>().max(1);
-        let fits = segment.steps.iter().map(|s| TOGETHER / touched(s)).min().unwrap_or(1);
-        let weighs = segment.steps.iter().map(|s| weights(&self.nodes[s.node]) / touched(s)).max().unwrap_or(1);
-        fits.max(weighs).max(1)
-    }
 }
 
 /// Tells a segment, whose merges are span `first` and whose steps are the next, what is dead behind each of them.
@@ -482,21 +406,4 @@ fn bury(segment: &mut Segment, first: usize, deaths: &[Death]) {
         all.extend(touched);
     }
     segment.dead_behind = dead(Death::Span(first + 1), &all);
-}
-
-fn weights(node: &Fused) -> usize {
-    match &node.kind {
-        Kind::Conv { weight, .. } => weight.len(),
-        _ => 0,
-    }
-}
-
-fn scratch(node: &Fused) -> usize {
-    match &node.kind {
-        Kind::Conv { conv, .. } => conv.scratch(),
-        Kind::Depthwise { conv, .. } => conv.scratch(),
-        Kind::Separable { conv, .. } => conv.scratch(),
-        Kind::Layer { layer, .. } => layer.scratch(node.shape.len()),
-        _ => 0,
-    }
 }

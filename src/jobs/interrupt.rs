@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-
 use crate::error::{Error, Result};
 
 /// Exit code of a second Ctrl-C.
+#[cfg(feature = "cli")]
 const KILLED_FROM_KEYBOARD: i32 = 130;
 
 /// Whether, and by what, the run was asked to stop. The handlers only set a flag; the work looks at it between steps.
@@ -17,13 +16,24 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// One that never comes: for tests and for callers with their own signals.
+    /// One that never comes.
     pub fn never() -> Self {
         Interrupt::default()
     }
 
-    /// Listens to TERM, INT, USR1 and USR2 from here on.
+    /// One that comes when `flag` is set; the error then names `signal`.
+    pub fn when(signal: &'static str, flag: Arc<AtomicBool>) -> Self {
+        Interrupt { flags: vec![(signal, flag)] }
+    }
+
+    /// Listens to TERM, INT, USR1 and USR2 from here on. A second INT ends the process at once, with code 130.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the system refuses a handler.
+    #[cfg(feature = "cli")]
     pub fn install() -> Result<Self> {
+        use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+
         let signals = [("SIGTERM", SIGTERM), ("SIGINT", SIGINT), ("SIGUSR1", SIGUSR1), ("SIGUSR2", SIGUSR2)];
         let mut flags = Vec::new();
         for (name, signal) in signals {

@@ -22,8 +22,8 @@ use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::population::{Member, Parameter, Trained};
 use crate::record::Sample;
+use crate::report::edf;
 use crate::report::population::{Method, PopulationReport};
-use crate::report::{edf, png};
 use crate::seed::Seed;
 use crate::store::folder::Folder;
 use crate::train::retrain::Trainee;
@@ -32,6 +32,7 @@ use crate::train::retrain::Trainee;
 const ABOUT: &str = "spaces.json";
 
 /// How many times larger than its drawing the picture is.
+#[cfg(feature = "png")]
 const SCALE: f32 = 2.0;
 
 /// What the user asked for.
@@ -50,7 +51,8 @@ pub struct Job {
     pub bins: Option<usize>,
 }
 
-/// Draws, trains and measures what is not in the folder yet, and writes `population.json`, `edf.svg` and `edf.png`.
+/// Draws, trains and measures what is not in the folder yet, and writes `population.json`, `edf.svg` and, with
+/// the feature `png`, `edf.png`.
 ///
 /// # Errors
 /// [`Error::Stopped`] after a signal; [`Error::Usage`] for spaces that cannot be compared; [`Error::Impossible`] for a space
@@ -96,7 +98,10 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let drawing = edf::draw(&report)?;
     folder.write_bytes("population.json", &report.to_json()?)?;
     folder.write_bytes("edf.svg", drawing.as_bytes())?;
-    folder.write_bytes("edf.png", &png::rasterise(&drawing, SCALE)?)?;
+    #[cfg(feature = "png")]
+    folder.write_bytes("edf.png", &crate::report::png::rasterise(&drawing, SCALE)?)?;
+    #[cfg(not(feature = "png"))]
+    observer.on(Progress::Note("edf.png is not written: this build has no feature `png`".into()));
     Ok(report)
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::layout::Layout;
 use crate::arch::net::Net;
-use crate::engine::kernels::norm::EPSILON;
+use crate::arch::op::BATCH_NORM_EPSILON;
 use crate::engine::{Network, ParamLayout, ParamTensor};
 use crate::error::{Error, IoContext, Result};
 
@@ -128,7 +128,7 @@ fn checked(layout: &ParamLayout, values: Vec<f32>) -> Result<Vec<f32>> {
         let own = &values[range.clone()];
         let signed = [".running_var", ".running_amplitude", ".running_batches"].iter().any(|s| name.ends_with(s));
         // A model with a smaller epsilon than ours has the difference in its variances, which may lie below zero by it.
-        let unfit = |v: f32| !v.is_finite() || signed && f64::from(v) <= -EPSILON;
+        let unfit = |v: f32| !v.is_finite() || signed && f64::from(v) <= -BATCH_NORM_EPSILON;
         let (at, value) = own.iter().enumerate().find(|(_, v)| unfit(**v))?;
         let count = own.iter().filter(|v| unfit(**v)).count();
         let (of, why) = (own.len(), if value.is_finite() { "a statistic that cannot be negative" } else { "no number" });

@@ -11,6 +11,7 @@ pub mod evaluated;
 pub mod examples;
 pub mod frontier;
 pub mod plot;
+#[cfg(feature = "png")]
 pub mod png;
 pub mod population;
 pub mod protocol;

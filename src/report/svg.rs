@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-/// The font of every text, the first of which [`super::png`] has built in.
+/// The font of every text, the first of which `super::png` has built in.
 const FONT: &str = "Ubuntu, 'DejaVu Sans', Helvetica, Arial, sans-serif";
 /// Mean advance of a character over the font size, on the wide side so that boxes hold their text in any of the fonts.
 const ADVANCE: f64 = 0.56;

@@ -174,13 +174,13 @@ impl<'a> Supernet<'a> {
     }
 
     /// The gradient of the architecture parameters from that of the mixing vector.
-    fn through_softmax(&self, mix: &[f64], found: &Gradients) -> Vec<f64> {
-        Alpha::gradient(&self.layout, mix, found.mix.as_deref().unwrap_or(&[]))
+    fn through_softmax(&self, mix: &[f64], found: &Gradients) -> Result<Vec<f64>> {
+        Ok(Alpha::gradient(&self.layout, mix, found.mixing()?))
     }
 
     fn first_order(&mut self, x: &Tensor, labels: &[u32], mix: &[f64], scale: f64) -> Result<(f64, Vec<f64>)> {
         let found = self.gradients(x, labels, mix, Wrt::MIX)?;
-        let grad = self.through_softmax(mix, &found).into_iter().map(|g| scale * g).collect();
+        let grad = self.through_softmax(mix, &found)?.into_iter().map(|g| scale * g).collect();
         Ok((found.loss, grad))
     }
 
@@ -202,10 +202,10 @@ impl<'a> Supernet<'a> {
         for sign in [1.0, -1.0] {
             self.network.set_weights(&(&unrolled.weights + (v * (sign * radius))?)?)?;
             let side = self.gradients(unrolled.train, unrolled.labels, mix, Wrt::MIX)?;
-            sides.push(self.through_softmax(mix, &side));
+            sides.push(self.through_softmax(mix, &side)?);
         }
         self.network.set_weights(&unrolled.weights)?;
-        let direct = self.through_softmax(mix, &found);
+        let direct = self.through_softmax(mix, &found)?;
         let grad = (0..direct.len())
             .map(|i| scale * (direct[i] - unrolled.lr * (sides[0][i] - sides[1][i]) / (2.0 * radius)))
             .collect();

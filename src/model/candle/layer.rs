@@ -8,9 +8,9 @@ use candle_nn::{
 use super::planes::{ConvNorm, Planes, constant};
 use super::tokens::{attention, cross_covariance, over_channels, shares};
 use super::window::{Conv, MaxPool};
+use crate::arch::op::BATCH_NORM_EPSILON;
 use crate::arch::op::{Act, Op, Shape};
 use crate::arch::position;
-use crate::engine::kernels::norm::EPSILON;
 
 /// An operation with its numbers. Activations are `[n, c, h, w]`; what is one number a channel is `[1, c, 1, 1]`.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Layer {
             }
             Op::ConvNorm { window, .. } => Layer::ConvNorm(ConvNorm::new(x, y, window, numbers)?),
             Op::BatchNorm { affine } => {
-                let config = BatchNormConfig { eps: EPSILON, affine: *affine, ..BatchNormConfig::default() };
+                let config = BatchNormConfig { eps: BATCH_NORM_EPSILON, affine: *affine, ..BatchNormConfig::default() };
                 Layer::BatchNorm(batch_norm(x.c, config, numbers.clone())?)
             }
             Op::MultiBatchNorm { branches } => {
@@ -115,7 +115,7 @@ impl Layer {
                 let (weight, bias) = (weight?, bias?);
                 let branch = |k: usize| {
                     let [mean, var] = ["running_mean", "running_var"].map(|name| numbers.pp(k).get(x.c, name));
-                    BatchNorm::new(x.c, mean?, var?, weight.get(k)?, bias.get(k)?, EPSILON)
+                    BatchNorm::new(x.c, mean?, var?, weight.get(k)?, bias.get(k)?, BATCH_NORM_EPSILON)
                 };
                 Layer::Branches((0..*branches).map(branch).collect::<Result<_>>()?)
             }

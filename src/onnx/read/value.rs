@@ -91,8 +91,7 @@ pub struct Line {
     pub shift: Vec<f64>,
 }
 
-/// The engine's epsilon of batch-norms.
-pub const EPSILON: f64 = 1e-5;
+pub use crate::arch::op::BATCH_NORM_EPSILON as EPSILON;
 
 impl Line {
     /// That which changes nothing.

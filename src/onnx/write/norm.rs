@@ -3,9 +3,7 @@
 use super::graph::Attribute;
 use super::view::{back, per_channel};
 use super::writer::Writer;
-
-/// The engine's epsilon of batch-norms.
-const EPSILON: f32 = 1e-5;
+use crate::arch::op::BATCH_NORM_EPSILON;
 
 /// By running statistics.
 pub fn batch(w: &mut Writer<'_, '_>, x: &str, affine: bool) -> Result<String, String> {
@@ -16,7 +14,11 @@ pub fn batch(w: &mut Writer<'_, '_>, x: &str, affine: bool) -> Result<String, St
         (w.floats("one", &[c], &vec![1.0; c]), w.floats("zero", &[c], &vec![0.0; c]))
     };
     let (mean, variance) = (w.tensor("running_mean", &[c])?, w.tensor("running_var", &[c])?);
-    Ok(w.op("BatchNormalization", &[x, &weight, &bias, &mean, &variance], &[Attribute::Float("epsilon", EPSILON)]))
+    Ok(w.op(
+        "BatchNormalization",
+        &[x, &weight, &bias, &mean, &variance],
+        &[Attribute::Float("epsilon", BATCH_NORM_EPSILON as f32)],
+    ))
 }
 
 /// By the numbers of the branch that is in use.
@@ -34,7 +36,7 @@ pub fn multi_batch(w: &mut Writer<'_, '_>, x: &str, branches: usize) -> Result<S
         operands.push(w.tensor(&format!("{branch}.{suffix}"), &[c])?);
     }
     let operands: Vec<&str> = operands.iter().map(String::as_str).collect();
-    Ok(w.op("BatchNormalization", &operands, &[Attribute::Float("epsilon", EPSILON)]))
+    Ok(w.op("BatchNormalization", &operands, &[Attribute::Float("epsilon", BATCH_NORM_EPSILON as f32)]))
 }
 
 /// Every pixel over its channels.
