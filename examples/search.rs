@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use robustnas::config::Config;
+use robustnas::config::{Config, Setting};
 use robustnas::error::Result;
 use robustnas::jobs::Interrupt;
 use robustnas::jobs::search::{Job, run};
@@ -34,7 +34,7 @@ const SETTINGS: [(&str, &str); 15] = [
 ];
 
 fn main() -> Result<()> {
-    let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let settings = SETTINGS.map(|(key, value)| Setting::new(key, value));
     let config = Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings)?;
     let out = std::env::args().nth(1).unwrap_or_else(|| "target/example-search".into());
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use robustnas::config::Config;
+use robustnas::config::{Config, Setting};
 use robustnas::error::Error;
 
 const GOOD: &str = include_str!("fixtures/space.toml");
@@ -19,7 +19,7 @@ fn changed(from: &str, to: &str) -> String {
 }
 
 fn read(text: &str, sets: &[(&str, &str)]) -> Result<Config, Error> {
-    let sets: Vec<_> = sets.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let sets: Vec<_> = sets.iter().map(|(k, v)| Setting::new(k, v)).collect();
     Config::from_toml(text, Path::new("space.toml"), &sets)
 }
 
@@ -268,7 +268,7 @@ fn attacked(lines: &str) -> String {
 fn attacks_by_name_and_from_files() {
     let file = "name = \"two\"\neps = \"4/255\"\nattacks = [\"cw-40\", \"apgd-dlr\"]";
     let found = |lines: &str, sets: &[(&str, &str)]| {
-        let sets: Vec<_> = sets.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let sets: Vec<_> = sets.iter().map(|(k, v)| Setting::new(k, v)).collect();
         let files = |path: &Path| match path.to_str() {
             Some("plans/two.toml") => Ok(file.to_owned()),
             _ => Err(Error::Usage(format!("{} is not there", path.display()))),
@@ -362,6 +362,15 @@ fn bad_overrides_are_usage_errors() {
         assert!(said.starts_with(&format!("--set {key}={value}: ")), "{said}");
         assert!(words.iter().all(|w| said.contains(w)), "{said}");
     }
+}
+
+/// An option of its own is checked like a key of the file, and named as it was given.
+#[test]
+fn options_are_named_in_errors() {
+    let option = "--budgets 2M,2M".to_owned();
+    let twice = Setting { key: "budgets".into(), value: "[2000000, 2000000]".into(), option };
+    let said = Config::from_toml(GOOD, Path::new("space.toml"), &[twice]).unwrap_err();
+    assert_eq!((said.exit_code(), said.to_string().as_str()), (2, "--budgets 2M,2M: `budgets` contains 2.00M twice"));
 }
 
 #[test]

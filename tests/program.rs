@@ -133,6 +133,8 @@ fn exit_codes_and_words() {
     refuses(&["serch"], 2, &["search"]);
     refuses(&["cost", "drats:x,channels=1,layers=5"], 2, &["darts"]);
     refuses(&["search", "--data", "cifar:x"], 2, &["cifar10"]);
+    refuses(&["search", "--budgets", "2M,4M,2M"], 2, &["--budgets 2.00M,4.00M,2.00M: ", "contains 2.00M twice"]);
+    refuses(&["search", "--data", ""], 2, &["--data : `data` is empty"]);
     refuses(&["search", "--set", "search.epoch=3"], 2, &["[search]", "`epochs`"]);
     refuses(&["data", "check", "cifar10:nowhere"], 3, &["nowhere"]);
     refuses(&["space", "check", "README.md"], 3, &["README.md:"]);

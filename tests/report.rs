@@ -7,6 +7,7 @@ use std::path::Path;
 use fixtures::{evaluation, failed, record};
 use robustnas::error::Error;
 use robustnas::record::{Check, Origin, Outcome, Record};
+use robustnas::report::evaluated::Evaluated;
 use robustnas::report::frontier::Frontier;
 use robustnas::report::plot::plot;
 use robustnas::report::protocol::Split;
@@ -267,6 +268,22 @@ fn committed_results_are_read() {
     let stored = Frontier::from_json(&run.join("frontier.json"), &bytes("frontier.json")).unwrap();
     assert_eq!(frontier.runs[0].points, stored.runs[0].points);
     assert_eq!(table(&ranked).matches("The best searched network").count(), ranked.budgets.len());
+}
+
+/// An `eval.json` of before it had flags is read, and written again as it was.
+#[test]
+fn committed_evaluations_are_written_as_they_were() {
+    let archs = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/example/archs");
+    let mut read = 0;
+    for arch in std::fs::read_dir(&archs).unwrap() {
+        let path = arch.unwrap().path().join("eval.json");
+        let bytes = std::fs::read(&path).unwrap();
+        let document = Evaluated::from_json(&path, &bytes).unwrap();
+        assert_eq!(document.flags, None);
+        assert!(document.to_json().unwrap() == bytes, "{}", path.display());
+        read += 1;
+    }
+    assert_eq!(read, 9);
 }
 
 /// A picture like that of a real night: two runs over four budgets.

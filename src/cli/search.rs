@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::files;
 use super::progress::Terminal;
-use crate::config::Config;
+use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
 use crate::jobs::Interrupt;
 use crate::jobs::search::{Job, run};
@@ -71,28 +71,30 @@ pub fn search(arguments: &SearchArguments) -> Result<()> {
 
 /// The space with the command line's changes.
 fn resolve(arguments: &SearchArguments) -> Result<Config> {
-    let mut overrides = Vec::new();
+    let mut settings = Vec::new();
     for text in &arguments.set {
         let (key, value) = text
             .split_once('=')
             .ok_or_else(|| Error::Usage(format!("--set {text}: expected KEY=VALUE, for example search.epochs=25")))?;
-        overrides.push((key.trim().to_owned(), value.trim().to_owned()));
+        settings.push(Setting::new(key.trim(), value.trim()));
     }
-    let mut config = match &arguments.space {
-        Some(path) => Config::resolve(&files::read(path)?, path, &overrides, &files::read)?,
-        None => Config::resolve(TINY, Path::new("search_spaces/dsara-tiny.toml"), &overrides, &files::read)?,
+    let mut option = |key: &str, value: String, words: String| {
+        settings.push(Setting { key: key.to_owned(), value, option: format!("--{key} {words}") });
     };
     if let Some(data) = &arguments.data {
-        config.data.clone_from(data);
+        // Quoted: a source is a word, whatever it looks like.
+        option("data", toml::Value::String(data.clone()).to_string(), data.clone());
     }
     if !arguments.budgets.is_empty() {
-        let mut budgets: Vec<Macs> = arguments.budgets.clone();
-        budgets.sort_unstable();
-        budgets.dedup();
-        config.budgets = budgets;
+        let of = |each: &dyn Fn(&Macs) -> String| arguments.budgets.iter().map(each).collect::<Vec<_>>();
+        let counts = of(&|budget| budget.0.to_string()).join(", ");
+        option("budgets", format!("[{counts}]"), of(&|budget| budget.to_string()).join(","));
     }
     if let Some(seed) = arguments.seed {
-        config.seed = seed;
+        option("seed", seed.to_string(), seed.to_string());
     }
-    Ok(config)
+    match &arguments.space {
+        Some(path) => Config::resolve(&files::read(path)?, path, &settings, &files::read),
+        None => Config::resolve(TINY, Path::new("search_spaces/dsara-tiny.toml"), &settings, &files::read),
+    }
 }

@@ -1,4 +1,4 @@
-//! A parsed file that still knows where each value stands, with the command line's `--set` values laid over it.
+//! A parsed file that still knows where each value stands, with the command line's settings laid over it.
 //!
 //! A value that came from the command line has a span beyond the end of the file, so that one number says for every
 //! error whether it belongs to a line of the file or to an option.
@@ -15,10 +15,29 @@ use crate::error::{Error, Result, line, nearest};
 type Span = Range<usize>;
 type Node<'a> = Spanned<DeValue<'a>>;
 
-/// A `--set key=value`.
+/// A value that is laid over a file's, and checked as one of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Where: `search.epochs`, `cells.robust.ops`, `evaluate.attacks.0.steps`.
+    pub key: String,
+    /// TOML, else a string.
+    pub value: String,
+    /// How the user wrote it, for errors: `--set search.epochs=25`.
+    pub option: String,
+}
+
+impl Setting {
+    /// That of `--set key=value`.
+    pub fn new(key: &str, value: &str) -> Self {
+        Setting { key: key.to_owned(), value: value.to_owned(), option: format!("--set {key}={value}") }
+    }
+}
+
+/// A setting in a document.
 pub(super) struct Override {
     key: String,
     value: String,
+    option: String,
     /// `v=value` behind as many blanks as shift the parser's spans beyond the file.
     shifted: String,
     span: Span,
@@ -26,15 +45,15 @@ pub(super) struct Override {
 
 impl Override {
     /// The overrides of a file of `text`, each with a span of its own.
-    pub fn list(text: &str, pairs: &[(String, String)]) -> Vec<Self> {
+    pub fn list(text: &str, settings: &[Setting]) -> Vec<Self> {
         let mut start = text.len() + 1;
-        pairs
+        settings
             .iter()
-            .map(|(key, value)| {
+            .map(|Setting { key, value, option }| {
                 let shifted = format!("{}v={value}", " ".repeat(start));
                 let span = start..shifted.len() + 1;
                 start = span.end;
-                Override { key: key.clone(), value: value.clone(), shifted, span }
+                Override { key: key.clone(), value: value.clone(), option: option.clone(), shifted, span }
             })
             .collect()
     }
@@ -47,7 +66,7 @@ impl Override {
     }
 
     fn error(&self, message: &str) -> Error {
-        Error::Usage(format!("--set {}={}: {message}", self.key, self.value))
+        Error::Usage(format!("{}: {message}", self.option))
     }
 }
 

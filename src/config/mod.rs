@@ -9,6 +9,8 @@ mod evaluate;
 mod parse;
 pub mod population;
 
+pub use doc::Setting;
+
 use serde::{Deserialize, Serialize};
 
 use crate::arch::cell::CellOp;

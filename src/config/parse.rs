@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::doc::{Doc, Override};
+use super::doc::{Doc, Override, Setting};
 use super::evaluate::RawEvaluate;
 use super::{CellChoices, Config, Derive, EdgeChoices, Scaling, Search, Split, Supernet};
 use crate::arch::cell::CellOp;
@@ -90,23 +90,22 @@ impl Config {
     ///
     /// # Errors
     /// Those of [`Config::resolve`].
-    pub fn from_toml(text: &str, path: &Path, overrides: &[(String, String)]) -> Result<Config> {
-        Config::resolve(text, path, overrides, &|_| Err(Error::Usage("plans are not read from files here".into())))
+    pub fn from_toml(text: &str, path: &Path, settings: &[Setting]) -> Result<Config> {
+        Config::resolve(text, path, settings, &|_| Err(Error::Usage("plans are not read from files here".into())))
     }
 
-    /// Reads a space file, with `--set key=value` pairs laid over it (`search.epochs`, `cells.robust.ops`,
-    /// `evaluate.attacks.0.steps`; the value is TOML, else a string). `read` gives the text of the files that
+    /// Reads a space file with settings laid over it, later ones over earlier ones. `read` gives the text of the files that
     /// `evaluate.attacks` names.
     ///
     /// # Errors
-    /// [`Error::Config`] with the line of the offending key; [`Error::Usage`] if it came from an override.
+    /// [`Error::Config`] with the line of the offending key; [`Error::Usage`] if it came from a setting.
     pub fn resolve(
         text: &str,
         path: &Path,
-        overrides: &[(String, String)],
+        settings: &[Setting],
         read: &dyn Fn(&Path) -> Result<String>,
     ) -> Result<Config> {
-        let overrides = Override::list(text, overrides);
+        let overrides = Override::list(text, settings);
         let doc = Doc::parse(text, path, &overrides)?;
         let raw: RawConfig = doc.read()?;
         let mut cells = Vec::with_capacity(raw.cells.len());

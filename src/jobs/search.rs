@@ -13,7 +13,7 @@
 //! fixed name. Every stage begins with what the journal and the last checkpoint say, so the outcome does not depend on when
 //! and how often the process was killed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use candle_core::Device;
@@ -82,9 +82,9 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     observer.on(Progress::Planned(Box::new(plan)));
     let text = job.config.to_toml()?;
     let data_id = about.data_id.clone();
-    let (folder, opened) = RunDir::open(&job.out, &text, about, &|stored, given| {
-        let read = |text: &str| Config::from_toml(text, Path::new("config.toml"), &[]);
-        Ok(read(stored)?.differences(&read(given)?))
+    let (folder, opened) = RunDir::open(&job.out, &text, about, &|stored, _| {
+        let stored = Config::from_toml(stored, &job.out.join("config.toml"), &[])?;
+        Ok(stored.differences(&job.config))
     })?;
     crate::store::disk::ensure_free(&job.out, disk_bytes)?;
     let events = match opened {
