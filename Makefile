@@ -42,7 +42,7 @@ IMAGES ?=
 SEEDS ?= 0 1
 LEARNT = $(abspath results/learning)
 
-learn-peer: ## Train a small network here and in PyTorch and compare what they learn; IMAGES=DIR has CIFAR-10 as parquet
+learn-peer: ## Train a small network here and in PyTorch and compare accuracies; IMAGES=DIR has CIFAR-10 as parquet
 	$(if $(IMAGES),,$(error learn-peer needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
 	mkdir -p $(LEARNT)
 	for seed in $(SEEDS); do \
@@ -77,10 +77,10 @@ onnx-venv: ## Make target/onnx-venv with ONNX Runtime for onnx-check
 	target/onnx-venv/bin/python -c "import onnxruntime, numpy" 2>/dev/null || \
 		target/onnx-venv/bin/python -m pip install --quiet onnxruntime numpy
 
-onnx-check: ## Hold exported networks to ONNX Runtime; ONNX_PYTHON=/path/to/python is another Python
+onnx-check: ## Compare exported networks with ONNX Runtime; ONNX_PYTHON=/path/to/python is another Python
 	ONNX_PYTHON=$(abspath $(ONNX_PYTHON)) cargo test --test onnx_export -- --nocapture --include-ignored
 
-cifar-check: ## Read CIFAR-10 as it comes from the hub; IMAGES=DIR has it as parquet
+cifar-check: ## Read CIFAR-10 as downloaded from the Hugging Face hub; IMAGES=DIR has it as parquet
 	$(if $(IMAGES),,$(error cifar-check needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
 	ROBUSTNAS_CIFAR10=$(abspath $(IMAGES)) cargo test --test data_hf -- --nocapture --ignored
 
@@ -92,13 +92,13 @@ torch-venv: ## Make target/torch-venv with PyTorch for torch-check
 	target/torch-venv/bin/python -c "import torch, numpy" 2>/dev/null || \
 		target/torch-venv/bin/python -m pip install --quiet torch numpy
 
-torch-check: ## Hold exported networks to PyTorch; TORCH_PYTHON=/path/to/python is another Python
+torch-check: ## Compare exported networks with PyTorch; TORCH_PYTHON=/path/to/python is another Python
 	TORCH_PYTHON=$(abspath $(TORCH_PYTHON)) cargo test --test torch_export -- --include-ignored --nocapture
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume
 
-prove: ## Hold every plan of every family and supernet, in every way it can be made, to a plain executor (about two hours)
+prove: ## Compare every plan of every family and supernet, with all fusions, with a plain executor (about two hours)
 	cargo test --release --test plans -- --ignored --nocapture
 
 attack-long: ## Compare the long attacks with the official code's results on a given network

@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the reader knows where, what was expected and what to do.
+//! What can go wrong. Messages name what was wrong, where, what was expected and what to do.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub enum Error {
         /// What was wrong and what was expected.
         message: String,
     },
-    /// A network that does not fit together: the node, the operation and both shapes are in the text.
+    /// A network whose nodes do not fit together: the text has the node, the operation and both shapes.
     #[error("{0}")]
     Net(String),
 
@@ -63,7 +63,7 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The disk is full or about to be.
@@ -124,7 +124,8 @@ impl Error {
         Error::Data { path: path.into(), at: Some(at), message: message.into() }
     }
 
-    /// A fault of what a network was given, as one of the file that it came from; any other error as it is.
+    /// [`Error::Net`] as [`Error::Data`] of the file that the network or its weights came from; any other error
+    /// unchanged.
     pub fn of_file(self, path: impl Into<PathBuf>) -> Self {
         match self {
             Error::Net(message) => Error::data(path, message),
@@ -138,18 +139,21 @@ impl Error {
     }
 }
 
-/// The text that a file's bytes are.
+/// The bytes of a file as text.
 ///
 /// # Errors
-/// [`Error::Data`] with the first byte that is none of UTF-8.
+/// [`Error::Data`] with the first byte that is not UTF-8.
 pub fn utf8(bytes: Vec<u8>, path: &Path) -> Result<String> {
     String::from_utf8(bytes)
-        .map_err(|why| Error::data_at(path, why.utf8_error().valid_up_to() as u64, "not a text in UTF-8; expected one"))
+        .map_err(|why| Error::data_at(path, why.utf8_error().valid_up_to() as u64, "not UTF-8; expected a text file"))
 }
 
 /// Attaches a path to an I/O failure; a full disk becomes [`Error::Disk`].
 pub trait IoContext<T> {
     /// Names the file or folder the operation was on.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] for a full disk or quota, else [`Error::Io`].
     fn at(self, path: &Path) -> Result<T>;
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // A panic is a fault of the program, and has said so by now.
+    // A panic is a bug of the program; its message is printed already.
     match std::panic::catch_unwind(robustnas::cli::main) {
         Err(_) => ExitCode::from(robustnas::error::INTERNAL),
         Ok(Ok(())) => ExitCode::SUCCESS,

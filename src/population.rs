@@ -1,7 +1,8 @@
-//! Populations: what many shortly trained networks of a design space say about the space.
+//! Populations: the errors of many shortly trained networks of a design space, and statistics of them.
 //!
 //! Source: Radosavovic et al. 2019 and 2020. A space is judged by the distribution of its networks' errors,
-//! `F(e) = sum_i w_i [e_i < e]`, not by its best network; a parameter by its value in the best network of many resamples.
+//! `F(e) = sum_i w_i [e_i < e]`, not by its best network; a parameter by its value in the best network of many
+//! resamples.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +18,12 @@ const SHARE: f64 = 0.25;
 /// The share of resamples that an interval holds.
 const CONFIDENCE: f64 = 0.95;
 
-/// A network of a population and what became of it: one line of its journal.
+/// A network of a population and its result: one line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Member {
     /// The space's name.
     pub space: String,
-    /// Its number in the population.
+    /// Its index in the population.
     pub index: u64,
     /// Its form.
     pub model: String,
@@ -34,22 +35,22 @@ pub struct Member {
     pub params: Params,
     /// Activations as pycls counts them.
     pub acts: u64,
-    /// What describes it in numbers.
+    /// Its parameters, such as depth and width.
     pub parameters: Vec<Parameter>,
-    /// What became of it.
+    /// Its result.
     pub outcome: Trained,
 }
 
-/// A number that describes a network.
+/// A parameter of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Parameter {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// The number.
+    /// Its value.
     pub value: f64,
 }
 
-/// What became of a network.
+/// The result of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trained {
@@ -67,11 +68,11 @@ pub enum Trained {
     },
 }
 
-/// Which images an error is measured on.
+/// The images that an error is measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Images {
-    /// As they are.
+    /// Clean.
     Clean,
     /// Under the worst of the attacks.
     Attacked,
@@ -93,7 +94,7 @@ impl Member {
     }
 }
 
-/// A value with the middle 95 % of what resamples give.
+/// A bootstrap estimate: median and 95 % interval of the resamples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Interval {
     /// 2.5 % of resamples are below.
@@ -104,7 +105,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// What the errors of a population amount to.
+/// Statistics of the errors of a population.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
     /// The smallest.
@@ -168,7 +169,7 @@ pub fn best_value(errors: &[f64], values: &[f64], seed: Seed) -> Interval {
     })
 }
 
-/// The middle of what resamples give; those that give no number do not count.
+/// Median and interval of the resamples; NaN is left out.
 fn bootstrap(seed: Seed, sample: impl Fn(&mut Stream) -> f64) -> Interval {
     let mut found: Vec<f64> =
         (0..REPEATS).map(|i| sample(&mut seed.index(i).stream())).filter(|v| !v.is_nan()).collect();
@@ -191,9 +192,9 @@ pub fn compare(first: &[f64], second: &[f64]) -> Comparison {
     }
 }
 
-/// Weights under which the populations have the same distribution of sizes over a number of bins: the bins hold equally many
-/// networks of all populations together, and a bin that some population has no network of counts for none. Nothing where no
-/// bin is shared.
+/// Weights under which the populations have the same distribution of sizes over a number of bins: the bins hold equally
+/// many networks of all populations together, and a bin that some population has no network of counts for none. `None`
+/// where no bin is shared.
 ///
 /// The paper matches distributions in this sense; how its code chooses bins is not known to us.
 pub fn matched_weights(sizes: &[Vec<u64>], bins: usize) -> Option<Vec<Vec<f64>>> {
@@ -224,8 +225,8 @@ mod tests {
         assert!(s.mean_interval.low < 0.15 && s.mean_interval.high > 0.25);
     }
 
-    /// With errors that fall as a value rises, good networks have large values: the best of a quarter of 40 is most often
-    /// one of the largest few.
+    /// With errors that fall as a value rises, good networks have large values: the best of a quarter of 40 is most
+    /// often one of the largest few.
     #[test]
     fn best_values_are_those_of_good_networks() {
         let values: Vec<f64> = (0..40).map(f64::from).collect();

@@ -1,4 +1,4 @@
-//! Which network is better: the ranking within a budget, dominance, the Pareto frontier and its hypervolume.
+//! Comparison of networks: the ranking within a budget, dominance, the Pareto frontier and its hypervolume.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,7 @@ pub fn ineligible(record: &Record) -> Option<String> {
     }
 }
 
-/// The validation numbers a record is ranked by; `None` where [`ineligible`] gives a reason.
+/// The validation result that a record is ranked by; `None` where [`ineligible`] gives a reason.
 fn judged(record: &Record) -> Option<&Evaluation> {
     record.ranked().filter(|v| v.robust.total > 0 && v.clean.total > 0)
 }
@@ -77,12 +77,12 @@ pub fn by_budget(records: &[Record]) -> Vec<Ranking<'_>> {
 }
 
 impl Ranking<'_> {
-    /// The best candidate of an origin, and its validation numbers.
+    /// The best candidate of an origin, and its validation result.
     pub fn best(&self, kind: OriginKind) -> Option<&Evaluation> {
         self.ranked.iter().find(|record| record.origin.kind() == kind).and_then(|record| judged(record))
     }
 
-    /// How the best searched network stands to the best control of a kind.
+    /// The best searched network against the best control of a kind.
     pub fn standing(&self, control: OriginKind) -> Standing {
         match (self.best(OriginKind::Searched), self.best(control)) {
             (None, _) => Standing::NoSearched,
@@ -99,9 +99,9 @@ impl Ranking<'_> {
     }
 }
 
-/// How the best searched network of a budget stands to the best control of a kind, by the 95 % intervals of their robust
-/// validation accuracies. Intervals that overlap decide nothing: a search that does not beat its controls found nothing
-/// that is shown.
+/// The best searched network of a budget against the best control of a kind, by the 95 % intervals of their robust
+/// validation accuracies. Intervals that overlap decide nothing: without a difference beyond them, the search has shown
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -146,14 +146,14 @@ pub fn frontier(points: &[Point]) -> Vec<bool> {
     points.iter().map(|p| !points.iter().any(|q| q.dominates(p))).collect()
 }
 
-/// The corner the hypervolume is measured from. Clean and robust accuracy start at 0; only the cost must be chosen.
+/// The reference point of the hypervolume. Clean and robust accuracy start at 0; only the cost must be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reference {
-    /// Multiply-accumulates at which a network is worth nothing.
+    /// Multiply-accumulates of the reference point.
     pub macs: f64,
-    /// Clean accuracy at which it is worth nothing.
+    /// Clean accuracy of the reference point.
     pub clean: f64,
-    /// Robust accuracy at which it is worth nothing.
+    /// Robust accuracy of the reference point.
     pub robust: f64,
 }
 

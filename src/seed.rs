@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 pub struct Seed([u8; 32]);
 
 impl Seed {
-    /// The root of a run's tree, from the number a person typed.
+    /// The root of a run's tree, from the number that the user gave.
     pub fn root(run: u64) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"robustnas/seed/1");
@@ -116,7 +116,7 @@ mod tests {
         assert_ne!(Seed::root(7), Seed::root(8));
     }
 
-    /// The stream itself is part of the file format: the same seed must mean the same run in every later version.
+    /// The stream is part of the format: the same seed must give the same run in every later version.
     #[test]
     fn stream_is_pinned() {
         let mut s = Seed::root(0).stream();

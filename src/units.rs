@@ -1,4 +1,4 @@
-//! Words for quantities, so that no bare number needs a comment beside it.
+//! Types for quantities, so that no bare number needs a comment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,8 +40,8 @@ impl Fraction {
         f64::from(self.num) / f64::from(self.den)
     }
 
-    /// The `divisor`-th part, in lowest terms: a quarter of `8/255` is `2/255`. `None` where a term gets too large, or for
-    /// 0.
+    /// The `divisor`-th part, in lowest terms: a quarter of `8/255` is `2/255`. `None` where a term gets too large, or
+    /// for 0.
     pub fn part(self, divisor: u32) -> Option<Self> {
         let (mut a, mut b) = (self.num, self.den.checked_mul(divisor)?);
         let (num, den) = (a, b);
@@ -162,17 +162,17 @@ impl FromStr for Macs {
     }
 }
 
-/// How many of how many: sums and intervals stay exact.
+/// Hits out of a total, as integers, so that sums are exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tally {
     /// Samples that count as a success.
     pub hit: u64,
-    /// Samples looked at.
+    /// Samples in all.
     pub total: u64,
 }
 
 impl Tally {
-    /// The share of hits in `[0, 1]`; zero when nothing was looked at.
+    /// The share of hits in `[0, 1]`; zero without samples.
     pub fn rate(self) -> f64 {
         if self.total == 0 { 0.0 } else { self.hit as f64 / self.total as f64 }
     }

@@ -19,7 +19,8 @@ use robustnas::error::{Error, Result};
 use robustnas::loss::correct;
 use robustnas::seed::{Seed, Stream};
 use robustnas::threat::plan::SINGLES;
-use robustnas::threat::{Attack, AttackKind, AttackPlan, Check, Fab, Norm, Square, Threat};
+use robustnas::threat::{Attack, AttackKind, AttackPlan, Check, Fab, Loss, Norm, Pgd, Square, Threat};
+use robustnas::units::Fraction;
 
 use strum::IntoEnumIterator;
 
@@ -118,6 +119,44 @@ fn no_attack_changes_anything_in_a_ball_of_radius_zero() {
         let still: Attack = serde_json::from_value(text.into()).unwrap();
         let x = attacked(target, 0, 6, 1, &still);
         assert_eq!(rows(&x), rows(&images()), "{still}");
+    }
+}
+
+/// A classifier of ten classes that answers class 0 whatever it is shown, and counts its passes, a gradient as two.
+#[derive(Default)]
+struct Constant {
+    passes: f64,
+}
+
+impl Classifier for Constant {
+    fn logits(&mut self, x: &Tensor) -> Result<Logits> {
+        self.passes += x.dims()[0] as f64;
+        let row = (0..10).map(|class| if class == 0 { 20.0 } else { 0.1 * f64::from(class) });
+        Ok(Logits { values: row.collect::<Vec<f64>>().repeat(x.dims()[0]), classes: 10 })
+    }
+
+    fn input_gradient(&mut self, x: &Tensor, _: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)> {
+        let logits = self.logits(x)?;
+        self.passes += x.dims()[0] as f64;
+        Ok((logits, x.ones_like()?))
+    }
+}
+
+#[test]
+fn passes_are_those_that_an_attack_makes_on_an_image_that_is_never_misclassified() {
+    let images = Tensor::full(0.5f32, (1, 8, 8, 3), &Device::Cpu).unwrap();
+    let mut attacks = every_attack(&BALLS);
+    attacks.push(Attack::Pgd(Pgd {
+        loss: Loss::Kl,
+        restarts: 3,
+        ..Pgd::new(Fraction::of_255(8), Fraction::of_255(2), 5)
+    }));
+    for attack in attacks {
+        let mut classifier = Constant::default();
+        let samples = Samples { images: &images, labels: &[0], ids: &[7], seed: Seed::root(1) };
+        let x = run(&mut classifier, samples, &attack).unwrap();
+        classifier.logits(&x).unwrap();
+        assert_eq!(classifier.passes, attack.passes(), "{attack}");
     }
 }
 

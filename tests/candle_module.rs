@@ -84,8 +84,8 @@ fn logits_apart(net: Net) -> f64 {
     apart(&numbers(&got), &want.values)
 }
 
-/// The gradient of every image's logit 1 in the pixels, in double precision: there a number near a corner of ReLU or a near
-/// tie of a maximum does not fall to different sides.
+/// The gradient of every image's logit 1 in the pixels, in double precision: there a number near a corner of ReLU or a
+/// near tie of a maximum does not fall to different sides.
 fn gradients_apart(net: Net) -> f64 {
     let shape = net.input_shape();
     let mut network = network(net, IMAGES, DType::F64);
@@ -234,9 +234,9 @@ fn what_is_unfit_is_named() {
         CandleNet::new(net, &tensors, &DEVICE).unwrap_err().to_string()
     };
     let why = changed(&|tensors| drop(tensors.remove("a/conv.weight")));
-    assert!(why.contains("`a/conv.weight` needs numbers of shape [3, 3, 3, 4]"), "{why}");
+    assert!(why.contains("`a/conv.weight` needs a tensor of shape [3, 3, 3, 4]"), "{why}");
     let why = changed(&|tensors| tensors.get_mut("fc.bias").unwrap().push(0.0));
-    assert!(why.contains("`fc.bias` needs numbers of shape [3]"), "{why}");
+    assert!(why.contains("`fc.bias` needs a tensor of shape [3]"), "{why}");
     let why = changed(&|tensors| tensors.get_mut("a/norm.running_var").unwrap()[2] = f32::NAN);
     assert!(why.contains("`a/norm.running_var` holds NaN"), "{why}");
 

@@ -199,8 +199,8 @@ fn tested(outcome: &Outcome) -> Option<&Evaluation> {
 fn attack_job(out: Option<&Path>) -> attack::Job {
     let mut network = attacked::network();
     let (images, ids) = attacked::data(&mut network, 40);
-    let eps = Fraction::of_255(24);
-    let attacks = vec![Attack::Fgsm { eps }, Attack::Pgd(Pgd::new(eps, Fraction::of_255(6), 4))];
+    let eps = Fraction::of_255(64);
+    let attacks = vec![Attack::Fgsm { eps }, Attack::Pgd(Pgd::new(eps, Fraction::of_255(16), 4))];
     let about =
         Attacked { net: "small".into(), arch: "a".into(), weights: "w".into(), params: Params(1), macs: Macs(1) };
     let classes = (0..4).map(|class| class.to_string()).collect();

@@ -47,16 +47,16 @@ fn logits(network: &mut Network) -> Vec<f64> {
 
 fn exported(network: &Network) -> Vec<u8> {
     let state: Vec<f32> = network.state().to_vec1().unwrap();
-    let numbers = |name: &str| {
+    let weights = |name: &str| {
         let tensor = network.layout().tensors().iter().find(|t| t.name == name)?;
         Some(&state[tensor.range.clone()])
     };
     let mix: Vec<f32> = MIX.iter().map(|m| *m as f32).collect();
-    write(&Export { net: network.net(), numbers: &numbers, branch: 0, mix: &mix }).unwrap()
+    write(&Export { net: network.net(), weights: &weights, branch: 0, mix: &mix }).unwrap()
 }
 
-/// What the reader does not know again, and what it says: spectra other than of pools, and a layer that reads nothing of the
-/// image in front of one that is no matrix on every pixel.
+/// What the reader does not know again, and what it says: spectra other than of pools, and a layer that reads nothing
+/// of the image in front of one that is no matrix on every pixel.
 fn refusal(op: &Op, alone: bool) -> Option<&'static str> {
     match op {
         Op::ConvNorm { window, .. } if window.taps() > 1 => Some("multiplies the last axis"),
@@ -113,14 +113,14 @@ fn unfit_networks_are_refused() {
     let op = Op::MixedSum { weights: vec![0, 1] };
     let x = Shape::new(4, 4, 2);
     let net = around(&op, &[x, x]);
-    let numbers = |_: &str| None;
-    let why = write(&Export { net: &net, numbers: &numbers, branch: 0, mix: &[] }).unwrap_err().to_string();
+    let weights = |_: &str| None;
+    let why = write(&Export { net: &net, weights: &weights, branch: 0, mix: &[] }).unwrap_err().to_string();
     assert!(why.contains("node `stem0`") && why.contains("`stem0.weight` are missing"), "{why}");
-    let numbers = vec![0.5f32; 64];
+    let weights = vec![0.5f32; 64];
     let sizes = |name: &str| {
-        let of = |stem: &str, len: usize| name.starts_with(stem).then(|| &numbers[..len]);
+        let of = |stem: &str, len: usize| name.starts_with(stem).then(|| &weights[..len]);
         if name.ends_with("bias") { of("stem", 2) } else { of("stem", 6) }
     };
-    let why = write(&Export { net: &net, numbers: &sizes, branch: 0, mix: &[1.0] }).unwrap_err().to_string();
+    let why = write(&Export { net: &net, weights: &sizes, branch: 0, mix: &[1.0] }).unwrap_err().to_string();
     assert!(why.contains("node `op`") && why.contains("mixes 2 inputs"), "{why}");
 }

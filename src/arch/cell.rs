@@ -33,7 +33,7 @@ pub enum CellOp {
 }
 
 impl CellOp {
-    /// Every operation a file may name.
+    /// Every operation that a file may use.
     pub const ALL: [CellOp; 15] = [
         CellOp::None,
         CellOp::MaxPool(3),
@@ -52,7 +52,7 @@ impl CellOp {
         CellOp::NorConv(7),
     ];
 
-    /// Whether the operation has weights (used by the collapse watch: pools and skips have none at stride 1).
+    /// Whether the operation has weights (used to report the share of skips and pools, which have none at stride 1).
     pub fn has_weights(self) -> bool {
         match self {
             CellOp::None | CellOp::MaxPool(_) | CellOp::AvgPool(_) | CellOp::SkipConnect => false,
@@ -115,18 +115,25 @@ impl schemars::JsonSchema for CellOp {
     }
 }
 
-/// The elements of a cell, whose batch-norms learn a scale and a shift or not.
+/// The elements of a cell; `affine` says whether its batch-norms learn a scale and a shift.
 fn elements(affine: bool) -> Elements {
     Elements { norm: if affine { Norm::Batch } else { Norm::PlainBatch }, ..Elements::default() }
 }
 
 /// ReLU, 1x1 convolution, batch-norm.
+///
+/// # Errors
+/// As [`Net::add`].
 pub fn relu_conv_norm(net: &mut Net, prefix: &str, x: NodeId, out: usize, affine: bool) -> Result<NodeId> {
     let chain = Chain::new(net, prefix, x, &elements(affine));
     Ok(chain.relu("relu")?.conv("conv", out, Window::square(1, 1, 0))?.norm("bn")?.end())
 }
 
-/// Halves the size without losing a pixel grid: ReLU, two strided 1x1 convolutions, the second shifted by a pixel.
+/// Halves the size (factorised reduction): ReLU, then two 1x1 convolutions of stride 2, the second shifted by a pixel,
+/// so that not all outputs sample the same pixels.
+///
+/// # Errors
+/// [`Error::Net`] for an odd `out` and for a map that a stride of 2 does not fit; as [`Net::add`].
 pub fn factorized_reduce(net: &mut Net, prefix: &str, x: NodeId, out: usize, affine: bool) -> Result<NodeId> {
     if !out.is_multiple_of(2) {
         return Err(Error::Net(format!(
@@ -144,9 +151,12 @@ pub fn factorized_reduce(net: &mut Net, prefix: &str, x: NodeId, out: usize, aff
     Ok(Chain::new(net, prefix, both, &elements).norm("bn")?.end())
 }
 
-/// Lowers one candidate operation on `x` with the given spatial stride; channels stay.
+/// Lowers one candidate operation on `x` with the given spatial stride and as many channels.
 ///
-/// `pool_norm` puts a batch-norm behind pools, as supernets do so that no operation wins by its scale alone.
+/// `pool_norm` adds a batch-norm after pools, as in supernets, so that no operation is preferred for its scale alone.
+///
+/// # Errors
+/// [`Error::Net`] for an odd number of channels under a strided skip; as [`Net::add`].
 pub fn lower(
     net: &mut Net,
     prefix: &str,

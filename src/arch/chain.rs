@@ -32,45 +32,60 @@ impl<'a> Chain<'a> {
         self.at
     }
 
-    /// Goes on behind an earlier node.
+    /// Continues after an earlier node.
     pub fn back(self, to: NodeId) -> Self {
         Chain { at: to, ..self }
     }
 
-    /// What the last node gives, `[h, w, c]`.
+    /// The shape of the last node's output, `[h, w, c]`.
     pub fn shape(&self) -> Shape {
         self.net.node(self.at).shape
     }
 
-    /// Adds one operation called `prefix.name` as it is.
+    /// Adds one operation called `prefix.name`, unchanged by the elements.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn push(self, name: &str, op: Op) -> Result<Self> {
         let at = self.at;
         self.join(name, op, &[at])
     }
 
-    /// Adds one operation on several nodes; the chain goes on behind it.
+    /// Adds one operation on several nodes; the chain continues after it.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn join(mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<Self> {
         self.at = self.net.add([&self.prefix, ".", name].concat(), op, inputs)?;
         Ok(self)
     }
 
-    /// Several operations in a row where a condition holds.
+    /// Several operations, if a condition holds.
+    ///
+    /// # Errors
+    /// Those of `layers`.
     pub fn when(self, condition: bool, layers: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
         if condition { layers(self) } else { Ok(self) }
     }
 
     /// ReLU, whatever the network's activation is.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn relu(self, name: &str) -> Result<Self> {
         self.push(name, Op::Act { act: Act::Relu })
     }
 
     /// The network's activation.
     ///
-    /// Sparta's formula is not public. Its abstract names an activation that attends to places, depends on the input,
-    /// is kin to Swish (`x sigmoid(beta x)`) and, once learned, serves other networks. We take `x sigmoid(phi(x))` with
-    /// `phi` a depthwise 3x3 convolution (places) and a 1x1 convolution (channels), both with biases; Swish is among its
-    /// values. Its parameters are those under `name.phi.`, and fit every network that has a layer of this name and
-    /// width (ResNet-18 and 34 share those of their first blocks).
+    /// Sparta's formula is not public. Its abstract describes an activation with spatial attention that depends on the
+    /// input, is related to Swish (`x sigmoid(beta x)`) and, once learned, can be used in other networks. We take
+    /// `x sigmoid(phi(x))` with `phi` a depthwise 3x3 convolution (space) and a 1x1 convolution (channels), both with
+    /// biases; Swish is a special case. Its parameters are called `name.phi.*`, and fit every network that has a layer
+    /// of this name and width (ResNet-18 and 34 share those of their first blocks).
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn act(self, name: &str) -> Result<Self> {
         match self.elements.act.primitive() {
             Some(act) => self.push(name, Op::Act { act }),
@@ -89,7 +104,10 @@ impl<'a> Chain<'a> {
         gate.join(name, Op::Mul, &[x, factor])
     }
 
-    /// The network's normalisation. Under ConvNorm nothing: the convolutions do it.
+    /// The network's normalisation; none under ConvNorm, which is part of the convolutions.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn norm(self, name: &str) -> Result<Self> {
         match self.elements.norm.op(self.shape().c) {
             Some(op) => self.push(name, op),
@@ -97,15 +115,22 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Bias-free convolution; a strided one halves the size as the network does.
+    /// Bias-free convolution; a strided one halves the size as the elements say.
     ///
-    /// Under ConvNorm it is the flat convolution `name`, an affine depthwise convolution `name.affine` with its kernel and
-    /// a bias, and the batch-norm `name.bn`; normalisations elsewhere are left out (Liu et al. 2021).
+    /// Under ConvNorm (Liu et al. 2021) it is the convolution `name` whose output spectrum is normalised, a depthwise
+    /// convolution `name.affine` with the same kernel size and a bias, and the batch-norm `name.bn`; other
+    /// normalisations are left out.
+    ///
+    /// # Errors
+    /// As [`Net::add`]; [`Error::Net`] for a stride other than 1 and 2 where the network halves by pooling.
     pub fn conv(self, name: &str, out: usize, window: Window) -> Result<Self> {
         self.grouped(name, out, window, 1)
     }
 
     /// Bias-free depthwise convolution.
+    ///
+    /// # Errors
+    /// As [`grouped`](Self::grouped).
     pub fn depthwise(self, name: &str, window: Window) -> Result<Self> {
         let c = self.shape().c;
         self.grouped(name, c, window, c)
@@ -114,7 +139,7 @@ impl<'a> Chain<'a> {
     /// Bias-free convolution in groups.
     ///
     /// # Errors
-    /// [`Error::Net`] under ConvNorm unless there is one group.
+    /// As [`conv`](Self::conv); [`Error::Net`] under ConvNorm unless there is one group.
     pub fn grouped(self, name: &str, out: usize, window: Window, groups: usize) -> Result<Self> {
         let (chain, window) = self.halve(name, window)?;
         if chain.elements.norm.op(out).is_some() {
@@ -134,7 +159,7 @@ impl<'a> Chain<'a> {
             .push(&format!("{name}.bn"), Op::BatchNorm { affine: true })
     }
 
-    /// Halves the size in front of a strided window; gives back the window that is left to do.
+    /// Halves the size before a strided window; returns the window that remains.
     fn halve(self, name: &str, window: Window) -> Result<(Self, Window)> {
         let down = self.elements.down;
         if window.stride == [1; 2] || down == Downsampling::Stride {
@@ -150,13 +175,19 @@ impl<'a> Chain<'a> {
         Ok((chain, Window { stride: [1; 2], ..window }))
     }
 
-    /// The pool of a stem: a maximum over `window`, unless the network halves by mean or spectrum.
+    /// The pool of a stem: a maximum over `window`, unless the elements halve by average or FLC pooling.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn pool(self, name: &str, window: Window) -> Result<Self> {
         let down = self.elements.down;
         self.push(name, half(down, window))
     }
 
     /// The network's gate, named `name`.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn gate(self, name: &str) -> Result<Self> {
         let c = self.shape().c;
         match self.elements.gate {
@@ -171,7 +202,10 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Squeeze-and-excitation (Hu et al. 2018): `x sigmoid(W2 relu(W1 mean(x)))` with that many hidden channels.
+    /// Squeeze-and-excitation (Hu et al. 2018): `x sigmoid(W2 relu(W1 mean(x)))` with `hidden` hidden channels.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn squeeze(self, name: &str, hidden: usize, bias: bool) -> Result<Self> {
         let (x, c) = (self.at, self.shape().c);
         let factor = self
@@ -185,13 +219,19 @@ impl<'a> Chain<'a> {
     }
 
     /// The network's dropout, where it has one.
+    ///
+    /// # Errors
+    /// As [`Net::add`].
     pub fn dropout(self, name: &str) -> Result<Self> {
         let rate = self.elements.dropout;
         self.when(rate > 0.0, |chain| chain.push(name, Op::Dropout { rate }))
     }
 
-    /// Ends a residual branch, the `block`th of `blocks`: layer scale and stochastic depth where the network has them, and
-    /// the sum `prefix.add` with the shortcut.
+    /// Ends a residual branch, the `block`th of `blocks`: layer scale and stochastic depth where the network has them,
+    /// and the sum `prefix.add` with the shortcut.
+    ///
+    /// # Errors
+    /// As [`Net::add`]: the branch and the shortcut have one shape.
     pub fn residual(self, shortcut: NodeId, block: usize, blocks: usize) -> Result<Self> {
         let (scale, rate) = (self.elements.layer_scale, self.elements.drop_path_at(block, blocks));
         let mut branch = self;

@@ -1,4 +1,4 @@
-//! What a network costs, under a named counting rule.
+//! The cost of a network, under a named counting rule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -101,7 +101,7 @@ pub struct Cost {
     pub rule: String,
 }
 
-/// One node's share.
+/// The cost of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NodeCost {
     /// The node's name.
@@ -114,7 +114,7 @@ pub struct NodeCost {
     pub params: Params,
     /// Operations under the rule.
     pub macs: Macs,
-    /// Activations: entries that convolutions, linear layers and pools put out.
+    /// Activations: outputs of convolutions, linear layers and pools, in entries.
     pub activations: u64,
 }
 
@@ -156,12 +156,12 @@ pub fn cost_under(net: &Net, rule: Rule) -> Cost {
     Cost { params: Params(all), macs: Macs(macs), rule: rule.name().to_owned() }
 }
 
-/// Activations of one image: entries that convolutions, linear layers and pools put out (Radosavovic et al. 2020).
+/// Activations of one image: outputs of convolutions, linear layers and pools, in entries (Radosavovic et al. 2020).
 pub fn activations(net: &Net) -> u64 {
     net.nodes().map(|(id, node)| node.op.activations(&net.input_shapes(id), node.shape)).sum()
 }
 
-/// The prefix of the names of an auxiliary head's nodes. It helps training alone and is not part of what is deployed.
+/// The prefix of the names of an auxiliary head's nodes. It is used in training only.
 pub const AUXILIARY: &str = "auxiliary.";
 
 /// The trainable scalars of the auxiliary head, of a network that has one.

@@ -1,7 +1,8 @@
-//! Design spaces: distributions of networks from which populations are drawn, so that spaces can be compared by what their
-//! networks achieve rather than by their best one.
+//! Design spaces: distributions of networks from which populations are drawn, so that spaces are compared by the
+//! distribution of their networks' errors rather than by their best network.
 //!
-//! Source: Radosavovic et al. 2019 and 2020, and the samplers of their code (pycls), whose ranges and quantisation these are.
+//! Source: Radosavovic et al. 2019 and 2020, and the samplers of their code (pycls), whose ranges and quantisation
+//! these are.
 
 pub mod draw;
 
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::seed::{Seed, Stream};
 use crate::units::{Fraction, Macs, Params};
 
-/// Draws of a network within limits before a space is said to have none.
+/// Draws outside of the limits after which a space is reported to have no network within them.
 const DRAWS: u64 = 20_000;
 
 /// Widths are multiples of this.
@@ -41,7 +42,7 @@ pub enum DesignSpace {
     RobustResnet(StageSpace),
 }
 
-/// How far AnyNets are held to what good ones have in common; each level holds what the one before it does.
+/// The constraints on AnyNets, after what good ones have in common; each level adds one to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -57,8 +58,8 @@ pub enum Level {
     E,
 }
 
-/// AnyNets of bottlenecks. Depths are uniform, widths log-uniform multiples of eight (the paper gives their limits, 16 and
-/// 1024), bottlenecks and group widths uniform among those listed; ordered values are drawn and sorted.
+/// AnyNets of bottlenecks. Depths are uniform, widths log-uniform multiples of eight (the paper gives their limits, 16
+/// and 1024), bottlenecks and group widths uniform among those listed; ordered values are drawn and sorted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnyNetSpace {
@@ -74,18 +75,18 @@ pub struct AnyNetSpace {
     pub bottleneck: Vec<Fraction>,
     /// Group widths.
     pub group: Vec<usize>,
-    /// In front.
+    /// The stem.
     #[serde(with = "text")]
     pub stem: Stem,
     /// Channels of the stem.
     pub stem_width: usize,
-    /// What differs from ReLU and batch normalisation, as in a form: `act=silu,se=0.25`.
+    /// The elements other than ReLU and batch normalisation, as in a form: `act=silu,se=0.25`.
     #[serde(default, with = "text")]
     pub elements: Elements,
 }
 
-/// RegNets without skipped levels. Depth is uniform; `w0` (in steps of 8), `wa` (of 0.1) and `wm` (of 0.001) are log-uniform;
-/// the group width is a power of two below eight and a log-uniform multiple of eight above.
+/// RegNets without skipped levels. Depth is uniform; `w0` (in steps of 8), `wa` (of 0.1) and `wm` (of 0.001) are
+/// log-uniform; the group width is a power of two below eight and a log-uniform multiple of eight above.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegNetSpace {
@@ -103,12 +104,12 @@ pub struct RegNetSpace {
     pub group: [usize; 2],
     /// Channels of the 3x3 convolution as factors of the width.
     pub bottleneck: Vec<Fraction>,
-    /// In front.
+    /// The stem.
     #[serde(with = "text")]
     pub stem: Stem,
     /// Channels of the stem.
     pub stem_width: usize,
-    /// What differs from ReLU and batch normalisation, as in a form: `act=silu,se=0.25`.
+    /// The elements other than ReLU and batch normalisation, as in a form: `act=silu,se=0.25`.
     #[serde(default, with = "text")]
     pub elements: Elements,
 }
@@ -233,7 +234,8 @@ impl DesignSpace {
     /// Draws a network for an image within limits. Depends on the seed alone.
     ///
     /// # Errors
-    /// [`Error::Impossible`] when none of many draws is within the limits; [`Error::Net`] for an image that is too small.
+    /// [`Error::Impossible`] when none of many draws is within the limits; [`Error::Net`] for an image that is too
+    /// small.
     pub fn draw(&self, limits: &Limits, image: Shape, classes: usize, seed: Seed) -> Result<Drawn> {
         let mut seen: Option<[u64; 2]> = None;
         for attempt in 0..DRAWS {
@@ -258,7 +260,7 @@ impl DesignSpace {
         )))
     }
 
-    /// Draws a network, or nothing where the parameters drawn make none.
+    /// Draws a network; `None` where the drawn parameters do not define one.
     fn sample(&self, stream: &mut Stream) -> Option<Model> {
         match self {
             DesignSpace::Anynet(space) => Some(Model::AnyNet(space.sample(stream))),
@@ -333,7 +335,7 @@ impl StageSpace {
     }
 }
 
-/// What describes a network of a space in numbers, by name: those whose best values a population tells of.
+/// The parameters of a network, by name; a population reports the values that good networks have.
 pub fn parameters(model: &Model) -> Vec<(&'static str, f64)> {
     let stages = |depths: [usize; STAGES], widths: [usize; STAGES]| {
         let (depth, width) = (depths.iter().sum::<usize>(), widths.iter().sum::<usize>());

@@ -10,7 +10,7 @@ use super::keys::{Fault, Keys};
 use super::op::{Act, Op};
 use crate::error::nearest;
 
-/// The point-wise function behind a normalisation.
+/// The activation function after a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// `max(x, 0)`.
@@ -63,23 +63,23 @@ impl FromStr for Activation {
     }
 }
 
-/// What normalises activations.
+/// The normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Norm {
     /// Batch normalisation.
     Batch,
     /// Batch normalisation that learns neither scale nor shift.
     PlainBatch,
-    /// Every pixel over its channels.
+    /// Layer normalisation of every pixel over its channels.
     Layer,
-    /// This number of groups of channels.
+    /// Group normalisation with this number of groups.
     Group(usize),
-    /// Every channel of every image by itself.
+    /// Instance normalisation.
     Instance,
-    /// None of its own; every convolution is made flat in the spectrum instead (ConvNorm, Liu et al. 2021), see
-    /// [`Chain::conv`](super::chain::Chain::conv).
+    /// No layer of its own; the output spectrum of every convolution is normalised instead (ConvNorm, Liu et al. 2021),
+    /// see [`Chain::conv`](super::chain::Chain::conv).
     ConvNorm,
-    /// This number of batch normalisations side by side, of which every call names one (Xie et al. 2020).
+    /// This number of batch normalisations side by side, one of which is selected in each call (Xie et al. 2020).
     MultiBatch(usize),
 }
 
@@ -136,11 +136,11 @@ impl FromStr for Norm {
 pub enum Downsampling {
     /// By stride.
     Stride,
-    /// A maximum over 2x2 in front of the convolution, which then has stride 1.
+    /// 2x2 maximum pool before the convolution, which then has stride 1.
     MaxPool,
-    /// A mean over 2x2 in front of the convolution, which then has stride 1.
+    /// 2x2 average pool before the convolution, which then has stride 1.
     AvgPool,
-    /// The low half of the spectrum in front of the convolution, which then has stride 1 (Grabinski et al. 2022).
+    /// FLC pool, the low half of the spectrum, before the convolution, which then has stride 1 (Grabinski et al. 2022).
     Flc,
     /// The same with the spectrum under a Hamming window (ASAP).
     FlcHamming,
@@ -177,7 +177,7 @@ impl FromStr for Downsampling {
     }
 }
 
-/// A factor of every channel that is computed from the whole image, at the end of a residual branch.
+/// Channel attention at the end of a residual branch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Gate {
     /// No gate.
@@ -194,7 +194,7 @@ pub enum Gate {
     },
 }
 
-/// What a family leaves open. The default is ReLU, batch normalisation, stride, and nothing else.
+/// The elements of a network. The default is ReLU, batch normalisation, stride, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Elements {
     /// `act`.
@@ -259,7 +259,7 @@ impl Elements {
         })
     }
 
-    /// The parts `,key=value` that differ from `own`, the family's elements.
+    /// The entries `,key=value` that differ from `own`, the family's elements.
     pub fn beside<'a>(&'a self, own: &'a Elements) -> impl fmt::Display + 'a {
         Beside { elements: self, own }
     }
@@ -331,7 +331,7 @@ impl FromStr for Elements {
     }
 }
 
-/// The one of `known` that is written `text`.
+/// The element of `known` whose text is `text`.
 pub(super) fn one_of<T: Copy + fmt::Display>(text: &str, known: &[T]) -> Result<T, String> {
     let names: Vec<String> = known.iter().map(T::to_string).collect();
     match names.iter().position(|name| name == text) {

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 /// The version this program writes, and the newest it reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A network with what is known about it. Keys a reader does not know are passed over at the top level; an unknown key
-/// in a layer is an error, since it could change what the layer does.
+/// A network and its description. Unknown keys at the top level are ignored; an unknown key in a layer is an error,
+/// since it could change what the layer computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ArchFile {
     /// Version of this layout.
@@ -35,7 +35,7 @@ pub struct ArchFile {
     /// The cells, where the network is made of searched ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub genotype: Option<Genotype>,
-    /// Where the cells stand, where the network is made of them.
+    /// The sequence of cells, where the network is made of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skeleton: Option<Skeleton>,
     /// The network, in topological order.
@@ -43,6 +43,9 @@ pub struct ArchFile {
 }
 
 /// The content id of a network: the same layers give the same id on every machine and in every version.
+///
+/// # Errors
+/// [`Error::Net`] where the layers cannot be written as JSON.
 pub fn id_of(net: &Net) -> Result<String> {
     let layers = serde_json::to_value(net.layers()).map_err(unwritable)?;
     let mut text = String::new();
@@ -89,6 +92,9 @@ fn unwritable(why: serde_json::Error) -> Error {
 
 impl ArchFile {
     /// Describes a network.
+    ///
+    /// # Errors
+    /// [`Error::Net`] where [`Net::validate`] refuses the network.
     pub fn new(
         net: &Net,
         summary: impl Into<String>,
@@ -109,7 +115,7 @@ impl ArchFile {
         })
     }
 
-    /// Reads a file's text and checks that its layers are the network its id and cost speak of; `label` is the name of
+    /// Reads a file's text and checks that id and cost are those of its layers; `label` is the name of
     /// the text in errors.
     ///
     /// # Errors
@@ -139,6 +145,9 @@ impl ArchFile {
     }
 
     /// The file's text: JSON, two spaces, a newline at the end.
+    ///
+    /// # Errors
+    /// [`Error::Net`] where it cannot be written as JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self).map_err(unwritable)? + "\n")
     }

@@ -22,7 +22,7 @@ impl Complex {
         Complex { sides, re, im }
     }
 
-    /// The first frequencies of `n` numbers, `[frequencies, n]`: `exp(-2 pi i u x / n)`.
+    /// The first frequencies of `n` values, `[frequencies, n]`: `exp(-2 pi i u x / n)`.
     pub fn fourier(n: usize, frequencies: usize) -> Self {
         Complex::of([frequencies, n], |u, x| {
             // Reduced before the division: the angle keeps its digits.
@@ -31,9 +31,9 @@ impl Complex {
         })
     }
 
-    /// From the one-sided spectrum of `[h, w]` real numbers, its rows already turned back, to the numbers:
-    /// `[w / 2 + 1, w]`, to be multiplied from the right. A frequency that has a mirror counts twice; the lengths of both
-    /// axes are divided out.
+    /// From the one-sided spectrum of `[h, w]` real numbers, its rows already transformed back, to the values:
+    /// `[w / 2 + 1, w]`, to be multiplied from the right. A frequency that has a mirror counts twice; the lengths of
+    /// both axes are divided out.
     pub fn inverse_one_sided(h: usize, w: usize) -> Self {
         Complex::of([w / 2 + 1, w], |u, x| {
             let angle = TAU * (u * x % w) as f64 / w as f64;
@@ -43,15 +43,15 @@ impl Complex {
         })
     }
 
-    /// Rows as columns.
+    /// The transpose.
     pub fn transposed(&self) -> Self {
         let [rows, columns] = self.sides;
         Complex::of([columns, rows], |r, c| (self.re[c * columns + r], self.im[c * columns + r]))
     }
 }
 
-/// Low-frequency-cut pooling along an axis of `n` pixels, `[flc_side(n), n]`: the forward transform over `n`, the centred
-/// frequencies that are kept, and the inverse transform; of both axes, `Re(A X B^T)`.
+/// Low-frequency-cut pooling along an axis of `n` pixels, `[flc_side(n), n]`: the forward transform over `n`, the
+/// centred frequencies that are kept, and the inverse transform; of both axes, `Re(A X B^T)`.
 ///
 /// The frequencies kept are centred on zero for every size. The published code keeps those from `n / 4` on, which for
 /// sizes of the form `4 k + 2` is one off the centre. The window of the windowed variant is NumPy's symmetric Hamming

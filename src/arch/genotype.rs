@@ -1,9 +1,9 @@
-//! Genotypes: which operation sits on which edge of each kind of cell, and the text form the literature exchanges.
+//! Genotypes: which operation sits on which edge of each kind of cell, and the text form used in the literature.
 //!
-//! Read: the tuple `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)` that DARTS prints, with
-//! any kinds of cells, with or without `NAME = `; the same fields as a JSON object. A cell's edges are flat pairs
+//! Read: the tuple `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)` that DARTS prints,
+//! with any kinds of cells, with or without `NAME = `; the same fields as a JSON object. A cell's edges are flat pairs
 //! `(op, from)` (two per node, or every predecessor of every node in order), triples with the target, or a list per
-//! node. Fields that are `None` are passed over.
+//! node. Fields that are `None` are ignored.
 
 mod read;
 mod text;
@@ -38,6 +38,10 @@ pub struct CellGenotype {
 
 impl CellGenotype {
     /// Checks that edges point backwards and the output exists.
+    ///
+    /// # Errors
+    /// [`Error::Net`] naming the cell and the node without an edge, the edge that points forwards, or the missing
+    /// output state.
     pub fn validate(&self) -> Result<()> {
         let fail = |what: String| Err(Error::Net(format!("cell `{}`: {what}", self.kind)));
         for (i, edges) in self.nodes.iter().enumerate() {
@@ -91,7 +95,7 @@ impl CellGenotype {
         self.nodes.iter().enumerate().flat_map(|(i, edges)| edges.iter().map(move |e| (i + 2, *e)))
     }
 
-    /// Whether flat pairs say which edge belongs to which node.
+    /// Whether flat pairs determine which edge belongs to which node.
     fn is_flat(&self) -> bool {
         let sources: Vec<usize> = self.edges().map(|(_, e)| e.from).collect();
         read::distribution(&sources).is_some_and(|counts| counts.into_iter().eq(self.nodes.iter().map(Vec::len)))

@@ -1,21 +1,20 @@
-//! The `key=value` parts of a network's form, or the entries of its file: each is understood once, and none is passed
-//! over.
+//! The `key=value` entries of a network's form or file: each is read once, and one that is not read is an error.
 
 use std::str::FromStr;
 
 use crate::error::nearest;
 
-/// What is wrong with a form, and at which of its keys.
+/// What is wrong with a form, and with which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The key, where it is one key's fault.
+    /// The key, where there is one.
     pub key: Option<String>,
     /// What was wrong and what was expected.
     pub why: String,
 }
 
 impl Fault {
-    /// A key's fault.
+    /// An error of one key.
     pub fn of(key: &str, why: impl Into<String>) -> Self {
         Fault { key: Some(key.to_owned()), why: why.into() }
     }
@@ -30,7 +29,7 @@ impl<T: Into<String>> From<T> for Fault {
 /// The part in front that has no `=`: the name of a known model.
 pub const MODEL: &str = "model";
 
-/// Keys with their values, in order; a reader takes what it knows and ends with [`Keys::finish`].
+/// Keys with their values, in order; a reader takes its keys and ends with [`Keys::finish`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     entries: Vec<(String, String)>,
@@ -95,7 +94,7 @@ impl Keys {
         Some(self.entries.remove(at).1)
     }
 
-    /// Takes a key's value, read by `read`; `expected` says in words what is read.
+    /// Takes a key's value, read by `read`; `expected` describes it in errors.
     ///
     /// # Errors
     /// A value that `read` refuses.
@@ -112,10 +111,10 @@ impl Keys {
         }
     }
 
-    /// Takes a value that says itself what is wrong with its text.
+    /// Takes a value whose parser reports what is wrong.
     ///
     /// # Errors
-    /// What the value's type says.
+    /// That of the value's parser.
     pub fn value<T: FromStr<Err = String>>(&mut self, key: &str) -> Result<Option<T>, Fault> {
         let parse = |text: String| text.parse().map_err(|why| Fault::of(key, format!("`{key}={text}`: {why}")));
         self.text(key).map(parse).transpose()
@@ -129,10 +128,10 @@ impl Keys {
         self.read(key, &format!("a positive whole number of at most {MOST}"), positive)
     }
 
-    /// Takes a positive whole number, or what a named model has; `all` says what names one or what else is needed.
+    /// Takes a positive whole number, or what a named model has; `all` is the text of the error that neither is there.
     ///
     /// # Errors
-    /// Another value, or none of the two.
+    /// Another value, or neither.
     pub fn count_or(&mut self, key: &str, own: Option<usize>, all: &str) -> Result<usize, Fault> {
         let given = self.count(key)?.or(own);
         given.ok_or_else(|| Fault::of(key, format!("`{key}` is missing; expected {all}")))
@@ -182,10 +181,10 @@ impl Keys {
         self.read(key, "true or false", |text| text.parse().ok())
     }
 
-    /// Ends the reading: nothing may be left.
+    /// Ends the reading: every key must have been taken.
     ///
     /// # Errors
-    /// A key that goes with none of those that were taken.
+    /// A key that was not taken.
     pub fn finish(self) -> Result<(), Fault> {
         match self.entries.first() {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! NAS-Bench-201 cells and their text, the key of the robust tabular benchmarks.
+//! NAS-Bench-201 cells and their text form, which indexes the tabular robustness benchmarks.
 //!
 //! Source: Dong and Yang 2020. Four states, every pair joined by one of five operations; state `i` is the sum of its
 //! incoming edges. Text: `|op~0|+|op~0|op~1|+|op~0|op~1|op~2|`, edges in order of target and source.

@@ -12,12 +12,12 @@ use smallvec::SmallVec;
 use super::op::{Op, Shape, checked_output};
 use crate::error::{Error, Result};
 
-/// A node's place in its network; nodes are numbered in topological order.
+/// A node's index in its network; nodes are numbered in topological order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(usize);
 
 impl NodeId {
-    /// Its number.
+    /// The index.
     pub fn index(self) -> usize {
         self.0
     }
@@ -30,11 +30,11 @@ pub struct Node {
     pub name: String,
     /// What it does.
     pub op: Op,
-    /// What comes out, `[h, w, c]`.
+    /// Output shape, `[h, w, c]`.
     pub shape: Shape,
 }
 
-/// What flows along an edge.
+/// An edge: operand position and shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Operand {
     position: usize,
@@ -45,11 +45,11 @@ struct Operand {
 #[derive(Clone, Debug, Default)]
 pub struct Net {
     graph: DiGraph<Node, Operand>,
-    /// Where a name's hash leads; the place is the next free one where two names have the same.
+    /// Nodes by the hash of their name, with linear probing.
     places: HashMap<u64, NodeId>,
 }
 
-/// One line of a network file.
+/// One layer of a network file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Layer {
     /// Unique name.
@@ -119,7 +119,7 @@ impl Net {
         self.operands(id, |_, operand| operand.shape)
     }
 
-    /// Something of every edge into a node, in operand order.
+    /// `of` every edge into a node, in operand order.
     fn operands<T>(&self, id: NodeId, of: impl Fn(NodeIndex, &Operand) -> T) -> SmallVec<[T; 2]> {
         let edges = || self.graph.edges_directed(NodeIndex::new(id.0), Direction::Incoming);
         let mut list: SmallVec<[T; 2]> = edges().map(|edge| of(edge.source(), edge.weight())).collect();
@@ -145,8 +145,8 @@ impl Net {
         self.place(name).1
     }
 
-    /// A name's place and the node there, or the place where it would be put. A network has thousands of names, and holding
-    /// each twice would take a good part of the time that counting it takes.
+    /// A name's key in `places` and its node, or the free key for it. Names are not stored twice: a network has
+    /// thousands, and copying them would be a large part of the time that building it takes.
     fn place(&self, name: &str) -> (u64, Option<NodeId>) {
         let mut place = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
         loop {
@@ -184,7 +184,7 @@ impl Net {
             .unwrap_or(0)
     }
 
-    /// Batch-norms side by side of which a call names one; 1 where there is no choice.
+    /// Branches of its multi-branch batch-norms, one of which is selected in each call; 1 where there are none.
     pub fn branches(&self) -> usize {
         let of = |node: &Node| match node.op {
             Op::MultiBatchNorm { branches } => Some(branches),
@@ -193,7 +193,11 @@ impl Net {
         self.nodes().filter_map(|(_, node)| of(node)).min().unwrap_or(1)
     }
 
-    /// Checks what adding nodes one by one cannot: one input first, one vector of logits last.
+    /// Checks the whole network: the input is the first node and the only input, the last node is a vector of logits.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for fewer than two nodes, a first node that is not the input, a second input, and a last node of
+    /// more than one pixel.
     pub fn validate(&self) -> Result<()> {
         if self.len() < 2 {
             return Err(Error::Net("a network needs an input and at least one layer".into()));

@@ -1,4 +1,4 @@
-//! The primitive operations every network is made of: a closed list. What each gives and costs is in the files below.
+//! The primitive operations every network is made of: a closed list. Shape rules and costs are in the files below.
 
 mod count;
 mod each;
@@ -81,20 +81,20 @@ pub enum Op {
     Conv2d {
         /// Output channels.
         out: usize,
-        /// Where it looks.
+        /// The sliding window.
         window: Window,
         /// Channel groups.
         groups: usize,
         /// Whether a bias is added.
         bias: bool,
     },
-    /// A convolution without bias behind which the spectrum of every output channel is made flat (ConvNorm, Liu et al.
+    /// A convolution without bias followed by normalisation of every output channel's spectrum (ConvNorm, Liu et al.
     /// 2021): full convolution at stride 1, division of channel `o` by `sqrt(sum_i |F(weight[.., i, o])|^2)`, crop to
     /// the padding, every stride-th pixel. No gradient passes through the divisor; evaluation uses its running average.
     ConvNorm {
         /// Output channels.
         out: usize,
-        /// Where it looks; no dilation.
+        /// The sliding window; no dilation.
         window: Window,
     },
     /// Batch normalisation, epsilon 1e-5, momentum 0.1, unbiased running variance.
@@ -102,8 +102,8 @@ pub enum Op {
         /// Whether a scale and a shift are learned.
         affine: bool,
     },
-    /// Several batch normalisations side by side with a learned scale and shift each, of which every call of the network
-    /// names one (separate statistics for clean and adversarial images: Xie et al. 2020).
+    /// Several batch normalisations side by side with a learned scale and shift each, one of which is
+    /// selected in each call of the network (separate statistics for clean and adversarial images: Xie et al. 2020).
     MultiBatchNorm {
         /// How many.
         branches: usize,
@@ -128,19 +128,19 @@ pub enum Op {
     },
     /// `min(max(x, min), max)`; the gradient passes where `min <= x <= max`, as in PyTorch.
     Clip {
-        /// The smallest value that comes out.
+        /// The smallest output.
         min: f32,
-        /// The largest.
+        /// The largest output.
         max: f32,
     },
-    /// Maximum over the window; padding never wins; of ties the first in raster order takes the gradient.
+    /// Maximum over the window; padding is ignored; among equal values the first in raster order gets the gradient.
     MaxPool {
-        /// Where it looks.
+        /// The sliding window.
         window: Window,
     },
     /// Mean over the window.
     AvgPool {
-        /// Where it looks.
+        /// The sliding window.
         window: Window,
         /// Whether padding counts in the divisor.
         count_include_pad: bool,
@@ -153,7 +153,7 @@ pub enum Op {
         /// Whether the spectrum is weighted with the square root of a Hamming window before it is cut (ASAP).
         hamming: bool,
     },
-    /// A matrix on a vector `[1, 1, c]`.
+    /// Matrix product with a vector `[1, 1, c]`.
     Linear {
         /// Output features.
         out: usize,
@@ -166,10 +166,10 @@ pub enum Op {
     Mul,
     /// A learned factor of every channel (layer scale).
     Scale {
-        /// What it starts at.
+        /// Initial value.
         init: f32,
     },
-    /// Channels of the inputs side by side.
+    /// Concatenation of the inputs' channels.
     Concat,
     /// Some channels: `x[.., .., from..from + len]`.
     Slice {
@@ -185,9 +185,9 @@ pub enum Op {
     },
     /// Drops rows and columns: `x[top..h - bottom, left..w - right]`.
     Crop {
-        /// Rows dropped in front.
+        /// Rows dropped at the start.
         top: usize,
-        /// Columns dropped in front.
+        /// Columns dropped at the start.
         left: usize,
         /// Rows dropped at the end.
         #[serde(default, skip_serializing_if = "is_zero")]
@@ -196,21 +196,21 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "is_zero")]
         right: usize,
     },
-    /// Zeros around.
+    /// Zero padding.
     Pad {
-        /// Rows in front.
+        /// Rows at the start.
         top: usize,
-        /// Columns in front.
+        /// Columns at the start.
         left: usize,
         /// Rows at the end.
         bottom: usize,
         /// Columns at the end.
         right: usize,
     },
-    /// The exponential's share among `over` alternatives, the channels seen as `[over, c / over]`: branches of a selective
+    /// Softmax over `over` alternatives, the channels seen as `[over, c / over]`: branches of a selective
     /// kernel, or classes where `over` is the channel count.
     Softmax {
-        /// How many share 1.
+        /// The number of alternatives.
         over: usize,
     },
     /// Scaled dot-product attention of every pixel to every pixel, head by head. One input holds queries, keys and
@@ -220,28 +220,29 @@ pub enum Op {
         /// Heads, each of `d / heads` channels.
         heads: usize,
     },
-    /// Attention of channels to channels within a head (XCiT): `[h, w, 3 d]` of queries, keys and values to `[h, w, d]`;
-    /// queries and keys have unit length over the pixels, and every head learns the inverse temperature.
+    /// Attention of channels to channels within a head (XCiT): `[h, w, 3 d]` of queries, keys and values to
+    /// `[h, w, d]`; queries and keys have unit length over the pixels, and every head learns the inverse temperature.
     CrossCovariance {
         /// Heads, each of `d / heads` channels.
         heads: usize,
     },
-    /// Puts a learned token in front of the pixels: `[h, w, c]` to `[1, 1 + h w, c]`.
+    /// Puts a learned token before the pixels: `[h, w, c]` to `[1, 1 + h w, c]`.
     ClassToken,
-    /// Adds learned numbers, one for every entry (position embedding).
+    /// Adds learned weights, one for every entry (position embedding).
     Position,
     /// The sines and cosines of every pixel's position that XCiT projects into its tokens, `[h, w, channels]`: those of
-    /// the row, then those of the column. The input gives the size alone; no gradient passes.
+    /// the row, then those of the column. Only the input's size matters; it gets no gradient.
     SinePosition {
         /// Channels, a multiple of four.
         channels: usize,
     },
-    /// Zeroes entries at random while training, and makes up for it; nothing otherwise.
+    /// Zeroes entries at random while training and scales the others by `1 / (1 - rate)`; the identity otherwise.
     Dropout {
         /// The share of entries zeroed.
         rate: f32,
     },
-    /// Zeroes whole images at random while training, and makes up for it (stochastic depth); nothing otherwise.
+    /// Stochastic depth: zeroes whole images at random while training and scales the others by `1 / (1 - rate)`; the
+    /// identity otherwise.
     StochasticDepth {
         /// The share of images zeroed.
         rate: f32,
@@ -251,9 +252,9 @@ pub enum Op {
         /// Spatial stride.
         stride: usize,
     },
-    /// `sum_i mix[weights[i]] * input_i`, the relaxation of a choice; `mix` comes with each call of the network.
+    /// `sum_i mix[weights[i]] * input_i`, the relaxation of a choice; `mix` is an argument of each call of the network.
     MixedSum {
-        /// For every input, its place in the mixing vector.
+        /// For every input, its index in the mixing vector.
         weights: Vec<usize>,
     },
 }
@@ -303,8 +304,8 @@ impl Op {
         }
     }
 
-    /// Whether it does to vectors `[n, c]` what it does to planes `[n, c, 1, 1]`, so that formats which tell them apart may
-    /// let vectors through as they are.
+    /// Whether it computes on vectors `[n, c]` what it does on `[n, c, 1, 1]`, so that formats which distinguish them
+    /// need no reshape.
     pub fn keeps_vectors(&self) -> bool {
         match self {
             Op::Normalize { .. }

@@ -13,7 +13,7 @@ const EPSILON: f64 = 1e-6;
 /// channels, then the column's. Of a row counted from one, `p = 2 pi row / (h + 1e-6)`; channel `i` of `c / 2` is the
 /// sine (even `i`) or cosine (odd `i`) of `p / 10000^(2 floor(i / 2) / (c / 2))`; the column alike.
 ///
-/// The paper says the encoding is that of sines and cosines; order, scale and epsilon are those of its published code.
+/// The paper only states sines and cosines; order, scale and epsilon are those of its published code.
 pub fn sine(shape: Shape) -> Vec<f64> {
     let half = shape.c / 2;
     let wave = |at: usize, size: usize, i: usize| {

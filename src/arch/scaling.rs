@@ -1,15 +1,15 @@
-//! RobustScaling: how deep and how wide a network of a given size should be to stay robust.
+//! RobustScaling: depth and width of a network of a given size for best robustness.
 //!
-//! Source: Huang et al. 2023 (RobustResNet), sections 4.2: over three stages depths stand as `2 : 2 : 1`, widening
-//! factors as `2 : 2.5 : 1`, and depth is seven tenths of depth + width, both summed over the stages. Depth counts
-//! residual blocks; a widening factor multiplies 16, 32 and 64 channels. The paper gives no rounding rule; the one here
-//! is the simplest that reproduces all its networks, for 5, 10, 15, 20, 30 and 40 G, from their totals.
+//! Source: Huang et al. 2023 (RobustResNet), sections 4.2: over three stages depths are in the ratio `2 : 2 : 1`,
+//! widening factors `2 : 2.5 : 1`, and depth is seven tenths of depth + width, both summed over the stages. Depth
+//! counts residual blocks; a widening factor multiplies 16, 32 and 64 channels. The paper gives no rounding rule; the
+//! one here is the simplest that reproduces all its networks, for 5, 10, 15, 20, 30 and 40 G, from their totals.
 //!
 //! The rule is about residual networks. For cell networks we define:
 //!
-//! - depth of a stage: its ordinary cells times their intermediate nodes, because a node adds its operations to what
-//!   skips past them, as a residual block does;
-//! - width of a stage: the channels a cell puts out (nodes taken into the output times channels of a node) divided by
+//! - depth of a stage: its ordinary cells times their intermediate nodes, because a node adds its operations to a
+//!   shortcut, as a residual block does;
+//! - width of a stage: the output channels of a cell (nodes taken into the output times channels of a node) divided by
 //!   16, 32, 64;
 //! - reduction cells join two stages and belong to neither.
 //!
@@ -30,10 +30,10 @@ use super::op::Shape;
 use crate::error::{Error, Result};
 use crate::units::Macs;
 
-/// Near misses listed; the count of all is beside them.
+/// Near misses that are listed; all are counted.
 const LISTED: usize = 16;
 
-/// No stage starts wider than this; far beyond any budget, it ends a search for what does not exist.
+/// Upper limit on the channels of a first stage, far beyond any budget, so that the search for a width ends.
 const WIDEST: usize = 1 << 16;
 
 /// RobustScaling of cell networks.
@@ -42,7 +42,7 @@ const WIDEST: usize = 1 << 16;
 pub struct Scaling {
     /// Scalings kept per genotype and budget (nearest to the budget first).
     pub per_budget: usize,
-    /// Smallest and largest share of depth in depth + width; the published optimum is 0.7.
+    /// Smallest and largest depth / (depth + width); the published optimum is 0.7.
     pub depth_share: [f64; 2],
     /// Largest relative distance of the counted MACs from the budget.
     pub tolerance: f64,
@@ -90,8 +90,8 @@ impl StageCells {
         )
     }
 
-    /// Channels per stage for `base` channels in the first: output channels stand as `2*16 : 2.5*32 : 1*64`, that is
-    /// `2 : 5 : 4`, and each stage is rounded to a multiple (half up, at least one).
+    /// Channels per stage for `base` channels in the first: output channels are in the ratio `2*16 : 2.5*32 : 1*64`,
+    /// that is `2 : 5 : 4`, and each stage is rounded to a multiple (half up, at least one).
     fn channels(&self, base: usize, multiple: usize) -> [usize; STAGES] {
         let output = base * self.concat[0];
         std::array::from_fn(|i| {
@@ -119,7 +119,7 @@ pub struct Scaled {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// So few cells leave the third stage none.
+    /// Too few cells: the third stage would have none.
     EmptyStage,
     /// Its size fits, its proportions do not.
     DepthShare(f64),
@@ -140,7 +140,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A network that was looked at and left out.
+/// A network that was considered and left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rejected {
     /// Ordinary cells per stage.
@@ -171,10 +171,10 @@ pub type CountMacs<'a> = &'a dyn Fn(&[usize], &[usize]) -> Result<Macs>;
 impl Scaling {
     /// Scales a genotype to a budget.
     ///
-    /// Cells are split over the stages by [`stage_depths`], for every total up to `max_cells`; channels stand as `1 :
-    /// 2.5 : 2` (the width rule on 16, 32, 64 channels, for cells with equal outputs), at every step that rounding to
-    /// `channel_multiple` can tell apart. Because a wider network never has fewer MACs, only widths near the budget are
-    /// counted, and nothing in range is missed.
+    /// Cells are split over the stages by [`stage_depths`], for every total up to `max_cells`; channels are
+    /// `1 : 2.5 : 2` (the width rule on 16, 32, 64 channels, for cells with equal outputs), at every width that is distinct
+    /// after rounding to `channel_multiple`. Because a wider network never has fewer MACs, only widths near the budget
+    /// are counted, and nothing in range is missed.
     ///
     /// # Errors
     /// [`Error::Impossible`] with the sizes in reach when no network is inside both the band and the tolerance;
@@ -228,7 +228,7 @@ impl Scaling {
         Ok(ScalingChoice { kept: fits, rejected, rejected_total })
     }
 
-    /// Says how small, how large and how near the networks inside the band are.
+    /// The error text: the smallest, the largest and the nearest network inside the band.
     fn impossible(&self, budget: Macs, stages: StageCells, count: CountMacs<'_>) -> Result<Error> {
         let [low, high] = self.depth_share;
         let mut sizes: Vec<(Macs, [usize; STAGES], [usize; STAGES])> = Vec::new();
@@ -288,7 +288,7 @@ impl Column<'_> {
         (self.count)(&self.cells, &self.channels(base))
     }
 
-    /// The widths that rounding tells apart, from a base upwards.
+    /// The widths that are distinct after rounding, from a base upwards.
     fn distinct(&self, from: usize) -> impl Iterator<Item = (usize, [usize; STAGES])> {
         let mut last = [0; STAGES];
         (from..=WIDEST).map(|base| (base, self.channels(base))).filter(move |(_, channels)| {
@@ -299,7 +299,7 @@ impl Column<'_> {
     }
 }
 
-/// The smallest number from 1 at which a condition holds that stays true once it is; [`WIDEST`] if it never does.
+/// The smallest number from 1 at which a monotone condition holds; [`WIDEST`] if it never does.
 fn first(mut holds: impl FnMut(usize) -> Result<bool>) -> Result<usize> {
     let mut high = 1;
     while high < WIDEST && !holds(high)? {
@@ -404,7 +404,7 @@ mod tests {
     fn channels_stand_as_the_width_rule() {
         assert_eq!(ARNAS.channels(16, 2), [16, 40, 32]);
         assert_eq!(ARNAS.channels(1, 4), [4, 4, 4]);
-        // A cell that puts out half as many nodes needs twice the channels.
+        // A cell with half as many output nodes needs twice the channels.
         assert_eq!(StageCells { nodes: [4; 3], concat: [4, 4, 2] }.channels(16, 2), [16, 40, 64]);
     }
 

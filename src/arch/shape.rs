@@ -33,7 +33,7 @@ impl Shape {
         self.h * self.w
     }
 
-    /// Whether the shape holds nothing.
+    /// Whether a side is zero.
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }

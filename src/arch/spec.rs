@@ -34,7 +34,7 @@ impl Family {
     /// Both.
     pub const ALL: [Family; 2] = [Family::Darts, Family::Dsara];
 
-    /// The word in front of the colon.
+    /// The word before the colon.
     pub fn word(self) -> &'static str {
         match self {
             Family::Darts => "darts",
@@ -42,7 +42,7 @@ impl Family {
         }
     }
 
-    /// Where its cells stand.
+    /// The placement of its cells.
     pub fn placement(self) -> Placement {
         match self {
             Family::Darts => Placement::darts(),
@@ -64,7 +64,7 @@ pub enum NetSpec {
         channels: usize,
         /// Cells.
         layers: usize,
-        /// What stands in front of them.
+        /// The stem.
         stem: StemKind,
     },
     /// A network of a family that needs no file.
@@ -75,14 +75,14 @@ pub enum NetSpec {
     Arch(PathBuf),
 }
 
-/// A loaded network, with its cells and their places where it is made of such.
+/// A loaded network, with genotype and skeleton where it is made of cells.
 pub type Loaded = (Net, Option<Genotype>, Option<Skeleton>);
 
 impl NetSpec {
-    /// Reads one of [`forms`] but a model.onnx, which is no description alone. Looks at no file.
+    /// Reads one of [`forms`] but a model.onnx, which is no description alone. Reads no file.
     ///
     /// # Errors
-    /// [`Error::Usage`] naming the part that does not parse.
+    /// [`Error::Usage`] naming what does not parse.
     pub fn parse(text: &str) -> Result<Self> {
         let usage = |why: String| Error::Usage(format!("network `{text}`: {why}"));
         let is_word =
@@ -121,8 +121,9 @@ impl NetSpec {
     /// Builds the network for an image and a number of classes; `read` gives a file's bytes.
     ///
     /// # Errors
-    /// What `read` says; [`Error::Config`] for a network file that does not parse; [`Error::Data`] for a file that does not parse or a genotype of another family;
-    /// [`Error::Usage`] for an `arch.json` made for another image or number of classes.
+    /// Those of `read`; [`Error::Config`] for a network file that does not parse; [`Error::Data`] for a file that does
+    /// not parse or a genotype of another family; [`Error::Usage`] for an `arch.json` made for another image or number
+    /// of classes.
     pub fn load(&self, image: Shape, classes: usize, read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<Loaded> {
         let text = |path: &Path| utf8(read(path)?, path);
         match self {
@@ -167,7 +168,7 @@ pub fn fits(file: &Path, net: &Net, image: Shape, classes: usize) -> Result<()> 
     )))
 }
 
-/// The words in front of the colon.
+/// The words before the colon.
 fn known_words() -> Vec<&'static str> {
     Family::ALL.into_iter().map(Family::word).chain(Model::WORDS.map(|(word, _)| word)).collect()
 }

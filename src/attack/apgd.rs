@@ -1,12 +1,12 @@
 //! Auto-PGD under Linf and L2 (Croce and Hein 2020, algorithm 1): ascent with momentum from the best point so far, whose
 //! step halves at checkpoints when the loss stalls. Untargeted, or against one class after the other (APGD-T).
 //!
-//! Two habits of the authors' code are kept, since published numbers contain them. The first step of the first window is
-//! compared with a loss of zero, not with the loss at the start. And of the paper's second condition (equation 9, step and
-//! best loss both unchanged since the last checkpoint) the code asks whether the step was halved there.
+//! Two details of the authors' code differ from the paper and are kept, since published results have them. The loss after the
+//! first step is compared with zero, not with the loss at the start. And where the paper's second condition (equation 9) is
+//! that step and best loss are both unchanged since the last checkpoint, the code tests whether the step was halved there.
 //!
-//! Differences: a sample leaves the batch as soon as it is misclassified, where the authors' code walks on and keeps the
-//! latest such point. Every sample has random numbers of its own.
+//! Differences: a sample leaves the batch as soon as it is misclassified, where the authors' code goes on and keeps the
+//! latest such point. Every sample has its own random stream.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -27,8 +27,12 @@ const FIRST_STEP: f32 = 2.0;
 
 /// Attacks a batch: for every sample the first misclassified point, else the clean image. The norm is Linf or L2.
 ///
+/// # Errors
+/// Those of [`run`](super::run).
+///
 /// # Cost
-/// `steps + 1` gradients for each target and restart, of the samples that still stand; one forward pass for the targets.
+/// At most `max(targets, 1) * restarts * (steps + 1)` forward and backward passes an image, fewer once it is misclassified; with
+/// targets one forward pass more, for the order of the classes. Seven images of state each.
 pub fn apgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Apgd) -> Result<Tensor> {
     on_host(classifier, samples, |view, cases| {
         every_target(view, cases, attack, &mut |view, cases, aims, run| {
@@ -38,10 +42,10 @@ pub fn apgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Apgd
     })
 }
 
-/// One start of an attack on some cases; `run` names its random numbers.
+/// One start of an attack on some cases; the index `run` selects its random numbers.
 type OneStart<'s> = dyn FnMut(&mut View<'_>, &[Case<'_>], &[Aim<'_>], usize) -> Result<Vec<Option<Vec<f32>>>> + 's;
 
-/// Every target with every restart, on the cases that none before has fooled.
+/// Every target with every restart, on the cases that are not misclassified yet.
 pub(super) fn every_target(
     view: &mut View<'_>,
     cases: &[Case<'_>],
@@ -69,10 +73,9 @@ pub(super) fn every_target(
 pub struct Climb<'a> {
     /// The constants.
     pub attack: &'a Apgd,
-    /// Which start; names its random numbers.
+    /// The index of the start; its random numbers depend on it.
     pub run: usize,
-    /// Whether a sample walks all steps, as training on the points of highest loss wants; else it stops when
-    /// misclassified.
+    /// Whether a sample takes all steps, for training on the point of highest loss; else it stops when misclassified.
     pub whole: bool,
 }
 
@@ -87,7 +90,7 @@ pub struct Climbed {
     pub best_loss: f64,
 }
 
-/// How an image climbs under Linf and L2.
+/// The part of an image's state that Linf and L2 need.
 struct Pace {
     /// The iterate before.
     before: Vec<f32>,
@@ -95,6 +98,12 @@ struct Pace {
 }
 
 /// Climbs from one start on every case.
+///
+/// # Errors
+/// Those of the classifier.
+///
+/// # Cost
+/// `steps + 1` forward and backward passes a case; without `whole` fewer once it is misclassified.
 pub fn climb<'a>(view: &mut View<'_>, cases: &[Case<'a>], aims: &[Aim<'a>], climb: &Climb<'_>) -> Result<Vec<Climbed>> {
     let Climb { attack, run, whole } = *climb;
     let ball = Ball::new(attack.norm, attack.eps.value());
@@ -146,7 +155,7 @@ fn start(ball: Ball, x: &mut [f32], seed: Seed) {
 }
 
 impl Climber<'_, Pace> {
-    /// A step along the gradient, averaged with the step before.
+    /// A step along the gradient, averaged with the step before: `x + alpha (z - x) + (1 - alpha) (x - before)`.
     fn advance(&mut self, ball: Ball, share: f32) {
         let mut next = self.x.clone();
         ball.ascend(&mut next, &self.gradient, self.step);
@@ -230,7 +239,7 @@ mod tests {
         (1..=steps).filter(|_| window.closes().is_some()).collect()
     }
 
-    /// Known answers: steps after which the official code looks.
+    /// Known answers: the checkpoints of the official code.
     #[test]
     fn checkpoints_known_answers() {
         assert_eq!(checkpoints(100), [22, 41, 57, 70, 80, 87, 93, 99]);
@@ -261,7 +270,7 @@ mod tests {
         assert_eq!(halvings(f64::from), 0);
     }
 
-    /// The thresholds of the first condition: 17 rises of 22 escape it, 16 do not.
+    /// The thresholds of the first condition: it does not hold for 17 rises of 22, and holds for 16.
     #[test]
     fn enough_rises() {
         for (length, enough) in [(22, 17), (19, 15), (16, 13), (13, 10), (10, 8), (7, 6), (6, 5)] {

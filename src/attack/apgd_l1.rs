@@ -1,8 +1,8 @@
 //! Auto-PGD under L1 (Croce and Hein 2021, algorithm 1): sparse steps in balls that shrink from three radii to one,
 //! projected exactly onto ball and box; how many entries move follows the sparsity of the best point so far.
 //!
-//! Differences: a sample leaves the batch as soon as it is misclassified inside the smallest ball, and every sample has
-//! random numbers of its own.
+//! Differences: a sample leaves the batch as soon as it is misclassified inside the smallest ball, and every sample has its own
+//! random stream.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ const STAGES: [(f32, u32); 3] = [(3.0, 30), (2.0, 30), (1.0, 40)];
 const FIRST_SHARE: f64 = 0.2;
 /// Later as many as the best point has changed, divided by this.
 const SPARSER: f64 = 1.5;
-/// A best point sparser than this share of the one before begins anew with the longest step.
+/// A best point sparser than this share of the one before restarts with the longest step.
 const MUCH_SPARSER: f64 = 0.95;
 /// The shortest step, as a share of the longest.
 const SHORTEST: f32 = 0.1;
@@ -33,14 +33,16 @@ const WINDOW: u32 = 4;
 /// Attacks a batch: for every sample the first misclassified point, else the clean image.
 ///
 /// # Cost
-/// `steps + 3` gradients for each target and restart, of the samples that still stand.
+/// At most `max(targets, 1) * restarts * (steps + 3)` forward and backward passes an image (each of the three stages evaluates
+/// its start), fewer once it is misclassified; with targets one forward pass more, for the order of the classes. Six images of
+/// state each.
 pub fn apgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Apgd) -> Result<Tensor> {
     on_host(classifier, samples, |view, cases| {
         every_target(view, cases, attack, &mut |view, cases, aims, run| climb(view, cases, aims, attack, run))
     })
 }
 
-/// How an image climbs under L1.
+/// The part of an image's state that L1 needs.
 struct Pace {
     /// Share of the entries that move.
     share: f64,

@@ -1,21 +1,21 @@
-//! The ball round a clean image, cut with the box `[0, 1]`: sizes, nearest points, steepest directions. Of one image at a
-//! time, as flat `[h * w * c]`.
+//! The ball around a clean image, intersected with the box `[0, 1]`: norms, projections, steepest ascent. One image at
+//! a time, flat `[h * w * c]`.
 
 use crate::threat::Norm;
 
-/// All images no further than `eps` from a clean one.
+/// All images within `eps` of a clean one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ball {
-    /// How distance is measured.
+    /// The norm.
     pub norm: Norm,
     /// Radius.
     pub eps: f32,
 }
 
-/// Share of the scalars that a sparse step under L1 moves (Tramer and Boneh 2019: the quantile 0.99).
+/// Share of the entries that a sparse step under L1 changes (Tramer and Boneh 2019: the quantile 0.99).
 const SPARSE: f64 = 0.01;
 
-/// The size of a change.
+/// The norm of a change.
 pub fn size(norm: Norm, change: impl Iterator<Item = f32>) -> f64 {
     match norm {
         Norm::Linf => change.fold(0.0, |m, v| f64::from(v.abs()).max(m)),
@@ -24,17 +24,17 @@ pub fn size(norm: Norm, change: impl Iterator<Item = f32>) -> f64 {
     }
 }
 
-/// How far `x` is from `clean`.
+/// The distance of `x` from `clean`.
 pub fn distance(norm: Norm, x: &[f32], clean: &[f32]) -> f64 {
     size(norm, x.iter().zip(clean).map(|(x, c)| x - c))
 }
 
-/// The sign, with `sign(0) = 0`: a scalar without gradient is not moved.
+/// The sign, with `sign(0) = 0`: an entry without gradient is not changed.
 pub fn sign(v: f32) -> f32 {
     f32::from(i8::from(v > 0.0) - i8::from(v < 0.0))
 }
 
-/// `scale / size` of an L2 vector, 0 for one without a direction.
+/// `scale / size` of an L2 vector, 0 for a zero vector.
 fn ratio(scale: f64, size: f64) -> f32 {
     if size > 0.0 { (scale / size) as f32 } else { 0.0 }
 }
@@ -45,8 +45,8 @@ impl Ball {
         Ball { norm, eps: eps as f32 }
     }
 
-    /// Moves `x` to the nearest point of the ball and, with `clip`, of the box. Exact, also where ball and box meet; with
-    /// `clip`, the clean image is taken to be in the box.
+    /// Moves `x` to the nearest point of the ball and, with `clip`, of the box. Exact, also where ball and box meet;
+    /// with `clip`, the clean image is taken to be in the box.
     pub fn project(&self, x: &mut [f32], clean: &[f32], clip: bool) {
         let (lo, hi) = if clip { (0.0, 1.0) } else { (f32::NEG_INFINITY, f32::INFINITY) };
         match self.norm {
@@ -62,8 +62,9 @@ impl Ball {
         }
     }
 
-    /// Replaces each change `z` by `shrunk(|z|, t, room)` with the smallest `t >= 0` that fits into the ball. `room` is
-    /// what the box leaves on that side. `shrunk` falls with `t`, and the sum with it: bisection to the last bit.
+    /// Replaces each change `z` by `shrunk(|z|, t, room)` with the smallest `t >= 0` for which the result is in the
+    /// ball. `room` is the distance to the box on that side. `shrunk` is decreasing in `t`, and so is the norm:
+    /// bisection to the last bit.
     fn shrink(&self, x: &mut [f32], clean: &[f32], shrunk: impl Fn(f64, f64, f64) -> f64, (lo, hi): (f32, f32)) {
         let changes: Vec<(f64, f64)> = x
             .iter()
@@ -102,8 +103,8 @@ impl Ball {
         }
     }
 
-    /// Brings `x` into ball and box as Auto-PGD does: under L2 the change is scaled down and then clipped, which stays
-    /// inside both and is not the nearest point.
+    /// Brings `x` into ball and box as Auto-PGD does: under L2 the change is scaled down and then clipped, which is
+    /// in both but not the nearest point.
     pub fn retract(&self, x: &mut [f32], clean: &[f32]) {
         match self.norm {
             Norm::Linf | Norm::L1 => self.project(x, clean, true),
@@ -117,8 +118,8 @@ impl Ball {
         }
     }
 
-    /// Moves `x` by `step` along the steepest ascent of `gradient`: its sign under Linf, its direction under L2, and under
-    /// L1 the sign of its largest entries, those that the box stops left out (Tramer and Boneh 2019).
+    /// Moves `x` by `step` along the steepest ascent of `gradient`: its sign under Linf, its direction under L2, and
+    /// under L1 the sign of its largest entries, without those that are at the box already (Tramer and Boneh 2019).
     pub fn ascend(&self, x: &mut [f32], gradient: &[f32], step: f32) {
         match self.norm {
             Norm::Linf => {

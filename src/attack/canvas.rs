@@ -1,4 +1,4 @@
-//! Where the random moves of the square attack lie in an image.
+//! Places of the square attack's proposals in an image.
 
 use crate::seed::Stream;
 
@@ -11,7 +11,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// Where a scalar is.
+    /// The index of an entry.
     pub fn at(&self, row: usize, column: usize, channel: usize) -> usize {
         (row * self.w + column) * self.c + channel
     }
@@ -22,7 +22,7 @@ impl Canvas {
         side.max(1).min(self.h).min(self.w)
     }
 
-    /// The corner of a square, as the authors draw it: never so far that the last row or column is covered.
+    /// The corner of a random square, as in the authors' code: the last row and column are never covered.
     pub fn corner(&self, side: usize, stream: &mut Stream) -> (usize, usize) {
         (stream.below((self.h - side).max(1)), stream.below((self.w - side).max(1)))
     }

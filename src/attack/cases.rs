@@ -1,4 +1,4 @@
-//! Images under attack one by one, on the host: what the attacks that keep a state for every image work through.
+//! Per-sample state on the host, for the attacks that have one: samples, the classifier on flat images, and restarts.
 
 use candle_core::{Device, Tensor};
 
@@ -20,7 +20,7 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Whether logits give another class than the label's.
+    /// Whether these logits misclassify it.
     pub fn fooled(&self, row: &[f64]) -> bool {
         !is_correct(row, self.label)
     }
@@ -40,19 +40,28 @@ impl View<'_> {
         Ok(Tensor::from_slice(x, (x.len() / (h * w * c), h, w, c), &self.device)?)
     }
 
-    /// Logits of images one behind the other, at least one.
+    /// Logits of at least one image, `[n * h * w * c]`.
+    ///
+    /// # Errors
+    /// Those of the classifier.
     pub fn logits(&mut self, x: &[f32]) -> Result<Logits> {
         self.classifier.logits(&self.tensor(x)?)
     }
 
-    /// Logits of images one behind the other, and the gradient of each one's own loss in it.
+    /// Logits of images `[n * h * w * c]`, and the gradient of each image's loss in its pixels.
+    ///
+    /// # Errors
+    /// Those of the classifier.
     pub fn gradient(&mut self, x: &[f32], aims: &[Aim<'_>]) -> Result<(Logits, Vec<f32>)> {
         let (logits, gradient) = self.classifier.input_gradient(&self.tensor(x)?, &|logits| total(logits, aims))?;
         Ok((logits, gradient.flatten_all()?.to_vec1()?))
     }
 }
 
-/// Shows every sample to an attack on the host; returns `[n, h, w, c]`, the clean image where the attack found nothing.
+/// Runs an attack that works on the host; returns `[n, h, w, c]`, the clean image where the attack found nothing.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::error::Error::Tensor) for images that are not f32 `[n, h, w, c]`; those of the attack.
 pub fn on_host(
     classifier: &mut dyn Classifier,
     samples: Samples<'_>,
@@ -81,7 +90,10 @@ pub fn on_host(
     Ok(Tensor::from_vec(pixels, samples.images.dims(), samples.images.device())?)
 }
 
-/// Runs an attack again and again on the cases that it has not fooled yet.
+/// Runs an attack `runs` times, each time on the cases that are not misclassified yet.
+///
+/// # Errors
+/// Those of a run.
 pub fn until_fooled<'a>(
     cases: &[Case<'a>],
     runs: usize,
@@ -101,7 +113,10 @@ pub fn until_fooled<'a>(
     Ok(found)
 }
 
-/// The classifier's answers to the clean images, a row each.
+/// The logits of the clean images, one row each.
+///
+/// # Errors
+/// Those of the classifier.
 pub fn clean_rows(view: &mut View<'_>, cases: &[Case<'_>]) -> Result<Vec<Vec<f64>>> {
     let pixels: Vec<f32> = cases.iter().flat_map(|c| c.clean.iter().copied()).collect();
     Ok(view.logits(&pixels)?.rows().map(<[f64]>::to_vec).collect())

@@ -1,9 +1,9 @@
-//! Doubts: signs that an attack was blind or mistaken, so that a high robust accuracy says little. `docs/attacks.md` tells
-//! when each is raised, what it means and what to do.
+//! Checks: signs of masked gradients and other reasons why a robust accuracy may be too high. `docs/attacks.md` has the
+//! condition of each, its meaning and what to do.
 //!
-//! [`guesses`] reads which clean images are right, [`look`] asks the classifier, [`probe`] tries small attacks on it,
-//! [`judge`] reads what a plan found; [`raised`] does all of them on samples of a data set. The signs follow Athalye et
-//! al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
+//! [`guesses`] checks the clean results, [`look`] the classifier's outputs and gradients, [`probe`] makes small
+//! attacks, [`judge`] checks the results of a plan; [`raised`] does all of them on samples of a data set. The signs
+//! follow Athalye et al. 2018, Carlini et al. 2019 and the warnings of AutoAttack.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,25 +20,28 @@ use crate::loss::{Aim, correct, cross_entropy_of, total};
 use crate::threat::{Attack, AttackPlan, Check, Loss, Pgd};
 use crate::units::{Fraction, Tally};
 
-/// Samples that are enough to look at and to probe.
+/// Samples for [`look`] and [`probe`].
 pub const ENOUGH: usize = 64;
 /// Clean passes that must agree.
 const PASSES: usize = 5;
-/// How far logits of unit length may differ between passes; the order of sums on a parallel machine is no randomness.
+/// Tolerance between passes for logits of unit length; parallel sums may round differently.
 const AGREE: f64 = 1e-4;
-/// How far probabilities may be from adding up to one.
+/// Tolerance for the sum of probabilities.
 const SUM: f64 = 1e-5;
-/// The share of samples on which a sign is a sign; fewer may be chance.
+/// The share of samples above which a sign is reported; fewer may be chance.
 const MANY: f64 = 0.1;
-/// By how much of the samples a weaker attack may be the stronger one.
+/// The share of samples by which a weaker attack may be better.
 const SLACK: f64 = 0.02;
-/// By how much of the samples an attack without gradients may be the stronger one: AutoAttack's figure.
+/// The share of samples by which an attack without gradients may be better; AutoAttack's value.
 const BLACK_BOX: f64 = 0.002;
-/// Gradient steps from which on an attack is expected to beat those without gradients.
+/// Gradient steps from which on an attack is expected to be better than those without gradients.
 const STRONG: u32 = 10;
 
-/// Every check that a result raises, of all that are made: [`judge`] of the verdicts, [`guesses`] of the clean answers, and
-/// [`look`] and, if wanted, [`probe`] of the first samples that are right clean.
+/// Every check that a result raises, of all that are made: [`judge`] of the results, [`guesses`] of the clean ones, and
+/// [`look`] and, if wanted, [`probe`] of the first samples that are correct on the clean image.
+///
+/// # Cost
+/// [`look`]: at most five forward passes and one gradient for 64 images; [`probe`]: [`probe`]'s.
 ///
 /// # Errors
 /// Those of the classifier.
@@ -64,11 +67,11 @@ pub fn raised(
     Ok(raised)
 }
 
-/// What it tells which of the clean images, with these labels, are right: whether the answers say anything about the images.
-/// An attack can do nothing to a constant answer, so all that is right would stay right.
+/// Checks on the clean results: whether the network answers one class for every image, or no better than chance. No
+/// attack changes a constant answer, so its robust accuracy would be its clean one.
 ///
-/// Chance is the share of the most frequent class, which the best constant answer gets. A sample of one class tells
-/// nothing.
+/// Chance is the share of the most frequent class, which the best constant answer gets. Without two classes nothing is
+/// checked.
 pub fn guesses(labels: &[u32], clean: &[bool]) -> Vec<Check> {
     let mut classes: BTreeMap<u32, Tally> = BTreeMap::new();
     for (label, right) in labels.iter().zip(clean) {
@@ -80,7 +83,7 @@ pub fn guesses(labels: &[u32], clean: &[bool]) -> Vec<Check> {
     let mut whole = Tally::default();
     classes.values().for_each(|class| whole += *class);
     let mut raised = Vec::new();
-    // A class that is right throughout, and nothing else.
+    // All images of one class are correct, and no others.
     if classes.values().any(|class| class.hit == class.total && class.hit == whole.hit) {
         raised.push(Check::ConstantAnswer);
     }
@@ -91,7 +94,13 @@ pub fn guesses(labels: &[u32], clean: &[bool]) -> Vec<Check> {
     raised
 }
 
-/// What the classifier's answers to clean images, and the gradient there, tell.
+/// Checks on the outputs for clean images and the gradients there.
+///
+/// # Cost
+/// At most five forward passes and one gradient an image.
+///
+/// # Errors
+/// Those of the classifier.
 pub fn look(classifier: &mut dyn Classifier, samples: Samples<'_>) -> Result<Vec<Check>> {
     let mut raised = Vec::new();
     let first = classifier.logits(samples.images)?;
@@ -134,8 +143,14 @@ fn many(count: usize, of: usize) -> bool {
     count as f64 > MANY * of as f64
 }
 
-/// What small attacks on correctly classified samples tell: a ball of radius zero, one step against ten, a ball that holds
-/// nearly every image. They are made under Linf whatever the plan's norm: they ask for the use of the gradient.
+/// Checks by small attacks on correctly classified samples: a ball of radius zero, one step against ten, a ball that
+/// contains nearly every image. They use Linf whatever the plan's norm, since they test the gradient.
+///
+/// # Cost
+/// 33 gradients and four forward passes an image.
+///
+/// # Errors
+/// Those of the classifier.
 pub fn probe(classifier: &mut dyn Classifier, samples: Samples<'_>) -> Result<Vec<Check>> {
     let n = samples.labels.len();
     let from_clean = |eps, step, steps| Pgd { random_start: false, ..Pgd::new(eps, step, steps) };
@@ -167,12 +182,12 @@ pub fn probe(classifier: &mut dyn Classifier, samples: Samples<'_>) -> Result<Ve
     Ok(raised)
 }
 
-/// Whether the attack that should be weaker clearly left fewer of `n` samples. A tie in a few samples is no sign.
+/// Whether the weaker attack left clearly fewer of `n` samples correct. A difference of a few samples is not reported.
 fn weaker_wins(weaker: usize, stronger: usize, n: usize) -> bool {
     (stronger as f64 - weaker as f64) > SLACK * n as f64
 }
 
-/// What the results of a plan tell.
+/// Checks on the results of a plan.
 pub fn judge(plan: &AttackPlan, found: &Found) -> Vec<Check> {
     let mut raised = Vec::new();
     if single_step_wins(plan, found) {
@@ -187,8 +202,8 @@ pub fn judge(plan: &AttackPlan, found: &Found) -> Vec<Check> {
     raised
 }
 
-/// Whether one signed step of some radius left clearly fewer samples than many steps in the same ball. Only attacks that
-/// were given the same samples can be compared.
+/// Whether one signed step of some radius left clearly fewer samples correct than many steps in the same ball. Only
+/// attacks on the same samples are compared.
 fn single_step_wins(plan: &AttackPlan, found: &Found) -> bool {
     let least = |attack: &Attack, single: bool| {
         let alike =
@@ -203,7 +218,8 @@ fn single_step_wins(plan: &AttackPlan, found: &Found) -> bool {
         })
 }
 
-/// Whether samples that every attack with many gradient steps left standing fell to one without gradients in a ball.
+/// Whether samples that are correct under every attack with many gradient steps are misclassified under one without
+/// gradients.
 fn black_box_wins(plan: &AttackPlan, found: &Found) -> bool {
     let numbers = |test: &dyn Fn(&Attack) -> bool| -> Vec<usize> {
         (0..plan.attacks.len()).filter(|i| test(&plan.attacks[*i])).collect()

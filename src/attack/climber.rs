@@ -1,4 +1,5 @@
-//! An image on its way up: what the forms of Auto-PGD share. Each adds how it steps and when it turns back.
+//! The state of an image in Auto-PGD, and the evaluation of loss and gradient, for all norms. Step rule and restart rule are
+//! those of the norm.
 
 use super::cases::{Case, View};
 use crate::error::Result;
@@ -9,7 +10,7 @@ pub(super) struct Climber<'a, Pace> {
     pub case: Case<'a>,
     pub aim: Aim<'a>,
     pub x: Vec<f32>,
-    /// Of the loss at `x`.
+    /// Gradient of the loss at `x`.
     pub gradient: Vec<f32>,
     pub best: Vec<f32>,
     pub best_gradient: Vec<f32>,
@@ -18,19 +19,19 @@ pub(super) struct Climber<'a, Pace> {
     pub fooled: Option<Vec<f32>>,
     /// Length of a step.
     pub step: f32,
-    /// What belongs to one form alone.
+    /// State that only one norm needs.
     pub pace: Pace,
 }
 
 impl<'a, Pace> Climber<'a, Pace> {
-    /// At its start, where nothing has been asked yet.
+    /// At its start, not evaluated yet.
     pub fn new(case: Case<'a>, aim: Aim<'a>, x: Vec<f32>, step: f32, pace: Pace) -> Self {
         let (best, flat) = (x.clone(), vec![0.0; x.len()]);
         let (gradient, best_gradient, best_loss, fooled) = (flat.clone(), flat, f64::NEG_INFINITY, None);
         Climber { case, aim, x, gradient, best, best_gradient, best_loss, fooled, step, pace }
     }
 
-    /// Takes in the answer at `x`, which is a success where it `counts`; returns the loss.
+    /// Records logits and gradient at `x`, with `counts` also whether it is misclassified; returns the loss.
     fn look(&mut self, row: &[f64], gradient: &[f32], counts: bool) -> f64 {
         let (loss, _) = self.aim.of(row);
         self.gradient.copy_from_slice(gradient);
@@ -52,7 +53,7 @@ impl<'a, Pace> Climber<'a, Pace> {
     }
 }
 
-/// Asks for loss and gradient where climbers stand, at least one; then tells each its loss.
+/// Evaluates loss and gradient at the iterates of at least one climber, then calls `then` with each and its loss.
 pub(super) fn ask<'a, Pace>(
     view: &mut View<'_>,
     climbers: Vec<&mut Climber<'a, Pace>>,

@@ -12,7 +12,10 @@ use crate::threat::{Occlusion, SaltPepper};
 /// The colour of the rectangle.
 const GREY: f32 = 0.5;
 
-/// A grey rectangle at up to `tries` places: the first that fools, else the clean image.
+/// A grey rectangle at up to `tries` places: the first image that is misclassified, else the clean one.
+///
+/// # Cost
+/// At most `tries` forward passes an image, until it is misclassified. Two copies of the batch are in memory.
 pub fn occlusion(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Occlusion) -> Result<Tensor> {
     on_host(classifier, samples, |view, cases| {
         let [h, w, c] = view.image;
@@ -27,7 +30,11 @@ pub fn occlusion(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: 
     })
 }
 
-/// Pixels turned black or white in all channels, more of them at each try: the first draw that fools, else the clean image.
+/// Pixels turned black or white in all channels, more of them at each try: the first image that is misclassified, else the clean
+/// one.
+///
+/// # Cost
+/// That of [`occlusion`].
 pub fn salt_pepper(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &SaltPepper) -> Result<Tensor> {
     let share = attack.share.value() as f32;
     on_host(classifier, samples, |view, cases| {
@@ -44,7 +51,7 @@ pub fn salt_pepper(classifier: &mut dyn Classifier, samples: Samples<'_>, attack
     })
 }
 
-/// Asks one changed image after the other.
+/// One changed image after the other, until the classifier errs.
 fn first_that_fools(
     view: &mut View<'_>,
     cases: &[Case<'_>],

@@ -2,7 +2,7 @@
 //! close to the clean image, in search of the smallest change. Untargeted, or against one class after the other (FAB-T).
 //!
 //! Differences from the authors' code: a sample leaves the batch at the first misclassified point inside the ball, since
-//! a smaller change would not count for more; every sample has random numbers of its own.
+//! a smaller change would not count for more; every sample has its own random stream.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -16,14 +16,18 @@ use crate::error::Result;
 use crate::loss::{Aim, targets};
 use crate::threat::{Fab, Loss, Norm};
 
-/// The smallest length that a projection is taken to have.
+/// Lower bound on the length of a projection, against division by zero.
 const SHORTEST: f64 = 1e-8;
 
-/// Attacks a batch: for every sample a misclassified point inside the ball, if one was met, else the clean image.
+/// Attacks a batch: for every sample a misclassified point inside the ball, if one was found, else the clean image.
+///
+/// # Errors
+/// Those of [`run`](super::run).
 ///
 /// # Cost
-/// For each target and restart `steps` gradients and forward passes of the samples that still stand; untargeted, a step
-/// takes the gradient of every class.
+/// One forward pass an image, then at most `targets * restarts * steps` gradients (a forward and a backward pass each) and as many
+/// forward passes, fewer once it is misclassified inside the ball. Untargeted, a step takes one gradient per other class:
+/// `restarts * steps * (classes - 1)` in all. Five images of state each.
 pub fn fab(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Fab) -> Result<Tensor> {
     on_host(classifier, samples, |view, cases| {
         let restarts = attack.restarts.max(1) as usize;
@@ -55,7 +59,14 @@ pub fn fab(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Fab) 
     })
 }
 
-/// The distance of the nearest misclassified point that `steps` steps against one class find, without a ball.
+/// The distance of the nearest misclassified point that one start finds without a ball, against the runner-up class or, without
+/// targets, every other; infinite where it finds none.
+///
+/// # Errors
+/// Those of [`fab`].
+///
+/// # Cost
+/// That of [`fab`] with one restart and one target; no sample stops early.
 pub fn nearest(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Fab) -> Result<Vec<f64>> {
     let mut found = Vec::new();
     on_host(classifier, samples, |view, cases| {
@@ -77,7 +88,7 @@ pub fn nearest(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &F
     Ok(found)
 }
 
-/// Whether a change of this size counts, but for rounding.
+/// Whether a change of this size is inside the ball.
 fn inside(size: f64, eps: f64) -> bool {
     size <= eps
 }
@@ -103,21 +114,21 @@ fn begin(case: &Case<'_>, attack: &Fab, restart: usize, nearest: f64) -> Vec<f32
 /// The state of one image.
 struct Seeker<'a> {
     case: Case<'a>,
-    /// The classes whose boundaries are looked at.
+    /// The classes whose decision boundaries it moves towards.
     rivals: Vec<usize>,
     x: Vec<f32>,
-    /// The nearest misclassified point, behind its distance.
+    /// The nearest misclassified point and its distance.
     best: Option<(f64, Vec<f32>)>,
 }
 
-/// A linearised boundary: the rival's logit less the label's, and its gradient.
+/// A linearised decision boundary: the rival's logit minus the label's, and its gradient.
 #[derive(Clone)]
 struct Boundary {
     margin: f64,
     gradient: Vec<f32>,
 }
 
-/// A number of steps of every seeker that has not met a point inside the ball.
+/// The steps of one start, for every sample without a misclassified point inside the ball.
 fn seek(view: &mut View<'_>, seekers: &mut [Seeker<'_>], attack: &Fab) -> Result<()> {
     let eps = attack.eps.value();
     for _ in 0..attack.steps {
@@ -141,7 +152,7 @@ fn rows(logits: &Logits) -> Vec<&[f64]> {
     logits.rows().collect()
 }
 
-/// Of every seeker the boundary that is nearest by its linearisation, in the dual norm.
+/// For every sample the nearest linearised boundary: margin over the gradient's dual norm.
 fn nearest_boundaries(view: &mut View<'_>, seekers: &[&mut Seeker<'_>], norm: Norm) -> Result<Vec<Boundary>> {
     let x = gather(seekers);
     let mut nearest: Vec<Option<(f64, Boundary)>> = vec![None; seekers.len()];
@@ -174,7 +185,7 @@ impl Seeker<'_> {
         self.best.as_ref().map_or(f64::INFINITY, |b| b.0)
     }
 
-    /// Between the boundary's nearest points to the iterate and to the clean image, a little beyond.
+    /// To a point between the projections of iterate and clean image onto the boundary, a little beyond it.
     fn advance(&mut self, attack: &Fab, boundary: &Boundary) {
         let clean = self.case.clean;
         let w = &boundary.gradient;
@@ -190,7 +201,7 @@ impl Seeker<'_> {
         }
     }
 
-    /// Keeps a misclassified point if it is the nearest, and goes back towards the clean image.
+    /// Records a misclassified point if it is the nearest so far, and moves back towards the clean image.
     fn look(&mut self, attack: &Fab, row: &[f64]) {
         if !self.case.fooled(row) {
             return;

@@ -11,11 +11,17 @@ use crate::threat::{Loss, Norm, Pgd, RFgsm};
 use crate::units::Fraction;
 
 /// A step of the radius from the clean image up the cross-entropy.
+///
+/// # Cost
+/// One forward and one backward pass an image; three images of memory each.
 pub fn fgsm(classifier: &mut dyn Classifier, samples: Samples<'_>, eps: Fraction) -> Result<Tensor> {
     pgd(classifier, samples, &Pgd { random_start: false, ..Pgd::new(eps, eps, 1) })
 }
 
 /// A step of `start` along random signs, then one of `eps - start` along the gradient's.
+///
+/// # Cost
+/// That of [`fgsm`].
 pub fn r_fgsm(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &RFgsm) -> Result<Tensor> {
     let (eps, start) = (attack.eps.value() as f32, attack.start.value() as f32);
     let clean = samples.images.force_contiguous()?;

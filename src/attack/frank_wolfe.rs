@@ -1,4 +1,4 @@
-//! Frank-Wolfe: moves towards the point of the ball that the linearised loss likes best, with step `2 / (t + 2)`, and so
+//! Frank-Wolfe: moves towards the point of the ball where the linearised loss is largest, with step `2 / (t + 2)`, and so
 //! needs no projection (Frank and Wolfe 1956; Chen, Zhou, Yi and Gu 2020, algorithm 1 without momentum).
 
 use candle_core::Tensor;
@@ -13,7 +13,10 @@ use crate::threat::{FrankWolfe, Loss};
 
 /// The last iterate, from the clean image up the cross-entropy. The norm is Linf or L2.
 ///
-/// The box is met by clipping the corner, which under L2 is not the best point of ball and box together.
+/// The maximiser over the ball is clipped to the box; under L2 that is not the maximiser over ball and box together.
+///
+/// # Cost
+/// `steps` forward and backward passes an image. Clean image, iterate and gradient of the batch are in memory.
 pub fn frank_wolfe(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &FrankWolfe) -> Result<Tensor> {
     let ball = Ball::new(attack.norm, attack.eps.value());
     on_host(classifier, samples, |view: &mut View<'_>, cases| {

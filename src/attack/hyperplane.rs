@@ -1,5 +1,5 @@
-//! The nearest point of a hyperplane inside the box `[0, 1]`, exactly: what FAB does at every step (Croce and Hein 2020,
-//! section 3.1). Of one image at a time, as flat `[h * w * c]`.
+//! The nearest point of a hyperplane inside the box `[0, 1]`, exactly, as FAB needs at every step (Croce and Hein 2020,
+//! section 3.1). One image at a time, flat `[h * w * c]`.
 
 use crate::threat::Norm;
 
@@ -12,7 +12,7 @@ pub struct Hyperplane<'a> {
     pub b: f64,
 }
 
-/// Entries of the normal that an L2 projection passes over.
+/// Entries of the normal below this are ignored by an L2 projection.
 const NEGLIGIBLE: f32 = 1e-8;
 
 impl Hyperplane<'_> {
@@ -23,7 +23,7 @@ impl Hyperplane<'_> {
         let gap = dot - self.b;
         // Oriented so that the product must fall: entries move against the sign of w.
         let side = if gap >= 0.0 { 1.0 } else { -1.0 };
-        // Per entry: how fast the product falls, and how far the entry may go.
+        // Per entry: the slope of the product, and the distance to the box.
         let entries: Vec<(f64, f64)> = self
             .w
             .iter()
@@ -36,9 +36,9 @@ impl Hyperplane<'_> {
             .collect();
         let fall = gap.abs();
         let lengths = match norm {
-            // Every entry goes the same way, until the box stops it.
+            // Every entry changes by the same amount, up to the box.
             Norm::Linf => water(&entries, fall, |_| 1.0),
-            // Every entry goes in proportion to its weight, until the box stops it.
+            // Every entry changes in proportion to its weight, up to the box.
             Norm::L2 => water(&entries, fall, |w| if w < f64::from(NEGLIGIBLE) { 0.0 } else { w }),
             Norm::L1 => greedy(&entries, fall),
         };
@@ -75,7 +75,7 @@ fn water(entries: &[(f64, f64)], fall: f64, speed: impl Fn(f64) -> f64) -> Vec<f
     entries.iter().map(length).collect()
 }
 
-/// Whole lengths, the entries of largest weight first.
+/// The entries of largest weight first, each up to the box.
 fn greedy(entries: &[(f64, f64)], fall: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..entries.len()).filter(|i| entries[*i].0 != 0.0).collect();
     order.sort_by(|a, b| entries[*b].0.abs().total_cmp(&entries[*a].0.abs()));

@@ -1,4 +1,4 @@
-//! MI-FGSM: signed steps along a running sum of gradients, each scaled to unit L1 length (Dong et al. 2018, algorithm 1).
+//! MI-FGSM: signed steps along a decaying sum of gradients, each scaled to unit L1 norm (Dong et al. 2018, algorithm 1).
 //!
 //! Code that scales by the mean instead of the sum gives the same signs: the whole sum is multiplied by one constant.
 
@@ -13,6 +13,9 @@ use crate::loss::Aim;
 use crate::threat::{Loss, MiFgsm, Norm};
 
 /// The last iterate, from the clean image up the cross-entropy.
+///
+/// # Cost
+/// `steps` forward and backward passes an image. Clean image, iterate, sum and gradient of the batch are in memory.
 pub fn mi_fgsm(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &MiFgsm) -> Result<Tensor> {
     let ball = Ball::new(Norm::Linf, attack.eps.value());
     let (step, decay) = (attack.step.value() as f32, attack.decay.value() as f32);

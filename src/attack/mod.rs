@@ -1,8 +1,7 @@
 //! Attacks. An attack sees logits and input gradients of a frozen classifier and nothing else.
 //!
-//! One file an attack; [`run`] is the way into all of them. What they share: the [`ball`] with its projections, the
-//! [`cases`] that an attack works through. [`suite`] runs a plan of attacks over a data set, [`checks`]
-//! looks for signs that they were blind.
+//! One file per attack; [`run`] calls them all. They share the [`ball`] with its projections, and [`cases`], per-sample state
+//! on the host. [`suite`] runs a plan of attacks over a data set, [`checks`] looks for signs of masked gradients.
 
 pub mod apgd;
 mod apgd_l1;
@@ -33,14 +32,21 @@ use crate::threat::{Attack, Norm};
 /// Something that can be attacked.
 pub trait Classifier {
     /// The logits of `[n, h, w, c]`.
+    ///
+    /// # Errors
+    /// Whatever keeps the classifier from answering; of a [`Target`], [`Error::NotFinite`] for a logit that is NaN or infinite
+    /// and [`Error::Net`] for images of another size.
     fn logits(&mut self, x: &Tensor) -> Result<Logits>;
 
     /// Logits, and the gradient of a loss in the images, `[n, h, w, c]`. An image's part of the gradient does not depend on
     /// the others, unless the classifier mixes images (batch statistics).
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits); of a [`Target`] also [`Error::NotFinite`] for a gradient that is NaN or infinite.
     fn input_gradient(&mut self, x: &Tensor, loss: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)>;
 }
 
-/// What is attacked: a network whose weights stand still, with its mixing vector and batch-norm mode.
+/// A network with fixed weights, its mixing vector and its batch-norm mode, as a [`Classifier`].
 pub struct Target<'a> {
     /// The network.
     pub network: &'a mut Network,
@@ -57,8 +63,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What does not answer in numbers is not measured: NaN logits would count as errors, and a gradient without numbers leads
-/// nowhere, so both would pass for a measurement.
+/// NaN and infinite values are errors here: a NaN logit would count as a misclassification and a NaN gradient leads an attack
+/// nowhere, so either would look like a measurement.
 impl Classifier for Target<'_> {
     fn logits(&mut self, x: &Tensor) -> Result<Logits> {
         let logits = self.network.logits(x, self.mix, self.mode)?;
@@ -76,18 +82,18 @@ impl Classifier for Target<'_> {
 }
 
 /// # Errors
-/// [`Error::NotFinite`] naming the first logit that is no number.
+/// [`Error::NotFinite`] naming the first logit that is NaN or infinite.
 fn finite_logits(logits: &Logits) -> Result<()> {
     let Some(at) = logits.values.iter().position(|z| !z.is_finite()) else { return Ok(()) };
     let (value, image, class, n) = (logits.values[at], at / logits.classes, at % logits.classes, logits.rows().len());
     Err(Error::NotFinite(format!(
-        "the network's logit of class {class} is {value} (image {image} of a batch of {n}): what answers no number is not \
+        "the network's logit of class {class} is {value} (image {image} of a batch of {n}), so nothing can be \
          measured; look for weights that are too large"
     )))
 }
 
 /// # Errors
-/// [`Error::NotFinite`] naming the first image whose gradient holds what is no number.
+/// [`Error::NotFinite`] naming the first image whose gradient has a NaN or infinite entry.
 fn finite_gradient(gradient: &Tensor) -> Result<()> {
     // The norm of finite 32-bit numbers is finite in 64 bits.
     if euclidean_norm(gradient)?.is_finite() {
@@ -104,9 +110,16 @@ fn finite_gradient(gradient: &Tensor) -> Result<()> {
     )))
 }
 
-/// Attacks a batch. Returns `[n, h, w, c]`: for every sample an image that was misclassified, if the attack met one, else
-/// the clean image; attacks that are judged by their last iterate (the FGSM and PGD families) return that. Whether the
-/// classifier is fooled is for the caller to ask it.
+/// Attacks a batch. Returns `[n, h, w, c]`: for every sample a misclassified image, if the attack found one, else the clean
+/// image. Attacks that are judged by their last iterate (FGSM, R+FGSM, PGD, MI-FGSM, Frank-Wolfe) return that, misclassified
+/// or not. The caller asks the classifier which samples were fooled.
+///
+/// # Errors
+/// Those of the classifier; [`Error::Tensor`] for images that are not f32 `[n, h, w, c]`.
+///
+/// # Cost
+/// [`Attack::passes`] less one, for a sample that is never misclassified. The attacks that return the first misclassified image
+/// stop asking about a sample once they have it.
 pub fn run(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Attack) -> Result<Tensor> {
     let samples = Samples { seed: samples.seed.child(&attack.name()), ..samples };
     match attack {

@@ -13,16 +13,20 @@ use crate::loss::{Aim, correct, cross_entropy, total};
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Pgd};
 
-/// Deviation of the noise at which the divergence's ascent starts: at the clean image its gradient is zero.
+/// Standard deviation of the noise that the ascent of the divergence starts from: its gradient is zero at the clean image.
 const START: f32 = 0.001;
 
 /// The last iterate of projected gradient ascent from one start, `[n, h, w, c]`.
 ///
-/// Of the divergence ([`Loss::Kl`]) the ascent starts at a little noise, whatever `random_start` says, and keeps the clean
-/// answers fixed.
+/// The divergence ([`Loss::Kl`]) from the clean logits is climbed from the clean image plus a little noise, whatever
+/// `random_start` is.
+///
+/// # Errors
+/// Those of [`run`](super::run).
 ///
 /// # Cost
-/// `steps` forward and backward passes an image; one forward pass more for the divergence.
+/// `steps` forward and backward passes an image, and one forward pass more for the divergence. Clean image, iterate and
+/// gradient of the batch are in memory.
 pub fn pgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
     let ball = Ball::new(attack.norm, attack.eps.value());
     let ascend = Ascend { ball, step: attack.step.value() as f32, clip: attack.clip };
@@ -48,8 +52,12 @@ pub fn pgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) 
 
 /// The last iterates of all restarts: of each sample the first that is misclassified, else the last.
 ///
+/// # Errors
+/// Those of [`pgd`].
+///
 /// # Cost
-/// That of [`pgd`] for every restart, and a forward pass between two.
+/// `restarts` times that of [`pgd`] and `restarts - 1` forward passes, of every sample: one that is misclassified is attacked
+/// again with the batch.
 pub fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
     let mut worst: Option<Tensor> = None;
     for restart in 0..attack.restarts.max(1) {
@@ -60,7 +68,7 @@ pub fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, 
             Some(before) => {
                 let logits = classifier.logits(&before)?;
                 let rows = correct(&logits, samples.labels).enumerate();
-                let picked = rows.map(|(i, stands)| if stands { &next } else { &before }.narrow(0, i, 1));
+                let picked = rows.map(|(i, right)| if right { &next } else { &before }.narrow(0, i, 1));
                 Tensor::cat(&picked.collect::<candle_core::Result<Vec<_>>>()?, 0)?
             }
         });
@@ -68,7 +76,14 @@ pub fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, 
     worst.map_or_else(|| Ok(samples.images.clone()), Ok)
 }
 
-/// N-FGSM: noise of `noise * eps`, one step of `eps`, clipped to the box but not to the ball.
+/// N-FGSM: uniform noise in `±noise * eps`, one signed step of `eps` up the cross-entropy, clipped to the box but not to the
+/// ball (de Jorge et al. 2022).
+///
+/// # Errors
+/// Those of [`pgd`].
+///
+/// # Cost
+/// One forward and one backward pass an image.
 pub fn noisy_step(classifier: &mut dyn Classifier, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
     let clean = samples.images.force_contiguous()?;
     let x = noisy(&clean, &samples, |stream| stream.uniform_in(-noise * eps, noise * eps))?;
@@ -96,7 +111,7 @@ fn random(clean: &Tensor, samples: &Samples<'_>, ball: Ball) -> Result<Tensor> {
     }
 }
 
-/// The images plus noise, drawn from a stream of its own for every sample; not clipped.
+/// The images plus noise, from a random stream per sample; not clipped.
 pub(super) fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut Stream) -> f32) -> Result<Tensor> {
     let per_image = images.elem_count() / samples.ids.len();
     let mut pixels: Vec<f32> = images.flatten_all()?.to_vec1()?;
@@ -112,16 +127,16 @@ pub(super) fn noisy(images: &Tensor, samples: &Samples<'_>, draw: impl Fn(&mut S
 /// `x = box(ball(x + step * steepest(gradient)))`, in place; reads the clean image and the gradient.
 #[derive(Clone, Copy)]
 pub(super) struct Ascend {
-    /// Where the iterates stay.
+    /// The ball that iterates are projected onto.
     pub ball: Ball,
     /// Length of a step.
     pub step: f32,
-    /// Whether they stay in the box.
+    /// Whether they are clipped to `[0, 1]`.
     pub clip: bool,
 }
 
 impl Ascend {
-    /// A number of steps from `x` up the loss.
+    /// `steps` steps from `x` up the loss.
     pub fn climb(
         &self,
         classifier: &mut dyn Classifier,

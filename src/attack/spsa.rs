@@ -1,5 +1,5 @@
 //! SPSA: ascent of the margin by Adam along gradients estimated from pairs of points on both sides of the iterate (Spall
-//! 1992; Uesato et al. 2018, algorithm 1). It sees logits and no gradient.
+//! 1992; Uesato et al. 2018, algorithm 1). It uses logits and no gradient.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -12,17 +12,18 @@ use crate::loss::Aim;
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Spsa};
 
-/// Adam's decays and its guard, at their usual values.
+/// Adam's beta1, beta2 and epsilon.
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
-const GUARD: f32 = 1e-8;
-/// Pairs of points of one image that are asked at once.
+const EPSILON: f32 = 1e-8;
+/// Pairs of points in one forward pass.
 const CHUNK: usize = 64;
 
 /// Attacks a batch: for every sample the first misclassified iterate, else the clean image.
 ///
 /// # Cost
-/// `2 * pairs + 1` forward passes a step, of the samples that still stand.
+/// `steps * (2 * pairs + 1)` forward passes an image, fewer once it is misclassified. Samples are attacked one by one, in
+/// batches of at most 128 perturbed images.
 pub fn spsa(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Spsa) -> Result<Tensor> {
     on_host(classifier, samples, |view, cases| cases.iter().map(|case| one(view, case, attack)).collect())
 }
@@ -37,11 +38,11 @@ fn one(view: &mut View<'_>, case: &Case<'_>, attack: &Spsa) -> Result<Option<Vec
     let (mut first, mut second) = (vec![0f32; x.len()], vec![0f32; x.len()]);
     for step in 1..=attack.steps as i32 {
         let gradient = estimate(view, &x, &aim, (delta, attack.pairs as usize), &mut stream)?;
-        let (fade1, fade2) = (1.0 - BETA1.powi(step), 1.0 - BETA2.powi(step));
+        let (correction1, correction2) = (1.0 - BETA1.powi(step), 1.0 - BETA2.powi(step));
         for (((x, g), m), v) in x.iter_mut().zip(&gradient).zip(&mut first).zip(&mut second) {
             *m = BETA1 * *m + (1.0 - BETA1) * g;
             *v = BETA2 * *v + (1.0 - BETA2) * g * g;
-            *x += lr * (*m / fade1) / ((*v / fade2).sqrt() + GUARD);
+            *x += lr * (*m / correction1) / ((*v / correction2).sqrt() + EPSILON);
         }
         ball.project(&mut x, case.clean, true);
         if case.fooled(view.logits(&x)?.rows().next().unwrap_or_default()) {

@@ -1,9 +1,9 @@
 //! Square attack (Andriushchenko et al. 2020, algorithms 1 and 2): a random search that changes squares of the image and
-//! keeps what lowers the margin. It sees logits and no gradient, so masked gradients do not stop it. Under Linf here, under
-//! L2 and L1 in `tiles`.
+//! keeps what lowers the margin. It uses logits and no gradient, so masked gradients do not stop it. Linf is here, L2 and L1
+//! are in `tiles`.
 //!
-//! Differences from the authors' code in AutoAttack: every sample draws a place and colours of its own, where a batch
-//! shared one place at each query.
+//! Differences from the authors' code in AutoAttack: every sample draws its own place and colours, where there a batch shares
+//! one place at each query.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -18,10 +18,13 @@ use crate::loss::Aim;
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Square};
 
-/// Attacks a batch: for every sample a misclassified point, if one was met, else the clean image.
+/// Attacks a batch: for every sample a misclassified point, if one was found, else the clean image.
+///
+/// # Errors
+/// Those of [`run`](super::run).
 ///
 /// # Cost
-/// `queries + 1` forward passes for each restart, of the samples that still stand.
+/// At most `restarts * (queries + 1)` forward passes an image, fewer once it is misclassified. Three images of state each.
 pub fn square(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Square) -> Result<Tensor> {
     on_host(classifier, samples, |view, cases| {
         until_fooled(cases, attack.restarts.max(1) as usize, |run, cases, _| search(view, cases, attack, run))
@@ -35,7 +38,7 @@ struct Searcher<'a> {
     x: Vec<f32>,
     /// The largest other logit minus the label's, at `x`.
     loss: f64,
-    /// What is asked next.
+    /// The next image to evaluate.
     proposal: Vec<f32>,
     fooled: bool,
 }
@@ -57,7 +60,7 @@ fn search(view: &mut View<'_>, cases: &[Case<'_>], attack: &Square, run: usize) 
             Searcher { case: *case, stream, x, loss: f64::NEG_INFINITY, proposal, fooled: false }
         })
         .collect();
-    // The start is asked like any other point, and taken whatever its loss.
+    // The start is evaluated like any other proposal, and accepted whatever its loss.
     for query in 0..=attack.queries {
         let mut moving: Vec<&mut Searcher<'_>> = searchers.iter_mut().filter(|s| !s.fooled).collect();
         if moving.is_empty() {
@@ -89,7 +92,7 @@ fn search(view: &mut View<'_>, cases: &[Case<'_>], attack: &Square, run: usize) 
     Ok(searchers.into_iter().map(|s| s.fooled.then_some(s.x)).collect())
 }
 
-/// By what the share of the first squares is divided at a query, counted from 0.
+/// The divisor of `p` at a query, counted from 0.
 fn shrink(query: u32) -> u32 {
     match query {
         0..=10 => 1,
@@ -106,7 +109,7 @@ fn shrink(query: u32) -> u32 {
 }
 
 impl Canvas {
-    /// Vertical stripes of the radius: a sign for every column and channel.
+    /// Vertical stripes of `±eps`: a sign for every column and channel.
     fn stripes(&self, x: &mut [f32], ball: Ball, stream: &mut Stream) {
         let signs: Vec<f32> = (0..self.w * self.c).map(|_| if stream.coin() { ball.eps } else { -ball.eps }).collect();
         for row in x.chunks_exact_mut(self.w * self.c) {
@@ -116,7 +119,7 @@ impl Canvas {
         }
     }
 
-    /// A square at a random place, of which every channel moves from one end of the ball to the other.
+    /// Moves a square at a random place by `±2 eps` per channel, clipped to ball and box.
     fn square(&self, x: &mut [f32], clean: &[f32], ball: Ball, side: usize, stream: &mut Stream) {
         let (top, left) = self.corner(side, stream);
         for channel in 0..self.c {

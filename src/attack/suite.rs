@@ -1,8 +1,8 @@
-//! A plan of attacks over the samples of a data set: who is right clean, and who stays right.
+//! A plan of attacks over the samples of a data set: which are classified correctly clean, and which under attack.
 //!
-//! The verdict on a sample depends on the classifier, the plan's attack, the seed and the sample alone. So the samples may
-//! be cut into batches anywhere, shared out, or left and taken up again: a run is the list of its [`Verdicts`], and one
-//! continued from the first of them gives the same.
+//! The result of a sample depends only on the classifier, the plan's attack, the seed and the sample. So the samples
+//! may be divided into any batches, and a run may be interrupted: it is the list of its [`Verdicts`], and continued
+//! from the first of them it gives the same.
 //!
 //! A [transfer](Suite::transfer) makes the attacks on one network, the source, and measures another with them.
 
@@ -29,28 +29,28 @@ pub struct Suite<'a> {
     pub seed: Seed,
 }
 
-/// What one batch gave.
+/// The results of one batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdicts {
     /// The attack's place in the plan; `None`: the clean images.
     pub attack: Option<usize>,
-    /// The samples, by number.
+    /// The samples, as indices in the data set.
     pub ids: Vec<u32>,
     /// Whether each is classified correctly.
     pub stands: Vec<bool>,
     /// Whether each is classified correctly by the source of a transfer; empty where there is none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<bool>,
-    /// Images that were outside the ball or the box; always 0 but for a mistake in an attack.
+    /// Images that were outside the ball or the box; always 0, unless an attack has a bug.
     #[serde(rename = "strayed")]
     pub outside: u64,
 }
 
 /// A batch as it is finished.
 pub struct Finished<'a> {
-    /// What it gave.
+    /// Its results.
     pub verdicts: &'a Verdicts,
-    /// How many samples its attack is given in all.
+    /// The number of samples that its attack gets in all.
     pub given: usize,
     /// The true classes.
     pub labels: &'a [u32],
@@ -60,21 +60,25 @@ pub struct Finished<'a> {
     pub attacked: &'a Tensor,
 }
 
-/// What became of the samples in a transfer.
+/// The results of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transferred {
-    /// On the network that the attacks were made on: what the plan would find on it alone.
+    /// On the source: those of a direct attack on it.
     pub source: Found,
     /// On the other.
     pub target: Found,
 }
 
 impl Suite<'_> {
-    /// Runs the plan. `known` are verdicts of an earlier part of the same run, in its order; `report` is told every new
-    /// batch and may stop the run with an error.
+    /// Runs the plan. `known` are verdicts of an earlier part of the same run, in order; `report` is called with every
+    /// new batch and may stop the run with an error.
+    ///
+    /// # Cost
+    /// One forward pass per image, and [`Attack::passes`] of every attack per image that it gets: in a cascade those
+    /// still correct, else those correct on the clean image. With `gradient_samples` gradients count as many times.
     ///
     /// # Errors
-    /// [`Error::Net`] for verdicts that are not of this run.
+    /// [`Error::Net`] for verdicts that are not of this run; those of the attacks and of `report`.
     pub fn run(
         &self,
         classifier: &mut dyn Classifier,
@@ -85,12 +89,12 @@ impl Suite<'_> {
         Ok(found)
     }
 
-    /// Runs the plan on the source and measures the target with what comes out. An attack gets the samples that are left to
-    /// it on either network; what one of the networks would not have been given does not count for it, so the source's
-    /// part is what [`Suite::run`] finds on it, and a source that is the target gives the same twice.
+    /// Runs the plan on the source and measures the target with what comes out. An attack gets the samples that it
+    /// would get on either network; for each network only those that it would get there count, so the source's results
+    /// are those of [`Suite::run`] on it, and source and target have the same results if they are the same network.
     ///
     /// # Errors
-    /// [`Error::Net`] for verdicts that are not of this run.
+    /// As [`Suite::run`].
     pub fn transfer(
         &self,
         source: &mut dyn Classifier,
@@ -102,7 +106,7 @@ impl Suite<'_> {
         Ok(Transferred { source, target })
     }
 
-    /// Attacks the first of the networks and asks all of them. There are one or two.
+    /// Attacks the first of one or two networks and evaluates all of them.
     fn passes<const N: usize>(
         &self,
         mut networks: [&mut dyn Classifier; N],
@@ -158,7 +162,8 @@ impl Suite<'_> {
         Ok(found)
     }
 
-    /// What the attack of a number in the plan makes of a batch: of each sample the same image, whatever else is in it.
+    /// The images of an attack of the plan, by its index, for a batch. That of a sample does not depend on the rest of
+    /// the batch.
     ///
     /// # Errors
     /// Those of the attack.
@@ -170,7 +175,7 @@ impl Suite<'_> {
         }
     }
 
-    /// Attacks a batch on the first of the networks and asks all of them for their answers to what came out.
+    /// Attacks a batch on the first of the networks and evaluates all of them on the result.
     fn judge<const N: usize>(
         &self,
         networks: &mut [&mut dyn Classifier; N],
@@ -203,7 +208,7 @@ impl Verdicts {
     }
 }
 
-/// How many images are outside the attack's ball or the box.
+/// The number of images outside the attack's ball or the box.
 fn outside(attack: &Attack, clean: &Tensor, attacked: &Tensor) -> Result<u64> {
     // An attack of the PGD family that does not clip promises no box.
     if matches!(attack, Attack::Pgd(pgd) if !pgd.clip) {
@@ -219,7 +224,7 @@ fn outside(attack: &Attack, clean: &Tensor, attacked: &Tensor) -> Result<u64> {
 }
 
 /// A classifier whose gradient is the mean of several: expectation over transformation (Athalye et al. 2018), for
-/// classifiers that answer at random. The logits are the last pass's.
+/// randomised classifiers. The logits are those of the last pass.
 struct Averaged<'a> {
     classifier: &'a mut dyn Classifier,
     times: u32,

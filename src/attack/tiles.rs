@@ -1,10 +1,10 @@
 //! The moves of the square attack under L2 (Andriushchenko et al. 2020, algorithm 3 and supplement B) and L1 (Croce and
-//! Hein 2021): bumps whose length is taken from one window and given to another.
+//! Hein 2021): bumps whose norm is taken from one window and given to another.
 //!
-//! The paper gives the L1 form in a sentence, and what is here follows the behaviour of its authors' code: lengths are sums
-//! of absolute values, bumps are steeper, a bump gets the length that all channels have spare, and what is too long or
-//! outside the box is projected exactly onto both. Its start is not brought to the length of the radius: tiles shorter than
-//! it in all stay so until the first windows spend what is left.
+//! The paper gives the L1 form in a sentence, and what is here follows the behaviour of its authors' code: lengths are
+//! sums of absolute values, bumps are steeper, a bump gets the length that all channels have spare, and what is too
+//! long or outside the box is projected exactly onto both. Its start is not brought to the length of the radius: tiles
+//! shorter than it in all stay so until the first windows spend what is left.
 
 use super::ball::{Ball, distance, size};
 use super::canvas::Canvas;
@@ -118,7 +118,8 @@ impl Tiles {
         self.place(x, clean, &delta);
     }
 
-    /// Makes an image of a change: under L2 `box(clean + eps * delta / |delta|)`, under L1 the nearest point of ball and box.
+    /// Makes an image of a change: under L2 `box(clean + eps * delta / |delta|)`, under L1 the nearest point of ball
+    /// and box.
     fn place(&self, x: &mut [f32], clean: &[f32], delta: &[f64]) {
         let Ball { norm, eps } = self.ball;
         if norm == Norm::L1 {
@@ -148,8 +149,8 @@ fn eta(norm: Norm, side: usize, stream: &mut Stream) -> Vec<f64> {
     bump
 }
 
-/// Nested squares round the middle of `[rows, columns]`, the `j`-th adding `1 / (j + 1)^2`, under L1 `1 / (j + 1)^4`, at
-/// unit length.
+/// Nested squares round the middle of `[rows, columns]`, the `j`-th adding `1 / (j + 1)^2`, under L1 `1 / (j + 1)^4`,
+/// at unit length.
 fn hill(norm: Norm, rows: usize, columns: usize) -> Vec<f64> {
     let mut hill = vec![0f64; rows * columns];
     let (row, column) = (rows / 2, columns / 2);

@@ -14,7 +14,7 @@ use crate::jobs::resident;
 use crate::seed::Seed;
 use crate::threat::AttackPlan;
 
-/// The network, the plan, and what it left.
+/// The network, the plan, and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Attacking {
     /// The network, as it was named.
@@ -23,21 +23,21 @@ pub struct Attacking {
     pub plan: String,
     /// Images attacked.
     pub n: usize,
-    /// Those right at first.
+    /// Correct on the clean image.
     pub clean_correct: u64,
-    /// Those right to the end.
+    /// Correct under every attack.
     pub robust: u64,
 }
 
-/// What is attacked, and how.
+/// The network, the plan and the images.
 pub struct Attack<'a> {
     /// The network's name.
     pub net: &'a str,
-    /// The network with its numbers.
+    /// The network with its weights.
     pub network: Network,
     /// Its images.
     pub data: &'a Dataset,
-    /// Which of them.
+    /// Their indices.
     pub ids: &'a [u32],
     /// The attacks.
     pub plan: &'a AttackPlan,
@@ -47,7 +47,7 @@ pub struct Attack<'a> {
     pub batch: usize,
 }
 
-/// Times a plan from the clean images to the last attack, `steps` times after a first time.
+/// Times a plan from the clean images to the last attack, `steps` times after a warm-up.
 ///
 /// # Errors
 /// Those of the attacks.

@@ -1,9 +1,8 @@
-//! How long the program's own procedures take and how much memory they need: a search's steps, a training step,
-//! a plan of attacks.
+//! Time and memory of the program's own procedures: a search's steps, a training step, a plan of attacks.
 //!
 //! What is timed is what `search` runs, on images drawn from a seed; no procedure is copied here. A measurement is a
-//! [`Line`], one JSON object. Beside the memory that was used stands what the engine estimates from the graph
-//! ([`Memory`]). The peak belongs to the process: for that of one case alone, measure one case a process.
+//! [`Line`], one JSON object. It has the memory that was used and the engine's estimate from the graph
+//! ([`Memory`]). The peak is that of the process: for the peak of one case, run it in a process of its own.
 
 pub mod attack;
 pub mod step;
@@ -22,7 +21,7 @@ use crate::jobs::peak_resident;
 use crate::seed::Seed;
 use crate::units::Params;
 
-/// What was measured of one case.
+/// The measurement of one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line<T> {
     /// The case.
@@ -33,11 +32,11 @@ pub struct Line<T> {
     pub ms_min: f64,
     /// The slowest of them.
     pub ms_max: f64,
-    /// How many they were, after one that was not timed.
+    /// Number of timed repetitions, after one that was not timed.
     pub steps: usize,
     /// Images of the batch by the median.
     pub images_per_s: f64,
-    /// What was run.
+    /// The case's own facts.
     #[serde(flatten)]
     pub subject: T,
     /// Images a step.
@@ -48,19 +47,19 @@ pub struct Line<T> {
     pub device: &'static str,
     /// Threads it ran on.
     pub threads: usize,
-    /// The largest resident size of the process so far, where the system tells (Linux).
+    /// The largest resident size of the process so far, on Linux.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
-    /// The resident size of the process before the case's network was made, where the system tells.
+    /// The resident size of the process before the case's network was made, on Linux.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before_bytes: Option<u64>,
-    /// What the case holds at its fullest, the program itself not counted, as the engine estimates it.
+    /// The engine's estimate of the case's largest memory, without the program itself.
     pub planned_bytes: u64,
     /// The arena of the largest pass in it.
     pub arena_bytes: u64,
 }
 
-/// What of a network's and the process's resources a case is about.
+/// The resources of a case.
 struct Needs {
     batch: usize,
     params: Params,
@@ -69,14 +68,14 @@ struct Needs {
 }
 
 impl Needs {
-    /// `before` is what the process held when there was no network yet.
+    /// `before` is the resident size of the process before the network was made.
     fn of(network: &Network, work: &Work, before: Option<u64>) -> Result<Self> {
         Ok(Needs { batch: work.batch, params: cost(network.net()).params, before, memory: network.memory(work)? })
     }
 }
 
 impl<T> Line<T> {
-    /// Runs the work once, then `steps` times against the clock.
+    /// Runs the work once, then `steps` times with the clock.
     fn measure(
         case: &str,
         subject: T,

@@ -23,7 +23,7 @@ const SPACE: &str = include_str!("../../search_spaces/dsara.toml");
 const IMAGE: Shape = Shape::new(32, 32, 3);
 const CLASSES: usize = 10;
 
-/// What is timed.
+/// The cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// The logits of a batch, batch statistics.
@@ -54,7 +54,7 @@ impl Case {
         }
     }
 
-    /// What it holds in memory: whole steps what the search's do, parts of one their own pass beside the momentum.
+    /// Its memory: that of a search step for whole steps, one pass and the momentum for parts of one.
     fn work(self, subject: &Subject<'_>, batch: usize) -> Work {
         let part = |wrt, vectors, images| Work { batch, passes: vec![(wrt, NormMode::TrainNoRecord)], vectors, images };
         match self {

@@ -15,7 +15,7 @@ use crate::train::fit::{Learner, Position};
 use crate::train::method::work;
 use crate::train::retrain::Trainee;
 
-/// What PreActResNet-18 is usually trained with (Rice et al. 2020), and this program's clipping.
+/// The usual schedule of PreActResNet-18 (Rice et al. 2020), with this program's gradient clipping.
 const SGD: Sgd = Sgd { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: 5.0 };
 
 /// The network and the method.
@@ -23,7 +23,7 @@ const SGD: Sgd = Sgd { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, 
 pub struct Training {
     /// The network, as it was named.
     pub net: String,
-    /// The method's word.
+    /// The method's name.
     pub method: String,
 }
 

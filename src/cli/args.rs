@@ -12,7 +12,7 @@ pub fn positive<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a positive whole number".into())
 }
 
-/// The image a network looks at and what it sees in it.
+/// The images and the classes of a network.
 #[derive(clap::Args)]
 pub struct ImageArguments {
     /// Image size.
@@ -24,18 +24,18 @@ pub struct ImageArguments {
 }
 
 impl ImageArguments {
-    /// Both, as they are.
+    /// Both.
     pub fn image_and_classes(&self) -> (Shape, usize) {
         (self.image, self.classes)
     }
 
-    /// Builds a network that is named.
+    /// Builds a network by name.
     pub fn load(&self, net: &str) -> Result<Model> {
         Model::load_for(net, self.image, self.classes, &files::bytes)
     }
 }
 
-/// A network and the image it looks at.
+/// A network and the images it takes.
 #[derive(clap::Args)]
 pub struct NetArguments {
     /// A family and its keys, such as wrn:28-10, resnet:50, preact-resnet:18,act=silu, nb201:CELL or

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::jobs::attack::Subject;
 use crate::recipe::Preset;
 
-/// What is timed.
+/// The benchmarks.
 #[derive(clap::Subcommand)]
 pub enum BenchVerb {
     /// Time the steps of a DSARA search on its supernet.
@@ -38,8 +38,8 @@ struct Measuring {
     /// Timed repetitions, after one that is not timed.
     #[arg(long, default_value = "5", value_parser = positive::<NonZero<usize>>)]
     steps: NonZero<usize>,
-    /// Print a JSON object a line. `peak_bytes` is the process's largest resident size so far; Linux alone tells it.
-    /// `planned_bytes` is how far a case alone lifts it above `before_bytes`, as estimated from the graph.
+    /// Print a JSON object a line. `peak_bytes` is the process's largest resident size so far, on Linux only.
+    /// `planned_bytes` is the estimate, from the graph, of how much a case adds to `before_bytes`.
     #[arg(long)]
     json: bool,
 }
@@ -93,7 +93,7 @@ pub struct BenchAttackArguments {
     measuring: Measuring,
 }
 
-/// Times what was asked for; tells each case as soon as it is measured.
+/// Runs a benchmark; prints each case as soon as it is measured.
 pub fn bench(verb: &BenchVerb) -> Result<()> {
     match verb {
         BenchVerb::Step(StepArguments { channels, layers, batch, pgd_steps, cases, measuring }) => {
@@ -118,7 +118,7 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
     }
 }
 
-/// Prints a measurement: a line of JSON, or a row of a table whose heading stands above the first.
+/// Prints a measurement: a line of JSON, or a row of a table, the first with its heading.
 fn tell<T: Serialize>(line: &Line<T>, json: bool, first: bool) -> Result<()> {
     if json {
         return files::print_json_line(line);

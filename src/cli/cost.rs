@@ -42,7 +42,7 @@ pub struct CostArguments {
 }
 
 impl CostArguments {
-    /// What a training holds, if that was asked for.
+    /// The memory of training, if requested.
     fn training(&self, net: &Net) -> Result<Option<Memory>> {
         let work = work(&self.method.method, self.batch.get());
         self.memory.then(|| Memory::of(net, &work, Fusion::ALL, &Cpu::widest())).transpose()
@@ -122,7 +122,7 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
     files::print(&text)
 }
 
-/// Every layer with its counts, and how much of the whole they are.
+/// Every layer with its counts, and their share of the total.
 fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
     let share = |part: u64, whole: u64| match part {
         0 => String::new(),
@@ -156,7 +156,7 @@ fn layer_table(layers: &[NodeCost], total: &Cost, rule: Rule) -> String {
     text
 }
 
-/// A count with a blank between thousands; zero is left empty.
+/// A count with a space between thousands; empty for zero.
 fn blank_or(count: u64) -> String {
     if count == 0 { String::new() } else { grouped(count, " ") }
 }

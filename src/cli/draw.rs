@@ -24,11 +24,11 @@ pub struct DrawArguments {
 /// What a drawing shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// Cells where the network is made of such, else blocks.
+    /// Cells where the network is made of them, else blocks.
     Auto,
     /// The insides of the cells.
     Cells,
-    /// The row of cells with widths and sizes.
+    /// The sequence of cells with widths and sizes.
     Row,
     /// Every block.
     Blocks,
@@ -47,7 +47,7 @@ pub fn draw(arguments: &DrawArguments) -> Result<()> {
         (What::Auto | What::Cells, Some(genotype), _) => cells::draw(&genotype),
         (What::Row, _, Some(skeleton)) => row::draw(&skeleton),
         (What::Cells, None, _) => return Err(lacking("cells")),
-        (What::Row, _, None) => return Err(lacking("a row of cells")),
+        (What::Row, _, None) => return Err(lacking("cells")),
         (What::Auto | What::Blocks, ..) => blocks::draw(&name, &net),
     };
     let svg = svg.finish();

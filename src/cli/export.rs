@@ -35,14 +35,14 @@ pub struct ExportArguments {
     budget: Option<Macs>,
     #[command(flatten)]
     image: ImageArguments,
-    /// The network's numbers, in this program's layout or in PyTorch's. Default: its own, or those beside its arch.json;
-    /// fresh ones of a network that is named by its family.
+    /// The network's weights, in this program's layout or in PyTorch's. Default: its own, or those beside its
+    /// arch.json; freshly initialised ones of a network that is named by its family.
     #[arg(long, conflicts_with = "seed")]
     weights: Option<PathBuf>,
-    /// Fresh numbers of this seed.
+    /// Freshly initialised weights of this seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// The batch normalisation in use, where several stand side by side.
+    /// The branch of a multi-branch batch normalisation.
     #[arg(long, default_value_t = 0)]
     branch: usize,
     /// Where the ONNX model goes: pixels [n, c, h, w] in [0, 1] to logits [n, classes].
@@ -51,10 +51,10 @@ pub struct ExportArguments {
     /// Where the arch.json goes, which is enough to rebuild the network.
     #[arg(long, group = "documents")]
     json: Option<PathBuf>,
-    /// Where the numbers go, as safetensors.
+    /// Where the weights go, as safetensors.
     #[arg(long, group = "documents")]
     safetensors: Option<PathBuf>,
-    /// How the weights of --safetensors lie: this program's way, or PyTorch's.
+    /// The layout of --safetensors: this program's, or PyTorch's.
     #[arg(long, value_enum, default_value_t = LayoutName::Own, requires = "safetensors")]
     layout: LayoutName,
     /// The folder where the network goes as PyTorch: net.py, plain torch.nn, and weights.safetensors beside it.
@@ -63,8 +63,8 @@ pub struct ExportArguments {
     /// Where the cells go, as the tuple that DARTS prints.
     #[arg(long, group = "documents")]
     genotype: Option<PathBuf>,
-    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked, which must be standard AutoAttack
-    /// on the images that RobustBench measures.
+    /// Where a model_info.json of RobustBench goes; its figures are those of --attacked, which must be standard
+    /// AutoAttack on the images that RobustBench measures.
     #[arg(long, group = "documents", requires_all = ["attacked", "additional_data"])]
     robustbench: Option<PathBuf>,
     /// The result.json that `robustnas attack` wrote about this network.
@@ -78,7 +78,7 @@ pub struct ExportArguments {
     reported: Option<f64>,
 }
 
-/// How weights lie in a file.
+/// The layout of weights in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum LayoutName {
     /// Convolutions [rows, columns, in, out], matrices [in, out].
@@ -96,13 +96,13 @@ impl From<LayoutName> for Layout {
     }
 }
 
-/// Reads a share in per cent.
+/// Reads a percentage.
 fn percent(text: &str) -> Result<f64, String> {
     let found = text.parse().ok().filter(|p| (0.0..=100.0).contains(p));
-    found.ok_or_else(|| format!("`{text}` is no share in per cent; expected 0 to 100, for example 56.1"))
+    found.ok_or_else(|| format!("`{text}` is not a percentage; expected 0 to 100, for example 56.1"))
 }
 
-/// Writes a network, or that of a rank, in the forms that are asked for.
+/// Writes a network, or that of a rank, in the requested forms.
 pub fn export(arguments: &ExportArguments) -> Result<()> {
     let run = Path::new(&arguments.source);
     let source = if run.is_dir() { of_rank(run, arguments)? } else { arguments.source.clone() };
@@ -156,7 +156,7 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
     Ok(())
 }
 
-/// The arch.json of a rank. Says what it is: the best network of a run need not be one that the search found.
+/// The arch.json of a rank. Prints its origin: the best network of a run need not be one that the search found.
 fn of_rank(run: &Path, arguments: &ExportArguments) -> Result<String> {
     let ExportArguments { rank, origin, budget, .. } = *arguments;
     let ranked = ranked(run)?;
@@ -177,7 +177,7 @@ fn of_rank(run: &Path, arguments: &ExportArguments) -> Result<String> {
     let (budget, origin) = (found.budget, record.origin.word());
     eprintln!("budget {budget}, rank {}: {origin} network {}{robust}", rank.unwrap_or_default(), record.arch);
     let path = run.join("archs").join(&record.arch).join("arch.json");
-    path.into_os_string().into_string().map_err(|path| Error::run(path, "is no path in UTF-8"))
+    path.into_os_string().into_string().map_err(|path| Error::run(path, "is not a path in UTF-8"))
 }
 
 /// A network as an ONNX file.
@@ -186,11 +186,11 @@ fn onnx(network: &Network, branch: usize) -> Result<Vec<u8>> {
     let tensors = network.layout().tensors();
     let places: std::collections::HashMap<&str, _> =
         tensors.iter().map(|t| (t.name.as_str(), t.range.clone())).collect();
-    let numbers = |name: &str| places.get(name).map(|range| &state[range.clone()]);
-    onnx::write(&onnx::Export { net: network.net(), numbers: &numbers, branch, mix: &[] })
+    let weights = |name: &str| places.get(name).map(|range| &state[range.clone()]);
+    onnx::write(&onnx::Export { net: network.net(), weights: &weights, branch, mix: &[] })
 }
 
-/// A result's figures, if it is about this network and a measurement that RobustBench knows.
+/// Writes the model_info.json of a result, if it is of this network and a measurement of RobustBench.
 fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said) -> Result<()> {
     let result = AttackResultFile::from_json(attacked, &files::bytes(attacked)?)?;
     let (arch, weights) = (id_of(network.net())?, weights::id_of(network)?);
@@ -198,7 +198,7 @@ fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said) -> R
         return Err(Error::data(
             attacked,
             format!(
-                "is about the network {} with the numbers {}; expected {arch} with {weights}",
+                "is about the network {} with the weights {}; expected {arch} with {weights}",
                 result.network.arch, result.network.weights
             ),
         ));

@@ -39,7 +39,7 @@ pub fn folder(path: &Path) -> Result<()> {
     crate::store::atomic::create_folder(path)
 }
 
-/// Prints a result; a reader that has gone away (`| head`) is no error.
+/// Prints a result; a closed pipe (`| head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -57,7 +57,7 @@ pub fn print_json_line<T: Serialize>(value: &T) -> Result<()> {
     print(&(serde_json::to_string(value).map_err(unwritable)? + "\n"))
 }
 
-/// Why a value is no JSON.
+/// The error of a value that cannot be written as JSON.
 pub fn unwritable(e: serde_json::Error) -> Error {
     Error::Internal(format!("a result cannot be written as JSON: {e}"))
 }

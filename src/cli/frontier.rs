@@ -10,7 +10,7 @@ use crate::report::plot::plot;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 
-/// Which numbers a frontier shows.
+/// The images whose accuracies a frontier shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub enum SplitName {
     /// The images that ranked the candidates.

@@ -10,7 +10,7 @@ use crate::engine::Network;
 use crate::error::Result;
 use crate::model::layout::Layout;
 use crate::model::names::NameMap;
-use crate::model::{import as numbers, weights};
+use crate::model::{import as theirs, weights};
 use crate::seed::Seed;
 
 /// What `import` takes.
@@ -18,23 +18,23 @@ use crate::seed::Seed;
 pub struct ImportArguments {
     #[command(flatten)]
     net: NetArguments,
-    /// The other program's numbers.
+    /// The other program's weights.
     #[arg(long)]
     from: PathBuf,
-    /// How it calls them: a TOML file, `[names]` with lines `"ours" = "theirs"`.
+    /// Their names there: a TOML file, `[names]` with lines `"ours" = "theirs"`.
     #[arg(long)]
     map: PathBuf,
-    /// Where they go in this program's names and layout.
+    /// Where they go, in this program's names and layout.
     #[arg(long)]
     out: PathBuf,
 }
 
-/// Takes the numbers of another program.
+/// Imports the weights of another program.
 pub fn import(arguments: &ImportArguments) -> Result<()> {
     let net = arguments.net.load()?.net;
     let map = NameMap::parse(&files::read(&arguments.map)?, &arguments.map)?;
     let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
-    numbers::import(&mut network, &arguments.from, &map)?;
+    theirs::import(&mut network, &arguments.from, &map)?;
     files::write(&arguments.out, &weights::encode(&network, Layout::Own)?)?;
     eprintln!("{}: {} tensors", arguments.out.display(), network.layout().tensors().len());
     Ok(())

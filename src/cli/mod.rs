@@ -47,7 +47,7 @@ enum Verb {
     #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
         --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25")]
     Search(search::SearchArguments),
-    /// Say how far a run is.
+    /// Show the progress of a run.
     #[command(after_help = "Example:\n  robustnas status results/night")]
     Status {
         /// A run folder.
@@ -76,7 +76,7 @@ enum Verb {
         /// The picture or document: .svg, .png or .json.
         #[arg(long)]
         out: PathBuf,
-        /// The numbers to show.
+        /// The images whose accuracies are shown.
         #[arg(long, value_enum, default_value = "test")]
         split: frontier::SplitName,
     },
@@ -87,20 +87,20 @@ enum Verb {
         docs/export.md has the names and layouts of all tensors."
     )]
     Export(export::ExportArguments),
-    /// Take the numbers of another program's safetensors by a map of names.
+    /// Import the weights of another program's safetensors by a map of names.
     #[command(after_help = "Example:\n  robustnas import preact-resnet:18 --from theirs.safetensors --map names.toml \
-        --out weights.safetensors\n\ndocs/export.md tells how a map is written.")]
+        --out weights.safetensors\n\ndocs/export.md describes the map.")]
     Import(import::ImportArguments),
-    /// Attack a trained network and say what stays right.
+    /// Attack a trained network and report its robust accuracy.
     #[command(after_help = "Example:\n  robustnas attack --net results/night/archs/ID/arch.json --data cifar10:DIR \
         --plan autoattack --eps 8/255 --norm linf --n 1000 --seed 0 --out results/attacked\n\n\
-        docs/attacks.md tells of the plans and of the checks that doubt a result.")]
+        docs/attacks.md describes the plans and the checks.")]
     Attack(attack::AttackArguments),
     /// Count parameters and multiply-accumulates of a network.
     #[command(
         after_help = "Examples:\n  robustnas cost dsara:search_spaces/genotypes/ARNAS.txt,channels=64,layers=20 \
         --json\n  robustnas cost wrn:28-10,act=silu,down=flc --per-layer\n  robustnas cost resnet:50 --image 224x224x3 \
-        --classes 1000 --rule pycls\n\ndocs/networks.md tells of the families, their keys and their elements."
+        --classes 1000 --rule pycls\n\ndocs/networks.md describes the families, their keys and their elements."
     )]
     Cost(cost::CostArguments),
     /// Find depths and widths of residual networks for budgets (RobustScaling).
@@ -139,7 +139,7 @@ enum Verb {
 
 #[derive(Subcommand)]
 enum SpaceVerb {
-    /// Check a space file and say what it describes.
+    /// Check a space file and summarise it.
     #[command(after_help = "Example:\n  robustnas space check search_spaces/dsara.toml")]
     Check {
         /// The file.
@@ -152,7 +152,7 @@ enum SpaceVerb {
 
 #[derive(Subcommand)]
 enum DataVerb {
-    /// Read a data set whole and say what is in it.
+    /// Read a whole data set and summarise it.
     #[command(after_help = "Example:\n  robustnas data check hf:data/cifar-10")]
     Check {
         /// synthetic, cifar10:DIR, cifar100:DIR, hf:DIR, folder:DIR or npy:DIR.
@@ -163,7 +163,11 @@ enum DataVerb {
     },
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and runs the verb.
+///
+/// # Errors
+/// That of the verb; [`Error::exit_code`](crate::error::Error::exit_code) is the program's. A command line that does
+/// not parse ends the process with code 2.
 pub fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(threads) = arguments.threads {

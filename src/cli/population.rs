@@ -21,7 +21,7 @@ pub struct PopulationArguments {
     /// Seed of draws, trainings and resamples.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: what the first file says.
+    /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: that of the first file.
     #[arg(long)]
     data: Option<String>,
     /// The folder. Networks of the same populations there are kept; a larger --n adds to them.
@@ -35,7 +35,7 @@ pub struct PopulationArguments {
     json: bool,
 }
 
-/// Draws, trains and compares populations, or goes on with them.
+/// Draws, trains and compares populations, or continues.
 pub fn population(arguments: &PopulationArguments) -> Result<()> {
     let spaces = arguments
         .spaces

@@ -11,7 +11,7 @@ use crate::report::ranked::Ranked;
 use crate::report::table::table;
 use crate::store::run::{read_records, read_run};
 
-/// What a run found, in order.
+/// The ranking of a run.
 pub fn ranked(run: &Path) -> Result<Ranked> {
     Ranked::new(read_run(run)?.file.seed, &read_records(run)?)
 }

@@ -28,7 +28,7 @@ pub struct ScaleArguments {
     json: bool,
 }
 
-/// A family by its word.
+/// A family by name.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum FamilyName {
     /// The block of RobustResNet.

@@ -14,7 +14,7 @@ use crate::report::table::table;
 use crate::store::event::{Event, StageResult, records};
 use crate::store::run::{read_events, read_run};
 
-/// How far a run is.
+/// Prints the progress of a run.
 pub fn status(run: &Path, json: bool) -> Result<()> {
     let about = read_run(run)?;
     let config = Config::from_toml(&about.config, &run.join("config.toml"), &[])?;

@@ -1,4 +1,4 @@
-//! What is measured: a network with its weights, the images, and the attacks.
+//! The subject of a measurement: a network with its weights, the images, and the attacks.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,14 @@ use crate::report::attacked::Attacked;
 use crate::threat::{AttackPlan, Norm, Threat};
 use crate::units::Fraction;
 
-/// Which network is attacked with what.
+/// The network and the attacks.
 #[derive(clap::Args)]
 pub struct SubjectArguments {
     /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, or any other that
     /// `cost` takes.
     #[arg(long)]
     pub net: String,
-    /// Its numbers, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json; a
+    /// Its weights, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json; a
     /// model.onnx has its own.
     #[arg(long)]
     weights: Option<PathBuf>,
@@ -31,10 +31,10 @@ pub struct SubjectArguments {
     /// .json file.
     #[arg(long, default_value = "autoattack")]
     pub plan: String,
-    /// Radius of the ball, as a fraction. Default: 8/255; for a file, what it says.
+    /// Radius of the ball, as a fraction. Default: 8/255; for a plan file, its own.
     #[arg(long)]
     eps: Option<Fraction>,
-    /// Norm of the ball: linf, l2 or l1. Default: linf; for a file, what it says.
+    /// Norm of the ball: linf, l2 or l1. Default: linf; for a plan file, its own.
     #[arg(long)]
     norm: Option<Norm>,
     /// The first N images; 0: all.
@@ -48,11 +48,11 @@ pub struct SubjectArguments {
     pub batch: usize,
 }
 
-/// A subject read, and checked against itself.
+/// A subject, read and checked.
 pub struct Prepared {
     /// The images.
     pub data: Dataset,
-    /// What is attacked.
+    /// The network.
     pub subject: Subject,
     /// The attacks.
     pub plan: AttackPlan,
@@ -61,7 +61,7 @@ pub struct Prepared {
 }
 
 impl SubjectArguments {
-    /// Reads what is named.
+    /// Reads network, images and plan.
     pub fn prepare(&self) -> Result<Prepared> {
         let (data, subject) = self.measured()?;
         let plan = self.plan()?.for_classes(subject.network.net().classes())?;
@@ -84,13 +84,13 @@ impl SubjectArguments {
         Ok((data, subject))
     }
 
-    /// The ball that is named.
+    /// The ball.
     pub fn threat(&self) -> Result<Threat> {
         let norm = self.norm.unwrap_or_default();
         Threat::usual(norm, self.eps).map_err(|why| Error::Usage(format!("--eps is missing: {why}")))
     }
 
-    /// The plan that is named, or that stands in a file.
+    /// The plan, by name or from a file.
     fn plan(&self) -> Result<AttackPlan> {
         let path = PathBuf::from(&self.plan);
         if AttackPlan::is_file(&path) {
@@ -104,21 +104,21 @@ impl SubjectArguments {
     }
 }
 
-/// Where a network and its numbers are.
+/// A network and its weights, by name and file.
 pub struct Trained<'a> {
     /// The network: any that `cost` takes.
     pub net: &'a str,
-    /// The file of its numbers, if it was model.
+    /// The file of its weights, if given.
     pub weights: Option<&'a Path>,
     /// The option that names it.
     pub option: &'static str,
 }
 
 impl Trained<'_> {
-    /// Reads the network and checks that it is one for the data; and what results say about it.
+    /// Reads the network and checks that it is one for the data; returns it with its description for results.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a network of other images or classes, and where its numbers are missing or given twice;
+    /// [`Error::Usage`] for a network of other images or classes, and where its weights are missing or given twice;
     /// whatever reading it fails with.
     pub fn load(&self, data: &Dataset) -> Result<Subject> {
         let name = self.net;

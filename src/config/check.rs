@@ -1,4 +1,4 @@
-//! What the types cannot say: ranges, names that must exist, graphs that must hang together.
+//! Checks beyond the types: ranges, names that must exist, graphs that must be connected.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use crate::recipe::{Adam, Method, Retrain, Sgd};
 use crate::threat::{Attack, MOST};
 use crate::units::Fraction;
 
-/// Checks a configuration against itself; the document gives the lines.
+/// Checks a configuration for consistency; the document has the lines for errors.
 pub(super) fn check(config: &Config, doc: &Doc<'_>) -> Result<()> {
     let check = Check { doc };
     check.top(config)?;
@@ -36,7 +36,7 @@ impl Check<'_> {
         if holds { Ok(()) } else { Err(self.doc.fail(key, message())) }
     }
 
-    /// Refuses what is not in the range that `range` describes.
+    /// Refuses a value outside of the range that `range` describes.
     fn range<T: Display>(&self, key: &str, value: T, holds: bool, range: &str) -> Result<()> {
         self.require(holds, key, || format!("`{key}` must be {range}, got {value}"))
     }
@@ -223,7 +223,7 @@ impl Check<'_> {
             c.cells.iter().all(|cell| row.iter().any(|placed| placed.kind == cell.kind))
         };
         self.require(every_kind(layers), "supernet.layers", || {
-            // Thrice the stages always suffice: every third then has a reduction and two ordinary cells.
+            // Three times the stages are always enough: every third then has a reduction and two ordinary cells.
             let enough = (1..=3 * STAGES).find(|n| every_kind(*n)).unwrap_or(3 * STAGES);
             format!(
                 "{layers} layers are too few for {STAGES} stages with each kind of cell in place; use at least {enough}"

@@ -1,7 +1,7 @@
-//! A parsed file that still knows where each value stands, with the command line's settings laid over it.
+//! A parsed file with the position of each value, and the command line's settings merged into it.
 //!
-//! A value that came from the command line has a span beyond the end of the file, so that one number says for every
-//! error whether it belongs to a line of the file or to an option.
+//! A value that came from the command line has a span beyond the end of the file, so that the span of an
+//! error says whether it belongs to a line of the file or to an option.
 
 use std::ops::Range;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(super) struct Override {
     key: String,
     value: String,
     option: String,
-    /// `v=value` behind as many blanks as shift the parser's spans beyond the file.
+    /// `v=value` after enough blanks to shift the parser's spans beyond the file.
     shifted: String,
     span: Span,
 }
@@ -79,10 +79,10 @@ pub(super) struct Doc<'a> {
 }
 
 impl<'a> Doc<'a> {
-    /// Parses the text and lays the overrides over it, later ones over earlier ones.
+    /// Parses the text and applies the overrides in order.
     ///
     /// # Errors
-    /// [`Error::Config`] at the line of a syntax error, [`Error::Usage`] for an override that leads nowhere.
+    /// [`Error::Config`] at the line of a syntax error, [`Error::Usage`] for an override whose key cannot be set.
     pub fn parse(text: &'a str, path: &'a Path, overrides: &'a [Override]) -> Result<Self> {
         let table = DeTable::parse(text).map_err(|e| {
             let start = e.span().map_or(0, |s| s.start);
@@ -168,7 +168,7 @@ impl<'a> Doc<'a> {
         }
     }
 
-    /// Serde buffers a table whose type depends on one of its keys, and our own text forms are parsed behind its back;
+    /// Serde buffers a table whose type depends on one of its keys, and our own text forms are parsed outside of it;
     /// both lose the position. The culprit is then the key or element without which the complaint is another.
     fn culprit<T: DeserializeOwned>(&self, path: &[String], message: &str) -> Option<(String, usize)> {
         let node = self.node(path)?;
@@ -233,7 +233,7 @@ fn kind<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     child(node.get_ref(), "kind")?.get_ref().as_str()
 }
 
-/// Puts a value at a path; missing tables are made, so that a misspelt one is refused like any unknown key.
+/// Sets the value at a path; missing tables are made, so that a misspelt one is refused like any unknown key.
 fn put<'a>(node: &mut Node<'a>, steps: &[&str], value: Node<'a>, span: &Span) -> Result<(), String> {
     let [step, rest @ ..] = steps else {
         *node = value;
@@ -289,7 +289,7 @@ pub(super) fn hint(typed: &str, known: &[&str]) -> String {
     }
 }
 
-/// Serde's words for types, in the reader's.
+/// Serde's names of types in plain words.
 fn plain(message: &str) -> String {
     let Some((what, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
     let expected = match expected {

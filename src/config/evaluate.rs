@@ -1,4 +1,4 @@
-//! `[evaluate]` as it is written: attacks by name, from plan files, or with all their constants; resolved to the last.
+//! `[evaluate]` as written: attacks by name, from plan files, or with all their constants; resolved to the last form.
 
 use std::fmt;
 use std::path::Path;
@@ -121,7 +121,7 @@ impl RawEvaluate {
     /// Every attack of every plan, in order; `read` gives the text of a plan's file.
     ///
     /// # Errors
-    /// Those of [`Doc::fail`] at the entry that names no plan, cannot be read or makes no sense.
+    /// Those of [`Doc::fail`] at the entry that is not the name of a plan, cannot be read or has an invalid constant.
     pub fn resolve(self, doc: &Doc<'_>, read: &dyn Fn(&Path) -> Result<String>) -> Result<Evaluate> {
         let entries: Vec<(String, RawAttack)> = match self.attacks {
             RawAttacks::One(name) => vec![("evaluate.attacks".into(), RawAttack::Plan(name))],

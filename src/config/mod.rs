@@ -1,4 +1,4 @@
-//! A space file, resolved: every value checked, nothing optional that has a default.
+//! A space file, resolved: every value checked, every default filled in.
 //!
 //! One TOML file describes a whole job: the cells and their choices, the search, the scaling, the retraining and the
 //! evaluation. Each struct here is a table of that file; every key is required unless marked.
@@ -34,9 +34,9 @@ pub struct Config {
     pub budgets: Vec<Macs>,
     /// The run's seed; overridden by `--seed`.
     pub seed: u64,
-    /// Layer 0; absent: pixels enter as they are.
+    /// Layer 0; absent: pixels are not normalised.
     pub normalize: Option<Normalize>,
-    /// Where cells stand and how wide they are.
+    /// The sequence and the widths of cells.
     pub placement: Placement,
     /// The choices of each kind of cell.
     pub cells: Vec<CellChoices>,
@@ -56,7 +56,7 @@ pub struct Config {
     pub evaluate: Evaluate,
 }
 
-/// `[[cells]]`: one kind of cell and what may stand on its edges.
+/// `[[cells]]`: one kind of cell and the candidates of its edges.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CellChoices {
     /// The kind's name.
@@ -82,7 +82,7 @@ pub struct EdgeChoices {
     pub ops: Vec<CellOp>,
 }
 
-/// How the training images are divided; validation and search samples never train weights they judge.
+/// How the training images are divided; validation and architecture samples never train the weights that they evaluate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
@@ -126,7 +126,7 @@ fn is_whole(partial: &usize) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// The weights are taken as they are.
+    /// The gradient at the current weights.
     First,
     /// One virtual weight step; the Hessian-vector product by central differences.
     Second,
@@ -156,7 +156,7 @@ pub struct Search {
     pub weights: Sgd,
     /// Adam on the architecture.
     pub arch: Adam,
-    /// Deviation of the initial architecture parameters.
+    /// Standard deviation of the initial architecture parameters.
     pub arch_init: f64,
     /// Images of the architecture half on which each epoch's accuracies are measured.
     pub probe: usize,
@@ -181,20 +181,21 @@ pub struct Derive {
 pub struct Evaluate {
     /// Images a pass.
     pub batch: usize,
-    /// Whether small attacks look for masked gradients (optional; false). They cost about 75 forward passes of 64 images.
+    /// Whether small attacks look for masked gradients (optional; false). They cost about 75 forward passes of 64
+    /// images.
     pub probe: bool,
-    /// Gradients averaged for one, against networks that answer at random (optional; 1, or what the plans say).
+    /// Gradients averaged for one, against randomised networks (optional; 1, or that of the plans).
     pub gradient_samples: u32,
     /// The attacks, each on all images that are right clean; ranking uses their worst case.
     ///
-    /// The file has a list of tables with all constants, of names (`"autoattack"`, `"pgd-20"`, whatever `robustnas attack
-    /// --plan` takes) and of plan files, or one name alone. Names mean the ball of the optional keys `norm` (linf) and `eps`
-    /// (8/255 under linf); paths are relative to the working directory.
+    /// The file has a list of tables with all constants, of names (`"autoattack"`, `"pgd-20"`, whatever
+    /// `robustnas attack --plan` takes) and of plan files, or one name alone. Names mean the ball of the optional keys
+    /// `norm` (linf) and `eps` (8/255 under linf); paths are relative to the working directory.
     pub attacks: Vec<Attack>,
 }
 
 impl Config {
-    /// The supernet's row of cells for images of a size.
+    /// The supernet's skeleton for images of a size.
     ///
     /// # Errors
     /// [`Error::Net`] when there are fewer layers than stages.
@@ -209,7 +210,7 @@ impl Config {
         })
     }
 
-    /// A derived network's row with the given ordinary cells and channels per stage; the stem has
+    /// A derived network's skeleton with the given ordinary cells and channels per stage; the stem has
     /// `stem_multiplier` times the first stage's channels.
     pub fn scaled_skeleton(&self, image: Shape, classes: usize, cells: &[usize], channels: &[usize]) -> Skeleton {
         Skeleton {
@@ -222,7 +223,7 @@ impl Config {
         }
     }
 
-    /// What RobustScaling needs to know of each stage's ordinary cells.
+    /// The facts about each stage's ordinary cells that RobustScaling uses.
     ///
     /// # Errors
     /// [`Error::Net`] when a stage's kind has no `[[cells]]` entry or there are not three stages.
@@ -242,7 +243,7 @@ impl Config {
         Ok(stages)
     }
 
-    /// Where every kind of cell keeps its mixing weights.
+    /// The places of every kind's mixing weights.
     pub fn mix_layout(&self) -> MixLayout {
         use crate::arch::families::cells::{MixEdge, MixKind};
         let mut offset = 0;

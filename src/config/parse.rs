@@ -1,4 +1,4 @@
-//! A space file as it is written, and the way from it to a [`Config`] and back.
+//! A space file as written, and its conversion to a [`Config`] and back.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::recipe::Retrain;
 use crate::units::Macs;
 
-/// The file: what may be left out is optional here and nowhere behind.
+/// The file, with optional keys; a [`Config`] has none.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
@@ -94,7 +94,7 @@ impl Config {
         Config::resolve(text, path, settings, &|_| Err(Error::Usage("plans are not read from files here".into())))
     }
 
-    /// Reads a space file with settings laid over it, later ones over earlier ones. `read` gives the text of the files that
+    /// Reads a space file and merges settings into it, later ones over earlier ones. `read` gives the text of the files that
     /// `evaluate.attacks` names.
     ///
     /// # Errors

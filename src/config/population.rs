@@ -1,4 +1,5 @@
-//! The file of a population: a design space, what its networks may cost, and how they are trained and measured.
+//! The file of a population: a design space, limits on the cost of its networks, and the protocol of training and
+//! measuring.
 
 use std::path::Path;
 
@@ -24,7 +25,7 @@ pub struct Population {
     pub space: DesignSpace,
     /// `[limits]`.
     pub limits: Limits,
-    /// What every network goes through; the same for spaces that are compared.
+    /// The protocol of every network; the same for spaces that are compared.
     pub protocol: Protocol,
 }
 

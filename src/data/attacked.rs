@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub struct Stored {
     /// `[n, h, w, c]`, f32.
     pub images: Tensor,
-    /// Their numbers in the data.
+    /// Their indices in the data set.
     pub ids: Vec<u32>,
     /// The true classes.
     pub labels: Vec<u32>,
@@ -44,7 +44,7 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Stored> {
     Ok(Stored { images: Tensor::from_vec(pixels, shape, &Device::Cpu)?, ids, labels })
 }
 
-/// `images` f32 `[n, h, w, c]` with pixels in `[0, 1]`, `ids` u32 `[n]` their numbers in the data, `labels` u32 `[n]` the true
+/// `images` f32 `[n, h, w, c]` with pixels in `[0, 1]`, `ids` u32 `[n]` their indices in the data set, `labels` u32 `[n]` the true
 /// classes.
 ///
 /// # Errors

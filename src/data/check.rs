@@ -1,4 +1,4 @@
-//! What a data set holds and what looks wrong with it, before hours are spent on it.
+//! Facts about a data set, and warnings about it, before hours are spent on it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,7 +30,7 @@ pub struct Report {
     pub mean: Vec<f64>,
     /// Deviation of each channel over all training pixels.
     pub std: Vec<f64>,
-    /// What a person should look at; empty when nothing was found.
+    /// Empty classes, imbalance, duplicates, and test images among the training images.
     pub warnings: Vec<String>,
 }
 
@@ -61,15 +61,18 @@ impl fmt::Display for Report {
     }
 }
 
-/// A class with this many times the images of another is worth a warning.
+/// The ratio of class sizes from which on there is a warning.
 const IMBALANCE: f64 = 1.5;
 
-/// Loads a source and looks at every image. Errors: those of [`Source::load`].
+/// Loads a source and inspects every image.
+///
+/// # Errors
+/// Those of [`Source::load`].
 pub fn check(source: &Source) -> Result<Report> {
     Ok(inspect(source.to_string(), &source.load()?))
 }
 
-/// Looks at every image of a loaded data set.
+/// Inspects every image of a loaded data set.
 pub fn inspect(source: String, data: &Dataset) -> Report {
     let (train, test) = (tally(&data.train, data.classes.len()), tally(&data.test, data.classes.len()));
     let classes: Vec<ClassCount> = data
@@ -127,7 +130,7 @@ fn imbalance(half: &str, names: &[String], counts: &[usize], warnings: &mut Vec<
     }
 }
 
-/// Equal images across the halves flatter every score; equal images with two labels cannot all be learned.
+/// Test images that were trained on inflate accuracy; equal images with two labels cannot both be classified correctly.
 fn duplicates(data: &Dataset, warnings: &mut Vec<String>) {
     let mut seen: HashMap<&[u8], u32> = HashMap::with_capacity(data.train.len());
     let (mut repeated, mut contradicted) = (0, 0);

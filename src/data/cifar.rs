@@ -1,7 +1,8 @@
-//! The official binary versions of CIFAR-10 and CIFAR-100 (Krizhevsky 2009, <https://www.cs.toronto.edu/~kriz/cifar.html>).
+//! The official binary versions of CIFAR-10 and CIFAR-100 (Krizhevsky 2009,
+//! <https://www.cs.toronto.edu/~kriz/cifar.html>).
 //!
-//! A record is the label (CIFAR-100: the coarse, then the fine label, one byte each) and 3,072 bytes: the red, green and
-//! blue planes of 32 rows of 32 pixels.
+//! A record is the label (CIFAR-100: the coarse, then the fine label, one byte each) and 3,072 bytes: the red, green
+//! and blue planes of 32 rows of 32 pixels.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ const SHAPE: Shape = Shape::new(32, 32, 3);
 const CLASSES_10: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// What tells one of the two data sets from the other.
+/// The differences between the two data sets.
 struct Layout {
     name: &'static str,
     /// The folder inside the official archive.
@@ -23,7 +24,7 @@ struct Layout {
     train: &'static [&'static str],
     test: &'static [&'static str],
     names: &'static str,
-    /// Label bytes before the pixels; the last one counts.
+    /// Label bytes before the pixels; the last one is the label.
     label_bytes: usize,
     classes: usize,
 }
@@ -53,20 +54,24 @@ const CIFAR_100: Layout = Layout {
 /// Reads CIFAR-10 from the folder that holds `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`, or from the
 /// one above it. Class names come from `batches.meta.txt`, or are the official ones.
 ///
-/// Errors: [`Error::Data`] for a missing file, a torn record (its offset) and a label out of range (its offset).
+/// # Errors
+/// [`Error::Data`] for a missing file, an incomplete record and a label out of range (with the byte), and a wrong
+/// number of class names; [`Error::Io`] where a file cannot be read.
 pub fn load10(dir: &Path) -> Result<Dataset> {
     load(&CIFAR_10, dir, || CLASSES_10.iter().map(|c| (*c).to_owned()).collect())
 }
 
-/// Reads CIFAR-100 with its fine labels from the folder that holds `train.bin` and `test.bin`, or from the one above it.
-/// Class names come from `fine_label_names.txt`; without that file they are the labels.
+/// Reads CIFAR-100 with its fine labels from the folder that holds `train.bin` and `test.bin`, or from the one above
+/// it. Class names come from `fine_label_names.txt`; without that file they are the labels.
 ///
-/// Errors: as [`load10`].
+/// # Errors
+/// As [`load10`].
 pub fn load100(dir: &Path) -> Result<Dataset> {
     load(&CIFAR_100, dir, || (0..100).map(|label| label.to_string()).collect())
 }
 
-/// The name of the data set that has such images and these classes, whatever format it is read from; `None` for any other.
+/// The name of the data set that has such images and these classes, whatever format it is read from; `None` for any
+/// other.
 pub(super) fn known(image: Shape, classes: &[String]) -> Option<&'static str> {
     // The fine classes of CIFAR-100 are sorted, and these are its first and last.
     let hundred = || {

@@ -11,7 +11,7 @@ use crate::arch::op::Shape;
 const MAX_SIDE: u32 = 4096;
 
 /// Decodes one PNG or JPEG file to `[h, w, 3]`. Greyscale becomes three equal channels; transparency is refused,
-/// because what lies behind it is not in the file. The error is a sentence for the caller to put a place in front of.
+/// because the background is not in the file. The error is a sentence, to which the caller adds the file and row.
 fn decode(bytes: &[u8]) -> Result<(Shape, Vec<u8>), String> {
     let format = image::guess_format(bytes)
         .ok()
@@ -45,7 +45,10 @@ impl Stack {
         Stack { shape, pixels: Vec::new() }
     }
 
-    /// Decodes and appends `files` in order, on all threads. Errors: the position of the first bad one, and why.
+    /// Decodes and appends `files` in their order, on all threads.
+    ///
+    /// # Errors
+    /// The index of the first bad file, and what is wrong with it.
     pub fn extend<B: AsRef<[u8]> + Sync>(&mut self, files: &[B]) -> Result<(), (usize, String)> {
         let decoded: Vec<_> = files.par_iter().map(|f| decode(f.as_ref())).collect();
         for (i, image) in decoded.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Folders of image files: `DIR/train/<class>/*.png` and `DIR/test/<class>/*.png`, or `DIR/<class>/*.png`.
 //!
-//! Without `train` and `test` folders, an image goes to the test half when the SHA-256 of `<class>/<file>` says so (one
-//! in six on average): an image's side depends on its own name alone, so adding files moves no other.
+//! Without `train` and `test` folders, an image goes to the test half by the SHA-256 of `<class>/<file>` (one in
+//! six on average): an image's half depends on its name alone, so adding files moves no other image.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::arch::op::Shape;
 use crate::error::{Error, IoContext, Result};
 
 const READABLE: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Pictures this program cannot read: to skip them without a word would lose data.
+/// Pictures this program cannot read: to skip them silently would lose data.
 const UNREADABLE: [&str; 8] = ["bmp", "gif", "webp", "tif", "tiff", "ppm", "avif", "jp2"];
 
 /// Image files decoded at once; bounds the memory that undecoded files take.
@@ -23,9 +23,10 @@ const CHUNK: usize = 4096;
 type Entry = (PathBuf, u32);
 
 /// Reads a folder of classes. Classes and files are taken in the order of their names; hidden files and files that are
-/// not pictures are passed over; every image must have one size.
+/// not pictures are ignored; every image must have one size.
 ///
-/// Errors: [`Error::Data`] for a missing or empty folder, a test class without a training class, an unreadable image.
+/// # Errors
+/// [`Error::Data`] for a missing or empty folder, a test class without a training class, an unreadable image.
 pub fn load(dir: &Path) -> Result<Dataset> {
     if !dir.is_dir() {
         return Err(Error::data(dir, format!("no such folder; {EXPECTED}")));

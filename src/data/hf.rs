@@ -1,7 +1,7 @@
 //! Parquet files in the Hugging Face image layout: what `datasets` writes and the hub serves.
 //!
 //! A file is a shard of the training or the test half, by the first word of its name (`train-00000-of-00002.parquet`)
-//! or, where that says nothing, of its folder (`train/0000.parquet`). A row holds an image, `{bytes, path}`, and an
+//! or, failing that, of its folder (`train/0000.parquet`). A row holds an image, `{bytes, path}`, and an
 //! integer label. Class names are in the file's metadata under the key `huggingface`.
 
 use std::fs::File;
@@ -29,7 +29,8 @@ const PICTURES: [&str; 2] = ["image", "img"];
 
 /// Reads every shard under `dir`. The test half is `test`, or `validation` (`valid`, `val`) where there is no `test`.
 ///
-/// Errors: [`Error::Data`] naming the file and, for an image or a label, its row group and row.
+/// # Errors
+/// [`Error::Data`] naming the file and, for an image or a label, its row group and row.
 pub fn load(dir: &Path) -> Result<Dataset> {
     let shards = Shards::find(dir)?;
     let mut classes = None;
@@ -139,7 +140,8 @@ fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Holds shard names such as `train-00000-of-00002` to their own count, so that half a download is not a data set.
+/// Checks that all shards are there, by names such as `train-00000-of-00002`, so that an incomplete download is
+/// refused.
 fn complete(files: &[PathBuf]) -> Result<()> {
     let Some(first) = files.first() else { return Ok(()) };
     let stem = first.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
@@ -171,7 +173,7 @@ struct Shard<'a> {
     reader: SerializedFileReader<File>,
     picture: usize,
     label: usize,
-    /// Number of classes, where the metadata say.
+    /// Number of classes, where the metadata have it.
     classes: Option<usize>,
 }
 
@@ -288,10 +290,10 @@ impl<'a> Shard<'a> {
     }
 }
 
-/// More classes than any classification data set has: without metadata, a larger label is taken for damage.
+/// More classes than any classification data set has: without metadata, a larger label counts as damage.
 const MAX_CLASSES: usize = 100_000;
 
-/// Calls the parquet library, which answers some damaged pages with a panic; that, too, is a fact about the file.
+/// Calls the parquet library, which panics on some damaged pages; a panic becomes an error about the file.
 fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(call))
         .unwrap_or_else(|_| Err(ParquetError::General("a page cannot be decoded".into())))

@@ -1,7 +1,7 @@
 //! Batches on a device, taken from some samples of a data set.
 //!
-//! Everything about a batch depends on the seed, the epoch and the step, so a loop continued from its position gives what
-//! the loop that was never interrupted would have.
+//! Everything about a batch depends on the seed, the epoch and the step, so a loop that is continued from its position
+//! gives the same batches as one that was not interrupted.
 
 use candle_core::{Device, Tensor};
 
@@ -17,7 +17,7 @@ pub struct Batch {
     pub images: Tensor,
     /// Labels.
     pub labels: Vec<u32>,
-    /// Numbers in the data set.
+    /// Indices in the data set.
     pub ids: Vec<u32>,
     /// The step's seed; random numbers of the step are its children.
     pub seed: Seed,
@@ -30,17 +30,17 @@ impl Batch {
     }
 }
 
-/// Images that something random is done to, an attack or a step of training. A sample's random numbers come from its number
-/// in the data set, so the result does not depend on the batch it is in.
+/// The images of an attack or a training step. A sample's random numbers come from its index in the data set, so its result
+/// does not depend on the batch it is in.
 #[derive(Clone, Copy)]
 pub struct Samples<'a> {
     /// Pixels in `[0, 1]`, `[n, h, w, c]`.
     pub images: &'a Tensor,
     /// True labels.
     pub labels: &'a [u32],
-    /// Numbers in the data set.
+    /// Indices in the data set.
     pub ids: &'a [u32],
-    /// The seed of what is done.
+    /// The seed of the attack or step.
     pub seed: Seed,
 }
 
@@ -50,7 +50,7 @@ pub struct Loader<'a> {
     pub images: &'a Images,
     /// Their size.
     pub shape: Shape,
-    /// The samples, by number.
+    /// The samples, as indices in the data set.
     pub ids: &'a [u32],
     /// Samples a batch.
     pub batch: usize,
@@ -91,6 +91,9 @@ impl<'a> Loader<'a> {
     }
 
     /// Batch `step` of an epoch's order.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] where the device refuses the batch.
     pub fn batch(&self, order: &[u32], epoch: u64, step: usize) -> Result<Batch> {
         let from = step * self.batch;
         let ids = &order[from..(from + self.batch).min(order.len())];

@@ -34,7 +34,7 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Size of every image, `[h, w, c]`.
     pub image: Shape,
-    /// Images to learn from; validation images are taken from these.
+    /// Images to train on; validation images are taken from these.
     pub train: Images,
     /// Images for the final table only.
     pub test: Images,
@@ -60,7 +60,7 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// The number of every image, in order.
+    /// The index of every image, ascending.
     pub fn ids(&self) -> Vec<u32> {
         (0..self.labels.len() as u32).collect()
     }
@@ -74,7 +74,7 @@ impl Images {
 
 impl Dataset {
     /// The first 16 hexadecimal digits of a SHA-256 over shapes, images and labels: two records are comparable only if
-    /// they carry the same one. Names are left out: renaming a folder does not change what was measured.
+    /// they carry the same one. Names are not part of it: renaming a folder does not change what was measured.
     pub fn content_id(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(b"robustnas/dataset/1");
@@ -92,7 +92,7 @@ impl Dataset {
     }
 }
 
-/// What a data set is called that lies in a folder: the name by which its images and classes are known, else the folder's.
+/// The name of a data set in a folder: that of the known data set with such images and classes, else the folder's.
 fn name_of(dir: &Path, image: Shape, classes: &[String]) -> String {
     if let Some(known) = cifar::known(image, classes) {
         return known.to_owned();

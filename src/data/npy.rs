@@ -1,8 +1,8 @@
-//! NumPy arrays: `DIR/images.npy`, unsigned bytes `[n, h, w, c]`, and `DIR/labels.npy`, 64-bit integers `[n]`. They are the
-//! test half of a data set without a training half: images to attack.
+//! NumPy arrays: `DIR/images.npy`, unsigned bytes `[n, h, w, c]`, and `DIR/labels.npy`, 64-bit integers `[n]`. They are
+//! the test half of a data set without a training half: images to attack.
 //!
-//! The format is version 1 to 3 of numpy/lib/format.py: a magic word, the length of a header, the header as a Python
-//! dictionary, the numbers.
+//! The format is version 1 to 3 of numpy/lib/format.py: a magic string, the length of the header, the header as a
+//! Python dictionary, the values.
 
 use std::fs;
 use std::path::Path;
@@ -58,10 +58,10 @@ fn unfit(path: &Path, expected: &str, array: &Array<'_>) -> Error {
     Error::data(path, format!("expected {expected}, found `{}` of shape {:?}", array.kind, array.shape))
 }
 
-/// An array as it lies in its file.
+/// An array as stored in its file.
 #[derive(Debug)]
 struct Array<'a> {
-    /// NumPy's word for the numbers: `|u1`, `<i8`.
+    /// NumPy's dtype: `|u1`, `<i8`.
     kind: &'a str,
     shape: Vec<usize>,
     data: &'a [u8],
@@ -105,7 +105,7 @@ impl<'a> Array<'a> {
     }
 }
 
-/// What stands behind a key of the header.
+/// The value of a key of the header.
 fn value<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let quoted = format!("'{key}':");
     Some(header[header.find(&quoted)? + quoted.len()..].trim_start())

@@ -29,7 +29,8 @@ const SCHEMES: [&str; 6] = ["synthetic", "cifar10", "cifar100", "hf", "folder", 
 impl Source {
     /// Reads `synthetic`, `cifar10:DIR`, `cifar100:DIR`, `hf:DIR`, `folder:DIR` or `npy:DIR`.
     ///
-    /// Errors: [`Error::Usage`] with the nearest known word.
+    /// # Errors
+    /// [`Error::Usage`] with the nearest known word.
     pub fn parse(text: &str) -> Result<Self> {
         let (scheme, dir) = match text.split_once(':') {
             Some((scheme, dir)) => (scheme, Some(dir)),
@@ -61,7 +62,11 @@ impl Source {
         }
     }
 
-    /// Reads (or draws) every image. Errors: [`Error::Data`] or [`Error::Io`], naming the file.
+    /// Reads (or draws) every image.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a missing or damaged file and for data that do not follow the format, [`Error::Io`] where a
+    /// file cannot be read; both name the file.
     pub fn load(&self) -> Result<Dataset> {
         match self {
             Source::Synthetic => Ok(synthetic::generate(synthetic::TRAIN, synthetic::TEST)),

@@ -1,4 +1,4 @@
-//! Which image does what: trains weights, trains the architecture, ranks candidates, or is in the final table.
+//! The role of each image: trains weights, trains the architecture, ranks candidates, or is in the final table.
 
 use sha2::{Digest, Sha256};
 
@@ -22,12 +22,12 @@ pub struct Splits {
     pub test: Vec<u32>,
 }
 
-/// The number behind the parts of every run.
+/// The seed of the parts of every run.
 const IMAGES: u64 = 0;
 
 impl Splits {
-    /// Divides `data` as `split` says: the same images in every run, whatever its seed. A run's seed moves its luck and not
-    /// its images, so that runs of several seeds are measured on one set and may be compared.
+    /// Divides `data` as `split` says: the same images in every run, whatever its seed. A run's seed does not change
+    /// its images, so that runs of several seeds are measured on one set and can be compared.
     ///
     /// # Errors
     /// Those of [`Splits::draw`].
@@ -39,7 +39,8 @@ impl Splits {
     ///
     /// The validation images are drawn first: the same seed holds out the same ones however many images train.
     ///
-    /// Errors: [`Error::Usage`] when the data set is too small or a part would be empty, with the counts.
+    /// # Errors
+    /// [`Error::Usage`] when the data set is too small or a part would be empty, with the counts.
     pub fn draw(data: &Dataset, split: &Split, seed: Seed) -> Result<Self> {
         let classes = data.classes.len();
         let used = amount("train", split.train, "training", data.train.len())?;
@@ -76,14 +77,15 @@ impl Splits {
         Ok(splits)
     }
 
-    /// The images that retraining learns from: the weight part, then the architecture part.
+    /// The images of retraining: the weight part, then the architecture part.
     pub fn retrain(&self) -> Vec<u32> {
         [&self.weights[..], &self.arch].concat()
     }
 
-    /// Holds the parts to their promise: every index exists, no image has two roles.
+    /// Checks that every index exists and no image has two roles.
     ///
-    /// Errors: [`Error::Usage`] naming the image and both parts.
+    /// # Errors
+    /// [`Error::Usage`] naming the image and both parts.
     pub fn verify(&self, train: usize, test: usize) -> Result<()> {
         let of_train = [("weights", &self.weights), ("arch", &self.arch), ("validation", &self.validation)];
         disjoint("training", train, &of_train)?;
@@ -118,14 +120,14 @@ fn disjoint(half: &str, len: usize, parts: &[(&'static str, &Vec<u32>)]) -> Resu
     Ok(())
 }
 
-/// A shuffled order in which every interval has the classes in proportion: the `k`-th of a class's `n` images stands
-/// at `(2k + 1) / 2n` of the way.
+/// A shuffled order in which every interval has the classes in proportion: the `k`-th of a class's `n` images is
+/// at position `(2k + 1) / 2n` of the whole.
 fn stratified(labels: &[u32], classes: usize, seed: Seed) -> Vec<u32> {
     let mut of_class: Vec<Vec<u32>> = vec![Vec::new(); classes];
     for (i, &label) in labels.iter().enumerate() {
         of_class[label as usize].push(i as u32);
     }
-    // Ties between classes are broken by a seeded order, or the first class would be ahead in every prefix.
+    // Ties between classes are broken by a seeded order, or the first class would come first in every prefix.
     let mut turn: Vec<usize> = (0..classes).collect();
     seed.child("classes").stream().shuffle(&mut turn);
     let mut placed = Vec::with_capacity(labels.len());
@@ -138,8 +140,8 @@ fn stratified(labels: &[u32], classes: usize, seed: Seed) -> Vec<u32> {
     placed.into_iter().map(|(.., i)| i).collect()
 }
 
-/// The first 16 hexadecimal digits of a SHA-256 over indices in ascending order; stored with every score. A score does not
-/// depend on the order of its images, so neither does the name of their set.
+/// The first 16 hexadecimal digits of a SHA-256 over indices in ascending order; stored with every score. A score does
+/// not depend on the order of its images, so neither does the id of their set.
 pub fn index_id(indices: &[u32]) -> String {
     let mut sorted = indices.to_vec();
     sorted.sort_unstable();

@@ -1,9 +1,9 @@
 //! Images drawn by the program: ten shapes and textures, 32x32 RGB, so that every command runs without a download.
 //!
-//! Place, size, turn, colours and polarity are random, so the mean image of every class is flat grey and a linear
-//! classifier on pixels learns little (under 20 % of the test images), while three convolutions with batch-norm pass
-//! 90 % in ten epochs. Figure and ground are 0.3 to 0.9 apart in the strongest channel, well over the 16/255 that an
-//! attack of 8/255 can take away: the same small network, adversarially trained, keeps about half under PGD.
+//! Position, size, rotation, colours and polarity are random, so the mean image of every class is flat grey and a
+//! linear classifier on pixels learns little (under 20 % of the test images), while three convolutions with batch-norm
+//! pass 90 % in ten epochs. Figure and ground are 0.3 to 0.9 apart in the strongest channel, well over the 16/255 that
+//! an attack of 8/255 can take away: the same small network, adversarially trained, keeps about half under PGD.
 //!
 //! Only `+ - * /`, square root and comparisons are used, which every machine rounds alike, so the bytes, and with them
 //! the content id, are the same everywhere.
@@ -22,7 +22,7 @@ pub const TEST: usize = 2_000;
 const SIDE: usize = 32;
 const SIZE: usize = SIDE * SIDE * 3;
 
-/// The data set is one fixed thing; a run's seed does not change it.
+/// The data set is fixed; a run's seed does not change it.
 const SEED: u64 = 2_024;
 
 /// What is drawn; a label is a position in [`Figure::ALL`].
@@ -54,7 +54,7 @@ impl Figure {
         (Figure::Dots, "dots"),
     ];
 
-    /// Whether the way up is what tells the figure from another: it is then turned a little only.
+    /// Whether its orientation distinguishes the figure from another: it is then rotated a little only.
     fn is_upright(self) -> bool {
         matches!(self, Figure::HorizontalStripes | Figure::VerticalStripes)
     }
@@ -155,7 +155,7 @@ fn palette(rng: &mut Stream) -> (Colour, Colour) {
     (ground, figure)
 }
 
-/// Something in the way: a small disc or a short line behind the figure.
+/// Clutter: a small disc or a short line behind the figure.
 struct Clutter {
     at: (f32, f32),
     along: (f32, f32),

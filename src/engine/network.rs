@@ -33,11 +33,17 @@ pub struct Network {
 
 impl Network {
     /// A network with fresh weights.
+    ///
+    /// # Errors
+    /// As [`Network::with`].
     pub fn new(net: Net, seed: Seed, device: &Device) -> Result<Self> {
         Network::with(net, seed, device, DType::F32, Fusion::ALL)
     }
 
     /// A network with fresh weights in a given precision (`f32` or `f64`) and with chosen rewrites.
+    ///
+    /// # Errors
+    /// [`Error::Net`] where [`Net::validate`] refuses the network; [`Error::Tensor`] for a device without a backend.
     pub fn with(net: Net, seed: Seed, device: &Device, dtype: DType, fusion: Fusion) -> Result<Self> {
         net.validate()?;
         let layout = ParamLayout::new(&net);
@@ -61,18 +67,24 @@ impl Network {
         &self.layout
     }
 
-    /// All numbers: trainable ones, then running statistics, `[layout.len()]`. A handle on the network's own memory:
+    /// The state: trainable weights, then running statistics, `[layout.len()]`. A handle on the network's own memory:
     /// in-place operations on it change the network.
     pub fn state(&self) -> &Tensor {
         &self.state
     }
 
-    /// The trainable numbers, `[trainable]`; a view like [`Network::state`].
+    /// The trainable weights, `[trainable]`; a view like [`Network::state`].
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] where the device refuses.
     pub fn weights(&self) -> Result<Tensor> {
         Ok(self.state.narrow(0, 0, self.layout.trainable())?)
     }
 
-    /// Replaces all numbers.
+    /// Replaces weights and running statistics.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for another length or precision.
     pub fn set_state(&mut self, values: &Tensor) -> Result<()> {
         if values.dims() != self.state.dims() || values.dtype() != self.state.dtype() {
             return Err(Error::Net(format!(
@@ -87,7 +99,10 @@ impl Network {
         Ok(())
     }
 
-    /// Replaces the trainable numbers.
+    /// Replaces the trainable weights.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for another precision or number of axes, [`Error::Net`] for another length.
     pub fn set_weights(&mut self, values: &Tensor) -> Result<()> {
         let tail = self.layout.len() - self.layout.trainable();
         let running = self.state.narrow(0, self.layout.trainable(), tail)?;

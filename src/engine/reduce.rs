@@ -9,6 +9,9 @@ use crate::error::Result;
 const RUN: usize = 1 << 13;
 
 /// The Euclidean norm, in double precision.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::error::Error::Tensor) where the device refuses.
 pub fn euclidean_norm(v: &Tensor) -> Result<f64> {
     let (storage, layout) = v.storage_and_layout();
     match &*storage {

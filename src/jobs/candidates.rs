@@ -79,6 +79,10 @@ pub fn skeleton(config: &Config, data: &Dataset, cells: &[usize], channels: &[us
 }
 
 /// The scalings of a genotype to a budget.
+///
+/// # Errors
+/// [`Error::Impossible`] where no network of the genotype is within band and tolerance; [`Error::Net`] for an image
+/// that is too small.
 pub fn scalings(config: &Config, data: &Dataset, genotype: &Genotype, budget: Macs) -> Result<ScalingChoice> {
     let count = |cells: &[usize], channels: &[usize]| {
         Ok(cost(&derived(&skeleton(config, data, cells, channels), genotype)?).macs)
@@ -107,8 +111,12 @@ pub fn random_genotypes(config: &Config, layout: &MixLayout, n: u32, seed: Seed)
     distinct(None, n, |i| random(layout, config.derive.edges_per_node, seed.index(i)))
 }
 
-/// All candidates, budget by budget: searched, random, hand-made; and the genotypes that are left out at a budget. The plan
-/// has made sure that not all are.
+/// All candidates, budget by budget: searched, random, hand-made; and the genotypes that are left out at a budget. The
+/// plan has made sure that not all are.
+///
+/// # Errors
+/// [`Error::Net`] for an image that is too small for a network; [`Error::Impossible`] for a budget of less than half
+/// the smallest hand-made network.
 pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<(Vec<Candidate>, Vec<LeftOut>)> {
     let layout = config.mix_layout();
     let mix = alpha.mix(&layout);

@@ -175,6 +175,9 @@ impl Saver {
     }
 
     /// Removes the checkpoints of a finished run.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a checkpoint cannot be removed.
     pub fn clear(&mut self) -> Result<()> {
         self.checkpoints.clear()
     }
@@ -336,7 +339,8 @@ mod tests {
     #[test]
     fn tensors_of_other_names_or_shapes_are_refused() {
         type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
-        let changes: [(&dyn Fn(&mut Tensors), &str); 5] = [
+        type Change<'a> = (&'a dyn Fn(&mut Tensors), &'a str);
+        let changes: [Change<'_>; 5] = [
             (&|t| t[1].0 = "tow".into(), "the tensor `two` is missing, the tensor `tow` is not known"),
             (&|t| drop(t.pop()), "the tensor `two` is missing"),
             (&|t| t.push(("three".into(), vec![1], vec![0.0])), "the tensor `three` is not known"),

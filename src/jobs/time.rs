@@ -14,6 +14,9 @@ pub fn duration_words(seconds: f64) -> String {
 }
 
 /// Runs something once and says how long it took.
+///
+/// # Errors
+/// Those of the work.
 pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     let start = Instant::now();
     let value = work()?;

@@ -1,4 +1,4 @@
-//! Numbers of another program, under its names and in its layouts, for a network of ours.
+//! Weights of another program, under its names and in its layouts, for a network of this crate.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::arch::op::Op;
 use crate::engine::{Network, ParamTensor};
 use crate::error::{Error, Result, nearest};
 
-/// Sets a network's numbers from a safetensors file.
+/// Sets a network's weights from a safetensors file.
 ///
 /// # Errors
-/// [`Error::Data`] with everything that does not fit at once: tensors of ours without a name, names that the file does
-/// not have, shapes that differ, and tensors of theirs that nothing takes.
+/// [`Error::Data`] with all mismatches at once: tensors of the network without a name, names that the file does not
+/// have, shapes that differ, and tensors of the file that are not used.
 pub fn import(network: &mut Network, file: &Path, map: &NameMap) -> Result<()> {
     let theirs: HashMap<String, Tensor> = candle_core::safetensors::load(file, &Device::Cpu)
         .map_err(|why| Error::data(file, format!("no safetensors: {why}")))?;
@@ -46,7 +46,7 @@ pub fn import(network: &mut Network, file: &Path, map: &NameMap) -> Result<()> {
         };
         let (spatial, turn) = (spatial(network, tensor), Turn::of(network.net(), &tensor.name));
         match turned(found, &tensor.shape, (map.layout, turn), spatial)? {
-            Some(numbers) => values.insert(tensor.name.clone(), numbers),
+            Some(found) => values.insert(tensor.name.clone(), found),
             None => {
                 let (own, their) = (&tensor.shape, found.dims());
                 faults.push(format!("`{}` = `{name}`: {their:?} does not fit {own:?}", tensor.name));
@@ -71,27 +71,27 @@ pub fn import(network: &mut Network, file: &Path, map: &NameMap) -> Result<()> {
     weights::set(network, &values).map_err(|why| why.of_file(file))
 }
 
-/// Whether a tensor has numbers for every pixel and channel rather than weights of a sum.
+/// Whether a tensor has one value per pixel and channel, such as a position embedding.
 fn spatial(network: &Network, tensor: &ParamTensor) -> bool {
     let node = tensor.name.rsplit_once('.').and_then(|(node, _)| network.net().find(node));
     node.is_some_and(|id| matches!(network.net().node(id).op, Op::Position))
 }
 
-/// Another program's tensor in our layout, if its shape is the one that ours has there.
+/// Another program's tensor in the engine's layout, if its shape fits.
 fn turned(theirs: &Tensor, own: &[usize], (layout, turn): (Layout, Turn), spatial: bool) -> Result<Option<Vec<f32>>> {
     let sides = |dims: &[usize]| dims.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
     let (dims, len) = (theirs.dims(), own.iter().product::<usize>());
     let fits = match (layout, own) {
         _ if theirs.elem_count() != len => None,
         (Layout::Own, _) => (dims == own).then(|| theirs.clone()),
-        // Tokens of a position embedding stand in our order, `[1, pixels, channels]`; planes do not.
+        // Tokens of a position embedding are in the engine's order, `[1, pixels, channels]`; planes are not.
         (_, &[h, w, c]) if spatial => match dims {
             [1, n, d] if [*n, *d] == [h * w, c] => Some(theirs.clone()),
             _ if dims == own => Some(theirs.clone()),
             [1, d, rows, columns] if [*d, *rows, *columns] == [c, h, w] => Some(theirs.permute([0, 2, 3, 1])?),
             _ => None,
         },
-        // A matrix on every pixel may be one, or a convolution with a single tap.
+        // A 1x1 convolution may be stored as a matrix.
         (_, &[kh, kw, fan, out]) if dims == [out, fan, kh, kw] || kh * kw == 1 && dims == [out, fan] => {
             Some(theirs.reshape((out, fan, kh, kw))?.permute([2, 3, 1, 0])?)
         }
@@ -99,7 +99,7 @@ fn turned(theirs: &Tensor, own: &[usize], (layout, turn): (Layout, Turn), spatia
             Some(theirs.reshape((out, fan))?.t()?)
         }
         _ if turn != Turn::Same => None,
-        // Numbers a channel, with sides of one around them or not.
+        // One value per channel, with or without dimensions of one.
         _ => (sides(dims) == sides(own)).then(|| theirs.clone()),
     };
     let Some(fits) = fits else { return Ok(None) };

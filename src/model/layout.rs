@@ -1,12 +1,12 @@
-//! How weights lie in a file: the engine's way, or PyTorch's. Names are the same in both, and so is every layout but those of
-//! convolutions and matrices.
+//! Layouts of weights in files: the engine's and PyTorch's. Names are the same in both, and so are the layouts of all
+//! tensors but convolutions and matrices.
 
 use serde::Deserialize;
 
 use crate::arch::net::Net;
 use crate::arch::op::Op;
 
-/// A way to lay weights out.
+/// A layout of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -18,7 +18,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// How a network's tensor, by the name that it has in the engine (`node.weight`), is turned into one of this layout.
+    /// The permutation from the engine's layout of a tensor, by its name there (`node.weight`), to this layout.
     pub fn turn(self, net: &Net, tensor: &str) -> Turn {
         match self {
             Layout::Own => Turn::Same,
@@ -27,19 +27,19 @@ impl Layout {
     }
 }
 
-/// How a tensor of the engine lies in PyTorch.
+/// The permutation from the engine's layout to PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// `[rows, columns, in, out]` as `[out, in, rows, columns]`.
     Convolution,
     /// `[in, out]` as `[out, in]`.
     Matrix,
-    /// As it is.
+    /// Unchanged.
     Same,
 }
 
 impl Turn {
-    /// That of a network's tensor, by the name that it has in the engine.
+    /// That of a network's tensor, by its name in the engine.
     pub fn of(net: &Net, tensor: &str) -> Turn {
         let Some((node, "weight")) = tensor.rsplit_once('.') else { return Turn::Same };
         match net.find(node).map(|id| &net.node(id).op) {
@@ -49,7 +49,7 @@ impl Turn {
         }
     }
 
-    /// For every axis in PyTorch, the engine's; none where a tensor stays as it is.
+    /// For every axis in PyTorch, the engine's; `None` for an unchanged tensor.
     pub fn axes(self) -> Option<&'static [usize]> {
         match self {
             Turn::Convolution => Some(&[3, 2, 0, 1]),
@@ -58,29 +58,29 @@ impl Turn {
         }
     }
 
-    /// The shape in PyTorch of what has this shape in the engine.
+    /// The shape in PyTorch of a tensor of this shape in the engine.
     pub fn shape(self, own: &[usize]) -> Vec<usize> {
         self.axes().map_or_else(|| own.to_vec(), |axes| axes.iter().map(|axis| own[*axis]).collect())
     }
 
-    /// Numbers of the engine, in PyTorch's order.
-    pub fn theirs(self, numbers: &[f32], own: &[usize]) -> Vec<f32> {
-        let Some(axes) = self.axes() else { return numbers.to_vec() };
-        places(axes, own).into_iter().map(|place| numbers[place]).collect()
+    /// Values of the engine, in PyTorch's order.
+    pub fn theirs(self, values: &[f32], own: &[usize]) -> Vec<f32> {
+        let Some(axes) = self.axes() else { return values.to_vec() };
+        places(axes, own).into_iter().map(|place| values[place]).collect()
     }
 
-    /// Numbers of PyTorch, in the engine's order; `own` is the shape there.
-    pub fn own(self, numbers: &[f32], own: &[usize]) -> Vec<f32> {
-        let Some(axes) = self.axes() else { return numbers.to_vec() };
-        let mut turned = vec![0.0; numbers.len()];
-        for (number, place) in numbers.iter().zip(places(axes, own)) {
-            turned[place] = *number;
+    /// Values of PyTorch, in the engine's order; `own` is the shape there.
+    pub fn own(self, values: &[f32], own: &[usize]) -> Vec<f32> {
+        let Some(axes) = self.axes() else { return values.to_vec() };
+        let mut turned = vec![0.0; values.len()];
+        for (value, place) in values.iter().zip(places(axes, own)) {
+            turned[place] = *value;
         }
         turned
     }
 }
 
-/// For every number in the order of the axes, its place in a tensor of a shape.
+/// For every entry in the order of the axes, its index in a tensor of a shape.
 fn places(axes: &[usize], own: &[usize]) -> Vec<usize> {
     let step = |axis: usize| own[axis + 1..].iter().product::<usize>();
     axes.iter().fold(vec![0], |places, axis| {
@@ -99,9 +99,9 @@ mod tests {
             (Turn::Matrix, vec![3, 2], vec![2, 3]),
             (Turn::Same, vec![2, 3, 2], vec![2, 3, 2]),
         ] {
-            let numbers: Vec<f32> = (0..own.iter().product()).map(|i| i as f32).collect();
+            let values: Vec<f32> = (0..own.iter().product()).map(|i| i as f32).collect();
             assert_eq!(turn.shape(&own), theirs);
-            assert_eq!(turn.own(&turn.theirs(&numbers, &own), &own), numbers);
+            assert_eq!(turn.own(&turn.theirs(&values, &own), &own), values);
         }
         assert_eq!(Turn::Matrix.theirs(&[0., 1., 2., 3., 4., 5.], &[3, 2]), [0., 2., 4., 1., 3., 5.]);
         // Out 1 of in 0, row 0, column 1: `[0, 1, 0, 1]` of `[1, 2, 1, 2]`.

@@ -1,5 +1,5 @@
-//! The one loader of networks: a name, a file or an ONNX model, to the graph with what its files say about it and where its
-//! weights are.
+//! The one loader of networks: a name, a file or an ONNX model, to the graph, its description and
+//! its weights.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::error::{Error, IoContext, Result, utf8};
 use crate::onnx;
 use crate::seed::Seed;
 
-/// A network, with what came with it.
+/// A network with the content of its files.
 pub struct Model {
     /// As it was named.
     pub name: String,
@@ -26,9 +26,9 @@ pub struct Model {
     pub net: Net,
     /// Its description, where that is a file.
     pub file: Option<ArchFile>,
-    /// Its cells, where it is made of such.
+    /// Its genotype, where it is made of cells.
     pub genotype: Option<Genotype>,
-    /// Where they stand.
+    /// The sequence of its cells.
     pub skeleton: Option<Skeleton>,
     /// The weights that came with it.
     tensors: Option<HashMap<String, Vec<f32>>>,
@@ -38,11 +38,11 @@ pub struct Model {
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>>;
 
 impl Model {
-    /// Reads what is named: a family and its keys, a net.toml, an arch.json or a model.onnx. Of the last two the image and
-    /// the classes are their own; the others are built for those given.
+    /// Reads what is named: a family and its keys, a net.toml, an arch.json or a model.onnx. The last two have their
+    /// own image and classes; the others are built for those given.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a name that does not parse; what `read` fails with; [`Error::Data`] and [`Error::Config`] for a
+    /// [`Error::Usage`] for a name that does not parse; those of `read`; [`Error::Data`] and [`Error::Config`] for a
     /// file that is not one of its kind.
     pub fn load(name: &str, image: Shape, classes: usize, read: ReadFile<'_>) -> Result<Self> {
         let of = |net| Model { name: name.to_owned(), net, file: None, genotype: None, skeleton: None, tensors: None };
@@ -73,12 +73,13 @@ impl Model {
         Ok(model)
     }
 
-    /// Where a run or an export leaves the weights of an `arch.json`.
+    /// The file name of the weights beside an `arch.json`.
     fn beside(&self) -> Option<PathBuf> {
         self.file.as_ref().map(|_| Path::new(&self.name).with_file_name("weights.safetensors"))
     }
 
-    /// The network with its weights: of the file that `option` gave, its own, or those beside it; and which these are.
+    /// The network with its weights: of the file that `option` gave, its own, or those beside it; and where these are
+    /// from.
     ///
     /// # Errors
     /// [`Error::Usage`] where there are none, or two.
@@ -105,11 +106,11 @@ impl Model {
         Ok((network, from))
     }
 
-    /// The network with its weights where it has any, else with fresh ones of a seed; and which these are.
+    /// The network with its weights where it has any, else with fresh ones of a seed; and where these are from.
     ///
     /// # Errors
-    /// [`Error::Data`] for an `arch.json` without weights beside it, unless fresh ones are asked for: a network that was
-    /// trained is not passed off for another.
+    /// [`Error::Data`] for an `arch.json` without weights beside it, unless fresh ones are asked for: a trained network
+    /// must not be replaced by an untrained one silently.
     pub fn with_weights_or_fresh(self, weights: Option<&Path>, seed: Option<u64>) -> Result<(Network, String)> {
         let has_own = weights.is_some() || self.tensors.is_some() || self.beside().is_some_and(|path| path.exists());
         if has_own && seed.is_none() {
@@ -126,9 +127,9 @@ impl Model {
     }
 }
 
-/// The network of a name that the command line takes, too: a family and its keys (`wrn:28-10`, `resnet:50,act=silu`,
-/// `darts:FILE,channels=36,layers=20`), or the path of a `net.toml`, an `arch.json` or a `model.onnx`. `docs/networks.md`
-/// has all of them.
+/// The network of a name as on the command line: a family and its keys (`wrn:28-10`, `resnet:50,act=silu`,
+/// `darts:FILE,channels=36,layers=20`), or the path of a `net.toml`, an `arch.json` or a `model.onnx`.
+/// `docs/networks.md` has all of them.
 ///
 /// ```
 /// use robustnas::arch::{cost::cost, op::Shape};

@@ -1,4 +1,4 @@
-//! A network by name, its weights, and the forms that other programs take both in.
+//! A network by name, its weights, and both in the forms of other programs (PyTorch, candle).
 
 pub mod candle;
 pub mod import;

@@ -1,16 +1,16 @@
-//! A map of names: how another program calls the tensors of a network.
+//! A map from the network's tensor names to those of another program.
 //!
 //! ```toml
-//! layout = "pytorch"                  # how its weights lie; or "own"
-//! ignore = ["*.num_batches_tracked"]  # its tensors that are not wanted
+//! layout = "pytorch"                  # the layout of its weights; or "own"
+//! ignore = ["*.num_batches_tracked"]  # its tensors that are not used
 //!
 //! [names]                             # ours = "theirs"
 //! "stem.weight" = "conv1.weight"
 //! "stage{s}.block{b}.conv1.*" = "layer{s}.{b-1}.conv1.*"
 //! ```
 //!
-//! `*` stands for any text, `{word}` for a whole number; on the right they stand for what they stood for on the left, a
-//! number also with a sum or difference. A name written out goes before patterns.
+//! `*` stands for any text, `{word}` for a whole number; on the right they have the values of the left side, a
+//! number also plus or minus a constant. A literal name takes precedence over patterns.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -35,7 +35,7 @@ struct NameFile {
 /// A map, read and checked.
 #[derive(Clone, Debug)]
 pub struct NameMap {
-    /// How the weights lie.
+    /// The layout of the weights.
     pub layout: Layout,
     ignore: Vec<Pattern>,
     rules: Vec<(Pattern, Vec<Piece>)>,
@@ -44,22 +44,22 @@ pub struct NameMap {
 /// A part of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
-    /// As it stands.
+    /// Literal text.
     Text(String),
     /// Any text.
     Any,
-    /// A whole number by name, and what is added to it.
+    /// A named integer, and what is added to it.
     Number(String, i64),
 }
 
-/// What a name has to look like.
+/// A pattern for names.
 #[derive(Clone, Debug)]
 struct Pattern {
     source: String,
     pieces: Vec<Piece>,
 }
 
-/// What the parts of a pattern stood for: texts in order, numbers by name.
+/// The values of a match: texts in order, integers by name.
 #[derive(Clone, Debug, Default)]
 struct Bound<'a> {
     texts: Vec<&'a str>,
@@ -70,7 +70,7 @@ impl NameMap {
     /// Reads a map's text; `label` is the name of the text in errors.
     ///
     /// # Errors
-    /// [`Error::Data`] for what is no such map, and for a right side that names what its left side does not.
+    /// [`Error::Data`] for text that is not such a map, and for a right side with a variable that the left side lacks.
     pub fn parse(text: &str, label: &Path) -> Result<Self> {
         let file: NameFile =
             toml::from_str(text).map_err(|why| Error::data(label, format!("no map of names: {why}")))?;
@@ -84,10 +84,10 @@ impl NameMap {
         Ok(NameMap { layout: file.layout, ignore, rules })
     }
 
-    /// What another program calls a tensor of ours; none where no rule speaks of it.
+    /// The other program's name of a tensor; `None` where no rule matches.
     ///
     /// # Errors
-    /// The rules that all speak of it.
+    /// Several rules that match, as text.
     pub fn theirs(&self, own: &str) -> Result<Option<String>, String> {
         let mut found: Vec<(&Pattern, String)> = Vec::new();
         for (pattern, right) in &self.rules {
@@ -106,7 +106,7 @@ impl NameMap {
         }
     }
 
-    /// Whether a tensor of theirs is not wanted.
+    /// Whether a tensor of the other program is ignored.
     pub fn ignores(&self, theirs: &str) -> bool {
         self.ignore.iter().any(|pattern| pattern.bind(theirs).is_some())
     }
@@ -127,7 +127,7 @@ fn rule(own: &str, theirs: &str) -> Result<(Pattern, Vec<Piece>), String> {
     Ok((left, right))
 }
 
-/// The parts of a name as it is written.
+/// Parses a pattern.
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     let (mut list, mut rest) = (Vec::new(), text);
     while let Some(at) = rest.find(['*', '{']) {
@@ -148,7 +148,11 @@ fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             Some(sum) if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
                 list.push(Piece::Number(name.to_owned(), sum));
             }
-            _ => return Err(format!("`{{{inside}}}` is no number; expected `{{name}}`, `{{name+1}}` or `{{name-1}}`")),
+            _ => {
+                return Err(format!(
+                    "`{{{inside}}}` is not an integer variable; expected `{{name}}`, `{{name+1}}` or `{{name-1}}`"
+                ));
+            }
         }
         rest = behind;
     }
@@ -162,12 +166,12 @@ impl Pattern {
     fn parse(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
         if let Some(Piece::Number(name, _)) = pieces.iter().find(|p| matches!(p, Piece::Number(_, sum) if *sum != 0)) {
-            return Err(format!("`{{{name}}}` stands with a sum on the left side; only on the right"));
+            return Err(format!("`{{{name}}}` has a sum on the left side; it may have one on the right only"));
         }
         Ok(Pattern { source: text.to_owned(), pieces })
     }
 
-    /// What its parts stand for in a name, if it looks like this.
+    /// Matches a name; the values of its parts.
     fn bind<'a>(&'a self, name: &'a str) -> Option<Bound<'a>> {
         bind(&self.pieces, name, Bound::default())
     }
@@ -195,7 +199,7 @@ fn bind<'a>(pieces: &'a [Piece], name: &'a str, bound: Bound<'a>) -> Option<Boun
     }
 }
 
-/// The name on the right side.
+/// Fills in the right side.
 fn written(pieces: &[Piece], bound: &Bound<'_>) -> Result<String, String> {
     let (mut name, mut texts) = (String::new(), bound.texts.iter());
     for piece in pieces {
@@ -243,7 +247,7 @@ mod tests {
             ("'a' = 'b.*'", "more `*`"),
             ("'a.{i' = 'b'", "is not closed"),
             ("'a.{i+1}' = 'b'", "only on the right"),
-            ("'a.{i*2}' = 'b'", "is no number"),
+            ("'a.{i*2}' = 'b'", "is not an integer variable"),
             ("'a' = 3", "no map of names"),
         ] {
             let why = map(names).unwrap_err().to_string();

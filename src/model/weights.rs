@@ -1,4 +1,4 @@
-//! A network's weights in files: encoded, read, checked, and laid out as the engine keeps them.
+//! A network's weights in files: encoding, reading and checks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,19 +13,19 @@ use crate::arch::op::BATCH_NORM_EPSILON;
 use crate::engine::{Network, ParamLayout, ParamTensor};
 use crate::error::{Error, IoContext, Result};
 
-/// The key of a file's metadata that says how its weights lie, and its value where that is PyTorch's way.
+/// Metadata key of the layout of a file's weights, and its value for PyTorch's.
 const LAYOUT: (&str, &str) = ("layout", "pytorch");
 
-/// The content of a file of the network's numbers; PyTorch's layout is that of `load_state_dict`.
+/// The content of a safetensors file of the network's weights; PyTorch's layout is that of `load_state_dict`.
 ///
 /// # Errors
-/// [`Error::Tensor`] for numbers that no file holds.
+/// [`Error::Tensor`] where safetensors refuses them.
 pub fn encode(network: &Network, layout: Layout) -> Result<Vec<u8>> {
     let (net, values) = (network.net(), network.state().to_vec1::<f32>()?);
     let turned = network.layout().tensors().iter().map(|t| {
         let turn = layout.turn(net, &t.name);
-        let numbers = turn.theirs(&values[t.range.clone()], &t.shape);
-        (t.name.as_str(), turn.shape(&t.shape), numbers.iter().flat_map(|v| v.to_le_bytes()).collect())
+        let values = turn.theirs(&values[t.range.clone()], &t.shape);
+        (t.name.as_str(), turn.shape(&t.shape), values.iter().flat_map(|v| v.to_le_bytes()).collect())
     });
     let tensors: Vec<(&str, Vec<usize>, Vec<u8>)> = turned.collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
@@ -39,12 +39,15 @@ pub fn encode(network: &Network, layout: Layout) -> Result<Vec<u8>> {
     safetensors::serialize(views.collect::<Result<Vec<_>>>()?, metadata).map_err(|e| Error::Tensor(e.to_string()))
 }
 
-/// Which numbers a network has: the first 16 hexadecimal digits of the SHA-256 of all of them, as 32-bit floats in the
-/// layout's order.
+/// The id of a network's weights: the first 16 hexadecimal digits of the SHA-256 of all of them, as little-endian
+/// 32-bit floats in the layout's order.
+///
+/// # Errors
+/// [`Error::Tensor`] where the device cannot be read.
 pub fn id_of(network: &Network) -> Result<String> {
-    let numbers: Vec<f32> = network.state().to_vec1()?;
+    let state: Vec<f32> = network.state().to_vec1()?;
     let mut hash = Sha256::new();
-    numbers.iter().for_each(|v| hash.update(v.to_le_bytes()));
+    state.iter().for_each(|v| hash.update(v.to_le_bytes()));
     Ok(hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
 
@@ -71,24 +74,26 @@ fn replace(network: &mut Network, values: Vec<f32>) -> Result<()> {
     network.set_state(&Tensor::from_vec(values, len, &device)?)
 }
 
-/// All numbers of a layout, `[layout.len()]`, from tensors under its names and in its order.
+/// All weights of a layout, `[layout.len()]`, from tensors under its names and in its order.
 ///
 /// # Errors
-/// [`Error::Net`] naming the tensor that is missing or unfit, or that holds what no network computes with.
+/// [`Error::Net`] naming the tensor that is missing or of another length, or that has NaN, an infinity or a negative
+/// variance.
 pub fn gather(layout: &ParamLayout, tensors: &HashMap<String, Vec<f32>>) -> Result<Vec<f32>> {
     let mut values = Vec::with_capacity(layout.len());
     for ParamTensor { name, shape, range } in layout.tensors() {
         let found = tensors.get(name).filter(|found| found.len() == range.len());
-        values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs numbers of shape {shape:?}")))?);
+        values.extend(found.ok_or_else(|| Error::Net(format!("`{name}` needs a tensor of shape {shape:?}")))?);
     }
     checked(layout, values)
 }
 
-/// All numbers of a layout, `[layout.len()]`, from the bytes of a safetensors file; every tensor must be there with its
-/// shape. A file of PyTorch's is known by its metadata or by its shapes.
+/// All weights of a layout, `[layout.len()]`, from the bytes of a safetensors file; every tensor must be there with its
+/// shape. PyTorch's layout is recognised by the metadata or by the shapes.
 ///
 /// # Errors
-/// [`Error::Data`] naming the file and the tensor that is missing or unfit, or that holds what no network computes with.
+/// [`Error::Data`] naming the file and the tensor that is missing or of another shape, or that has NaN, an infinity or
+/// a negative variance.
 pub fn decode(net: &Net, layout: &ParamLayout, bytes: &[u8], path: &Path) -> Result<Vec<f32>> {
     let unreadable = |e: safetensors::SafeTensorError| Error::data(path, e.to_string());
     let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
@@ -109,31 +114,30 @@ pub fn decode(net: &Net, layout: &ParamLayout, bytes: &[u8], path: &Path) -> Res
             let found = (view.shape(), view.dtype());
             return Err(Error::data(path, format!("`{}` is {found:?}, expected {want:?} of F32", tensor.name)));
         }
-        let numbers: Vec<f32> =
+        let found: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        values[tensor.range.clone()].copy_from_slice(&turn.own(&numbers, &tensor.shape));
+        values[tensor.range.clone()].copy_from_slice(&turn.own(&found, &tensor.shape));
     }
     checked(layout, values).map_err(|why| why.of_file(path))
 }
 
-/// The numbers, if a network can compute with them.
-///
-/// Such as NaN, an infinity or a statistic of the wrong sign make a network answer NaN, or one class for every image, and
-/// either looks like a number in a table.
+/// The weights, if they are valid: NaN, an infinity or a negative variance makes a network answer NaN, or one class for
+/// every image, and either gives an accuracy that looks like a measurement.
 ///
 /// # Errors
-/// [`Error::Net`] naming the tensor that holds what no network computes with.
+/// [`Error::Net`] naming the tensor and its first invalid value.
 fn checked(layout: &ParamLayout, values: Vec<f32>) -> Result<Vec<f32>> {
     let fault = layout.tensors().iter().find_map(|ParamTensor { name, range, .. }| {
         let own = &values[range.clone()];
         let signed = [".running_var", ".running_amplitude", ".running_batches"].iter().any(|s| name.ends_with(s));
-        // A model with a smaller epsilon than ours has the difference in its variances, which may lie below zero by it.
+        // A model with a smaller epsilon has the difference in its variances, which may be negative by it.
         let unfit = |v: f32| !v.is_finite() || signed && f64::from(v) <= -BATCH_NORM_EPSILON;
         let (at, value) = own.iter().enumerate().find(|(_, v)| unfit(**v))?;
         let count = own.iter().filter(|v| unfit(**v)).count();
-        let (of, why) = (own.len(), if value.is_finite() { "a statistic that cannot be negative" } else { "no number" });
+        let (of, why) =
+            (own.len(), if value.is_finite() { "a statistic that cannot be negative" } else { "not a finite number" });
         Some(format!(
-            "`{name}` holds {value}, {why} (number {at} of {of}; {count} of them are unfit); its training diverged or the \
+            "`{name}` holds {value}, {why} (element {at} of {of}; {count} are invalid); its training diverged or the \
              file is damaged: train or convert it again"
         ))
     });

@@ -1,5 +1,5 @@
-//! Networks as ONNX files: classifiers of images `[n, c, h, w]` with pixels in `[0, 1]`. [`read`] makes a
-//! [`Net`] and its numbers of what PyTorch exports, [`write`](write()) makes a file of any network.
+//! Networks as ONNX files: classifiers of images `[n, c, h, w]` with pixels in `[0, 1]`. [`read`] turns a
+//! file, such as PyTorch exports, into a [`Net`] and its weights, [`write`](write()) any network into a file.
 
 mod proto;
 mod read;
@@ -12,11 +12,11 @@ use crate::arch::net::Net;
 pub use read::{OPSETS, read, supported};
 pub use write::{Export, OPSET, write};
 
-/// A network with its numbers.
+/// A network with its weights.
 #[derive(Clone, Debug)]
 pub struct Model {
     /// The graph.
     pub net: Net,
-    /// The numbers of every tensor in the engine's layout, by its name there.
+    /// The weight tensors in the engine's layout, by their names there.
     pub tensors: HashMap<String, Vec<f32>>,
 }

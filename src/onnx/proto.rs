@@ -1,5 +1,5 @@
-//! The messages of `onnx.proto3` that a classifier is made of. Fields that are not listed are passed over, among them
-//! subgraphs: an operation that has one is not supported anyway.
+//! The messages of `onnx.proto3` that classifiers use. Other fields are ignored, among them subgraphs: operations with
+//! one are not supported.
 
 use prost::Message;
 
@@ -59,12 +59,12 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
 }
 
-/// A hyper-parameter of a node.
+/// An attribute of a node.
 #[derive(Clone, PartialEq, Message)]
 pub struct AttributeProto {
     #[prost(string, tag = "1")]
     pub name: String,
-    /// One of the numbers in [`kind`].
+    /// One of [`kind`].
     #[prost(int32, tag = "20")]
     pub r#type: i32,
     #[prost(float, tag = "2")]
@@ -91,12 +91,12 @@ pub mod kind {
     pub const INTS: i32 = 7;
 }
 
-/// A tensor with its numbers.
+/// A tensor with its elements.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
-    /// One of the numbers in [`dtype`].
+    /// One of [`dtype`].
     #[prost(int32, tag = "2")]
     pub data_type: i32,
     #[prost(float, repeated, tag = "4")]
@@ -111,10 +111,10 @@ pub struct TensorProto {
     pub raw_data: Vec<u8>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    /// Where the numbers are when they are not here: `location`, `offset`, `length`.
+    /// The place of external data: `location`, `offset`, `length`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
-    /// 1 where they are in another file.
+    /// 1 for external data.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
 }
@@ -161,7 +161,7 @@ pub struct StringStringEntryProto {
     pub value: String,
 }
 
-/// A named tensor that goes in or comes out.
+/// A named input or output.
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {
     #[prost(string, tag = "1")]
@@ -170,7 +170,7 @@ pub struct ValueInfoProto {
     pub r#type: Option<TypeProto>,
 }
 
-/// The type of a value; of its kinds only the tensor.
+/// The type of a value; only tensors are supported.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
     #[prost(message, optional, tag = "1")]
@@ -186,14 +186,14 @@ pub struct TensorTypeProto {
     pub shape: Option<TensorShapeProto>,
 }
 
-/// The sides of a tensor.
+/// The shape of a tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
 }
 
-/// A side: a number, or a name where it is not fixed.
+/// A dimension: a number, or a name where it is dynamic.
 #[derive(Clone, PartialEq, Message)]
 pub struct DimensionProto {
     #[prost(int64, optional, tag = "1")]

@@ -2,7 +2,7 @@
 //!
 //! A cell is drawn like a circuit: every state has a rail that runs to the right from where the state is computed; an
 //! operation hangs off the rail of the state it reads; its result runs down into the state it adds to. States only feed
-//! later ones, so everything flows right and down and no label can meet another.
+//! later ones, so all lines run right and down and no labels overlap.
 
 use std::fmt::Write;
 
@@ -10,9 +10,9 @@ use super::svg::{Anchor, Stroke, Svg, stack};
 use crate::arch::cell::CellOp;
 use crate::arch::genotype::{CellGenotype, Edge, Genotype};
 
-/// Ink of wires and letters.
+/// Colour of wires and letters.
 const INK: &str = "#2b2f36";
-/// Ink of rails.
+/// Colour of rails.
 const RAIL: &str = "#8a929e";
 /// Size of an operation's box.
 const BOX: (f64, f64) = (112.0, 22.0);
@@ -23,7 +23,7 @@ const LEFT: f64 = 82.0;
 /// Height of the title.
 const TOP: f64 = 52.0;
 
-/// Fill and border of an operation, by what it does.
+/// Fill and border of an operation, by its kind.
 fn colours(op: CellOp) -> (&'static str, &'static str) {
     match op {
         CellOp::None => ("#f4f4f4", "#9a9a9a"),
@@ -60,7 +60,7 @@ pub fn draw(genotype: &Genotype) -> Svg {
 pub fn draw_cell(cell: &CellGenotype) -> Svg {
     let states = cell.nodes.len() + 2;
     let hanging = |state: usize, node: &[Edge]| node.iter().filter(|e| e.from == state).count();
-    // A row is as high as the most boxes that hang off its rail in one column.
+    // The height of a row is that of the most boxes at its rail in one column.
     let mut y = vec![TOP];
     for state in 0..states {
         let most = cell.nodes.iter().map(|n| hanging(state, n)).max().unwrap_or(0);

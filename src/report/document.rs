@@ -1,4 +1,4 @@
-//! What the JSON documents have in common: a version, pretty bytes, readers that accept unknown keys.
+//! The JSON documents' version, their writer, and readers that accept unknown keys.
 
 use std::path::Path;
 

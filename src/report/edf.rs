@@ -12,14 +12,14 @@ const MARGIN: f64 = 24.0;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 19.0;
 const PANEL_HEIGHT: f64 = 340.0;
-/// Between the panels; the second one's labels stand in it.
+/// Between the panels; the second one's labels are in it.
 const GAP: f64 = 70.0;
 
-/// Draws the distributions as SVG: one panel for clean images, one for attacked ones, a step line a space; a dot on each line
-/// marks its mean, with the 95 % interval as a bar below the panel. The same document gives the same bytes.
+/// Draws the distributions as SVG: one panel for clean images, one for attacked ones, a step line a space; a dot on
+/// each line marks its mean, with the 95 % interval as a bar below the panel. The same document gives the same bytes.
 ///
 /// # Errors
-/// [`Error::Usage`] for more spaces than there are colours to tell them apart.
+/// [`Error::Usage`] for more spaces than there are colours.
 pub fn draw(report: &PopulationReport) -> Result<String> {
     if report.spaces.len() > COLOURS.len() {
         let (spaces, most) = (report.spaces.len(), COLOURS.len());

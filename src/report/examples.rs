@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Pixels between images.
 const GAP: u32 = 6;
-/// Pixels that an image is at least wide, enlarged by a whole factor.
+/// Least width of an image in pixels; it is enlarged by an integer factor.
 const SIDE: usize = 128;
 
 /// An image before and after: pixels in `[0, 1]`, `[h, w, c]`.
@@ -21,11 +21,12 @@ pub struct Example {
     pub attacked: Vec<f32>,
 }
 
-/// One column an example: the clean image, the attacked one, and what was changed, amplified around grey so that the largest
-/// change of the example is black or white. Encoded as PNG.
+/// One column an example: the clean image, the attacked one, and their difference, amplified around grey so that the
+/// largest change of the example is black or white. Encoded as PNG.
 ///
 /// # Errors
-/// [`Error::Usage`] for no examples, for sizes that differ from `shape`, and for images of other than one or three channels.
+/// [`Error::Usage`] for no examples, for sizes that differ from `shape`, and for images of other than one or three
+/// channels.
 pub fn picture(examples: &[Example], shape: Shape) -> Result<Vec<u8>> {
     let fits = |e: &Example| e.clean.len() == shape.len() && e.attacked.len() == shape.len();
     if examples.is_empty() || !examples.iter().all(fits) || ![1, 3].contains(&shape.c) {

@@ -1,4 +1,4 @@
-//! `frontier.json`: the points of one or several runs over (MACs, clean, robust), who is dominated, and hypervolumes.
+//! `frontier.json`: the points of one or several runs over (MACs, clean, robust), dominance, and hypervolumes.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub struct Frontier {
     pub schema_version: u32,
     /// Program and version that wrote it.
     pub generator: String,
-    /// How all numbers here were measured.
+    /// The protocol of all measurements here.
     #[serde(flatten)]
     pub protocol: Protocol,
     /// Where hypervolumes are measured from: 1.1 times the largest budget of all runs, accuracies 0. A hypervolume is
@@ -71,7 +71,7 @@ pub struct FrontierBudget {
 pub struct FrontierPoint {
     /// Architecture id.
     pub arch: String,
-    /// Where it came from.
+    /// Its origin.
     #[serde(flatten)]
     pub origin: Origin,
     /// The budget it was scaled to.
@@ -144,6 +144,9 @@ impl Frontier {
     }
 
     /// Pretty JSON.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] where it cannot be written as JSON.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         document::to_json("the frontier", self)
     }
@@ -151,7 +154,7 @@ impl Frontier {
     /// Reads `frontier.json`; unknown keys are accepted.
     ///
     /// # Errors
-    /// [`Error::Data`] for what is not such a document or one of a newer schema.
+    /// [`Error::Data`] for another document, or a newer schema.
     pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Frontier> {
         document::from_json(path, bytes)
     }

@@ -1,5 +1,4 @@
-//! Reports: bytes and pictures from records and architectures. No tensors, no run folders; whoever calls decides where the
-//! bytes go.
+//! Reports: bytes and pictures from records and architectures. No tensors, no files: the caller writes the bytes.
 
 pub mod attacked;
 pub mod axis;

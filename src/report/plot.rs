@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::record::Origin;
 use crate::units::{Macs, Tally};
 
-/// Okabe and Ito's palette (2008) without its yellow, which is too faint on white: told apart by all common kinds of
-/// colour blindness.
+/// Okabe and Ito's palette (2008) without its yellow, which is too faint on white: distinguishable with all common
+/// kinds of colour blindness.
 pub(super) const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 pub(super) const INK: &str = "#222222";
 pub(super) const FAINT: &str = "#767676";
@@ -27,7 +27,7 @@ const MARKER: f64 = 5.0;
 /// origin, step lines through the best searched networks. The same document gives the same bytes.
 ///
 /// # Errors
-/// [`Error::Usage`] for more runs than there are colours to tell them apart.
+/// [`Error::Usage`] for more runs than there are colours.
 pub fn plot(frontier: &Frontier) -> Result<String> {
     if frontier.runs.len() > COLOURS.len() {
         let (runs, most) = (frontier.runs.len(), COLOURS.len());
@@ -85,7 +85,7 @@ fn titles(frontier: &Frontier) -> Vec<(String, f64)> {
     lines
 }
 
-/// Where values fall: multiply-accumulates across, accuracy in per cent upwards.
+/// The axes: multiply-accumulates on x, accuracy in per cent on y.
 struct Axes {
     macs: Axis,
     accuracy: Axis,
@@ -100,7 +100,7 @@ impl Axes {
         let percent = |rate: f64| 100.0 * rate;
         let highest = points.iter().map(|p| percent(p.clean.rate().max(p.robust.wilson95().1))).fold(0.0, f64::max);
         let lowest = points.iter().map(|p| percent(p.clean.rate().min(p.robust.wilson95().0))).fold(100.0, f64::min);
-        // Whole tens around the points with some air; never narrower than twenty points.
+        // Multiples of ten around the points with a margin; at least twenty points.
         let low = ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0;
         let high = (((highest + 2.0) / 10.0).ceil() * 10.0).clamp(low + 20.0, 100.0);
         let low = low.min(high - 20.0);
@@ -141,7 +141,7 @@ impl Axes {
             svg.line((x, top), (x, bottom), Stroke::dashed("#9a9a9a", 1.0));
             let label = format!("budget {}", short(budget.0 as f64));
             let half = text_width(&label, 11.0) / 2.0;
-            // A label that would run into the one before it is left out: its line still stands at its value.
+            // A label that would overlap the one before it is left out; its line is drawn.
             if x - half >= free {
                 svg.text(x, top - 6.0, 11.0, Anchor::Middle, FAINT, &label);
                 free = x + half + 6.0;
@@ -218,7 +218,7 @@ struct Legend<'a> {
 }
 
 impl Legend<'_> {
-    /// A sample drawn at `(x, y)` and what it stands for.
+    /// A sample drawn at `(x, y)` and its meaning.
     fn row(&mut self, text: &str, sample: impl Fn(&mut Svg, f64, f64)) {
         sample(self.svg, self.x, self.y);
         self.words(self.x + 32.0, INK, text);
@@ -238,7 +238,7 @@ impl Legend<'_> {
     }
 }
 
-/// Who is who, right of the plot.
+/// The legend, right of the plot.
 fn legend(svg: &mut Svg, frontier: &Frontier, x: f64, top: f64) {
     let mut legend = Legend { svg, x, y: top + 4.0 };
     for (run, colour) in frontier.runs.iter().zip(COLOURS) {

@@ -1,4 +1,4 @@
-//! Pixels of a drawing, with a font that is part of the program: the same picture on every machine.
+//! Drawings as PNG, with a font that is part of the program: the same picture on every machine.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};

@@ -1,4 +1,4 @@
-//! `population.json`: how the networks of design spaces fared, and the table of it for a terminal.
+//! `population.json`: the errors of the networks of design spaces, and their table for a terminal.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ pub struct Best {
     pub value: Interval,
 }
 
-/// A network and what it weighs in its distribution.
+/// A network and its weight in the distribution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Weighted {
     /// The weight; those of a space sum to 1.
@@ -85,7 +85,7 @@ pub struct Weighted {
     pub member: Member,
 }
 
-/// Two spaces beside each other.
+/// A comparison of two spaces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pair {
     /// One space.
@@ -122,7 +122,7 @@ impl PopulationReport {
     /// Sums up the networks of some spaces; with `bins`, under weights that match their multiply-accumulates.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a space without networks, or sizes that the spaces do not share.
+    /// [`Error::Usage`] for a space without networks, or spaces whose multiply-accumulates have no bin in common.
     pub fn new(names: &[&str], members: &[Member], method: Method, seed: u64, bins: Option<usize>) -> Result<Self> {
         let populations: Vec<Vec<&Member>> = names
             .iter()
@@ -174,11 +174,14 @@ impl PopulationReport {
     }
 
     /// Pretty JSON.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] where it cannot be written as JSON.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         document::to_json("the population", self)
     }
 
-    /// The table: spaces, then what good networks have, then every two spaces. Ends with a newline.
+    /// The table: spaces, then the parameters of good networks, then pairs of spaces. Ends with a newline.
     pub fn table(&self) -> String {
         let percent = |share: f64| number(&format!("{:.2}", 100.0 * share));
         let m = &self.method;

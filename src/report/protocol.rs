@@ -1,4 +1,4 @@
-//! How numbers were measured. Only numbers of one protocol may stand in one table or picture.
+//! The protocol of a measurement. Only results of one protocol are put into one table or picture.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 use crate::record::{Evaluation, Outcome, Record, Sample};
 use crate::threat::Attack;
 
-/// The split a report speaks of.
+/// The split that a report is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// What candidates are ranked by.
+    /// The images that candidates are ranked by.
     Validation,
-    /// Touched once, after ranking.
+    /// Evaluated once, after ranking.
     Test,
 }
 
@@ -33,7 +33,7 @@ impl Split {
 /// Counting rule, images and attacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Protocol {
-    /// The rule behind every count of multiply-accumulates.
+    /// The rule of every count of multiply-accumulates.
     pub counting_rule: String,
     /// The images; null when nothing was evaluated.
     pub data: Option<Sample>,
@@ -78,8 +78,8 @@ impl Protocol {
         Ok(shared.map_or_else(nothing, |(_, protocol)| protocol))
     }
 
-    /// In what two protocols differ, in words with both sides; empty when their numbers may be compared. A protocol
-    /// under which nothing was evaluated has no numbers, so its images and attacks contradict nothing.
+    /// The differences of two protocols, as text with both values; empty when their results may be compared. A protocol
+    /// under which nothing was evaluated has no results, so its images and attacks are not compared.
     pub fn differences(&self, other: &Protocol) -> Vec<String> {
         let mut found = Vec::new();
         let mut note = |what: &str, a: String, b: String| {
@@ -89,7 +89,7 @@ impl Protocol {
         };
         note("counting rule", self.counting_rule.clone(), other.counting_rule.clone());
         if let (Some(a), Some(b)) = (&self.data, &other.data) {
-            // A name is for people: the same images under two names are the same images.
+            // Names are not compared: the same images under two names are the same images.
             if a.data_id != b.data_id {
                 note("data_id", format!("{} {}", a.data, a.data_id), format!("{} {}", b.data, b.data_id));
             }

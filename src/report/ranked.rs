@@ -18,7 +18,7 @@ pub struct Ranked {
     pub schema_version: u32,
     /// Program and version that wrote it.
     pub generator: String,
-    /// How the validation numbers, by which candidates are ranked, were measured.
+    /// The protocol of the validation results, by which candidates are ranked.
     #[serde(flatten)]
     pub protocol: Protocol,
     /// The run's seed.
@@ -34,7 +34,7 @@ pub struct RankedBudget {
     pub budget: Macs,
     /// The candidates.
     pub entries: Vec<Entry>,
-    /// How the searched networks stand to the controls; absent in documents of older versions.
+    /// The searched networks against the controls; absent in documents of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controls: Option<Controls>,
 }
@@ -78,7 +78,7 @@ fn sentence(ranking: &Ranking<'_>) -> String {
     format!("The best searched network ({} robust) {random}, and {hand_made}.", searched.robust)
 }
 
-/// A candidate and its place.
+/// A candidate and its rank.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Entry {
     /// From 1; null for a candidate that may not be ranked.
@@ -86,7 +86,7 @@ pub struct Entry {
     /// Why it may not be ranked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unranked: Option<String>,
-    /// What was measured.
+    /// Its record.
     #[serde(flatten)]
     pub record: Record,
 }
@@ -124,6 +124,9 @@ impl Ranked {
     }
 
     /// Pretty JSON.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] where it cannot be written as JSON.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         document::to_json("the ranking", self)
     }
@@ -131,7 +134,7 @@ impl Ranked {
     /// Reads `ranked.json`; unknown keys are accepted.
     ///
     /// # Errors
-    /// [`crate::error::Error::Data`] for what is not such a document or one of a newer schema.
+    /// [`crate::error::Error::Data`] for another document, or a newer schema.
     pub fn from_json(path: &Path, bytes: &[u8]) -> Result<Ranked> {
         document::from_json(path, bytes)
     }

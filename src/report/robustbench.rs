@@ -1,7 +1,7 @@
-//! RobustBench's `model_info` file, and what a result must be to fill it in.
+//! RobustBench's `model_info` file, and the conditions on a result for it.
 //!
-//! The file puts a figure beside published ones, so the figure must be the same measurement. What that is, is decided by the
-//! content of a result, its attacks with their constants and its images, and never by the name of a plan.
+//! The file puts a figure beside published ones, so it must be the same measurement. That is decided by the content of
+//! a result, its attacks with their constants and its images, never by the name of a plan.
 
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ const BENCHMARKS: [Benchmark; 3] = [
     Benchmark { name: "imagenet", classes: 1000, side: None, images: 5_000, balls: &[linf(4, "4/255")] },
 ];
 
-/// What only the people who trained a network know. What they do not say stays open in the file.
+/// Facts that only those who trained a network know. What is not given stays empty in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Said {
     /// Whether it was trained on other data, too.
@@ -77,7 +77,7 @@ impl ModelInfo {
     /// The file of a result about a network of `classes` that takes an `image`.
     ///
     /// # Errors
-    /// Everything in which the result is not standard AutoAttack on the images that RobustBench measures, in words.
+    /// As text, every difference between the result and standard AutoAttack on the images that RobustBench measures.
     pub fn new(result: &AttackResultFile, image: Shape, classes: usize, said: Said) -> Result<Self, String> {
         let mut faults = Vec::new();
         if result.source.is_some() {
@@ -115,7 +115,7 @@ impl ModelInfo {
         }
         match (benchmark, ball) {
             (Some(benchmark), Some(ball)) if faults.is_empty() => Ok(ModelInfo::of(result, benchmark, ball, said)),
-            _ => Err(format!("this is no result for RobustBench: {}", faults.join("; "))),
+            _ => Err(format!("not a result for RobustBench: {}", faults.join("; "))),
         }
     }
 
@@ -138,7 +138,7 @@ impl ModelInfo {
         }
     }
 
-    /// The data set and the threat model, for people: `cifar10 8/255`.
+    /// Data set and threat model as text: `cifar10 8/255`.
     pub fn words(&self) -> String {
         format!("{} {}", self.dataset, self.eps)
     }
@@ -150,10 +150,10 @@ impl Radius {
     }
 }
 
-/// The ball for which a result's attacks are standard AutoAttack, whatever the plan is called.
+/// The ball for which a result's attacks are standard AutoAttack, whatever the name of the plan.
 ///
 /// # Errors
-/// The first attack that is not as published, in words.
+/// As text, the first attack that is not as published.
 pub fn standard(result: &AttackResultFile) -> Result<Threat, String> {
     let AttackPlan { attacks, gradient_samples, .. } = &result.plan;
     let expected = "expected standard AutoAttack (--plan autoattack)";

@@ -1,4 +1,4 @@
-//! A cell network at the level of stages: the row of cells with their widths and sizes.
+//! A cell network at the level of stages: the sequence of cells with their widths and sizes.
 
 use super::svg::{Anchor, Stroke, Svg};
 use crate::arch::families::cells::{Placed, Skeleton};
@@ -23,15 +23,15 @@ const GAP: f64 = 18.0;
 const HIGH: f64 = 110.0;
 const TOP: f64 = 44.0;
 
-/// Equal neighbours of the row.
+/// Equal consecutive cells.
 struct Group<'a> {
     cell: &'a Placed,
     count: usize,
-    /// What comes out of each.
+    /// The output shape of each.
     size: (usize, usize),
 }
 
-/// Draws the row; heights follow the resolution.
+/// Draws the sequence; heights follow the resolution.
 pub fn draw(skeleton: &Skeleton) -> Svg {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let stem = skeleton.stem_kind.size(skeleton.image);
@@ -91,7 +91,7 @@ pub fn draw(skeleton: &Skeleton) -> Svg {
         svg.arrow_head((if g.cell.reduction { left } else { left + 2.5 }, axis), (1.0, 0.0), INK);
         for _ in 0..g.count {
             if g.cell.reduction {
-                // A funnel: as high as what enters on the left, as what leaves on the right.
+                // A funnel: input height on the left, output height on the right.
                 let enters = high(g.size.0 * 2);
                 let corners = [
                     (left, axis - enters / 2.0),

@@ -9,7 +9,7 @@ use super::population::PopulationReport;
 use super::ranked::Ranked;
 use crate::arch::file::ArchFile;
 
-/// The names [`schema`] knows.
+/// The names that [`schema`] accepts.
 pub const NAMES: [&str; 6] = ["arch", "attack", "eval", "frontier", "population", "ranked"];
 
 /// The schema of a document by name.

@@ -7,7 +7,7 @@ const FONT: &str = "Ubuntu, 'DejaVu Sans', Helvetica, Arial, sans-serif";
 /// Mean advance of a character over the font size, on the wide side so that boxes hold their text in any of the fonts.
 const ADVANCE: f64 = 0.56;
 
-/// Where a text's `x` is.
+/// The anchor of a text: what its `x` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     /// At its left end.
@@ -66,7 +66,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// How wide a text of a size will be, a little generously.
+/// An upper estimate of the width of a text of a size.
 pub fn text_width(text: &str, size: f64) -> f64 {
     text.chars().count() as f64 * size * ADVANCE
 }
@@ -160,7 +160,7 @@ impl Svg {
         self.element(format!(r#"<circle cx="{x}" cy="{y}" r="{r}" fill="{fill}" {line}/>"#))
     }
 
-    /// One line of text; `y` is the line its letters stand on.
+    /// One line of text; `y` is its baseline.
     pub fn text(&mut self, x: f64, y: f64, size: f64, anchor: Anchor, fill: &str, text: &str) -> &mut Self {
         let anchor = match anchor {
             Anchor::Start => "start",

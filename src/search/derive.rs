@@ -1,7 +1,8 @@
 //! From edge distributions to genotypes.
 //!
-//! Source: DARTS section 2.3 and the released code of DSARA's successor: per node keep the incoming edges whose strongest
-//! operation is strongest, and on each its strongest operation; `none` is never chosen. Samples are our own addition.
+//! Source: DARTS section 2.3 and the released code of DSARA's successor: per node keep the incoming edges whose
+//! strongest operation is strongest, and on each its strongest operation; `none` is never chosen. Samples are our own
+//! addition.
 
 use crate::arch::cell::CellOp;
 use crate::arch::families::cells::{MixEdge, MixKind, MixLayout};
@@ -76,12 +77,13 @@ fn build(layout: &MixLayout, mut pick: impl FnMut(&[&MixEdge]) -> Vec<Edge>) -> 
     Genotype { cells }
 }
 
-/// Whether anything but `none` may stand on the edge.
+/// Whether the edge has a candidate other than `none`.
 fn can_stand(edge: &MixEdge) -> bool {
     edge.ops.iter().any(|op| *op != CellOp::None)
 }
 
-/// The collapse watch: how decided every edge is, and how much of the arg-max genotype has no weights.
+/// The state of every kind of cell: the entropy of its edges, and the share of operations without weights in the
+/// arg-max genotype (a sign of collapse).
 pub fn cell_states(layout: &MixLayout, mix: &[f64], edges_per_node: usize) -> Vec<CellState> {
     let genotype = argmax(layout, mix, edges_per_node);
     let state = |kind: &MixKind, cell: &CellGenotype| {

@@ -1,4 +1,4 @@
-//! Architecture parameters and the edge distributions they stand for.
+//! Architecture parameters and their softmax, the distributions of the edges.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::seed::Seed;
 pub struct Alpha(pub Vec<f64>);
 
 impl Alpha {
-    /// Normal with a small deviation, as DARTS begins.
+    /// Normal with a small standard deviation, as in DARTS.
     pub fn init(layout: &MixLayout, deviation: f64, seed: Seed) -> Self {
         let mut stream = seed.stream();
         Alpha((0..layout.len()).map(|_| deviation * f64::from(stream.normal())).collect())

@@ -1,9 +1,9 @@
 //! One step of the two-stage search: the architecture along its direction, then the weights on adversarial images.
 //!
-//! Source: arXiv 2212.14049 (stages), its released successor for the step itself, DARTS for the unrolled gradient. Where we
-//! differ on purpose from the released code: adversarial images are clipped to the pixel box; attacks and virtual steps use
-//! batch statistics but record none; the architecture half is drawn without replacement from a shuffle of its own;
-//! equal gradients do not divide by zero.
+//! Source: arXiv 2212.14049 (stages), its released successor for the step itself, DARTS for the unrolled gradient.
+//! Deliberate differences from the released code: adversarial images are clipped to the pixel box; attacks and
+//! virtual steps use batch statistics but record none; the architecture half is drawn without replacement in an
+//! order of its own; equal gradients do not divide by zero.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,10 @@ use crate::train::optim::{Adam, Sgd};
 use crate::train::schedule::cosine;
 use crate::units::Tally;
 
-/// How far apart the two sides of the Hessian-vector product's difference stand, as a length in weight space (DARTS).
+/// The step of the finite difference for the Hessian-vector product, as a length in weight space (DARTS).
 const REACH: f64 = 0.01;
 
-/// What is looked for at the virtual weights: the direct gradient, and the direction of the second derivative.
+/// The gradients at the virtual weights: of the mixing vector, and of the weights for the Hessian-vector product.
 const UNROLLED: Wrt = Wrt { mix: true, params: true, input: false };
 
 /// Sums over the steps of an epoch, part of the saved state.
@@ -45,7 +45,7 @@ struct Sums {
     gammas: u32,
 }
 
-/// What the search has learned so far, apart from the large vectors.
+/// The state of the search without weights and momentum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchState {
     /// Architecture parameters.
@@ -54,7 +54,7 @@ pub struct SearchState {
     sums: Sums,
 }
 
-/// The supernet with everything that learns.
+/// The supernet, its weights' optimiser and the architecture parameters.
 pub struct Supernet<'a> {
     network: Network,
     sgd: Sgd,
@@ -64,12 +64,12 @@ pub struct Supernet<'a> {
     edges_per_node: usize,
     arch: Loader<'a>,
     arch_order: (u32, Vec<u32>),
-    /// Where the architecture parameters began.
+    /// The initial architecture parameters.
     origin: Vec<f64>,
 }
 
 impl<'a> Supernet<'a> {
-    /// A fresh supernet. `arch` deals the architecture half of the data.
+    /// A fresh supernet. `arch` loads the architecture half of the data.
     ///
     /// # Errors
     /// [`Error::Usage`] where that half is empty.
@@ -95,7 +95,7 @@ impl<'a> Supernet<'a> {
         Ok(Supernet { network, sgd, state, layout, config, edges_per_node, arch, arch_order, origin })
     }
 
-    /// The mixing vector as it stands.
+    /// The current mixing vector.
     pub fn mix(&self) -> Vec<f64> {
         self.state.alpha.mix(&self.layout)
     }
@@ -105,12 +105,15 @@ impl<'a> Supernet<'a> {
         &mut self.network
     }
 
-    /// The small part of the state, and the large: network and momentum.
+    /// The state, the network's weights and the momentum.
     pub fn save(&self) -> (&SearchState, &Tensor, &Tensor) {
         (&self.state, self.network.state(), self.sgd.momentum())
     }
 
-    /// Takes up a saved state.
+    /// Restores a saved state.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for a state of another search space or network.
     pub fn restore(&mut self, state: SearchState, network: &Tensor, momentum: Tensor) -> Result<()> {
         if [state.alpha.0.len(), state.adam.len()] != [self.layout.len(); 2] {
             return Err(Error::Net("the saved search has another number of choices".into()));
@@ -121,7 +124,7 @@ impl<'a> Supernet<'a> {
         Ok(())
     }
 
-    /// The stage an epoch belongs to: 0 while only weights learn, 1 adversarial alone, 2 both.
+    /// The stage an epoch belongs to: 0 while only weights are trained, 1 with the adversarial loss alone, 2 with both.
     pub fn stage(&self, epoch: u32) -> u8 {
         match epoch {
             e if e < self.config.warmup_epochs => 0,
@@ -130,10 +133,10 @@ impl<'a> Supernet<'a> {
         }
     }
 
-    /// What its steps hold in memory: the passes of attack, architecture and weights; momentum, and either the weights'
-    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the images
-    /// of both halves, the attacked ones that are kept, the gradient of the attack, and the results of two restarts where
-    /// there are several.
+    /// The memory of its steps: the passes of attack, architecture and weights; momentum, and either the weights'
+    /// gradient or, of the second order, weights, virtual weights, their gradient and two copies of moved ones; the
+    /// images of both halves, the attacked ones that are kept, the gradient of the attack, and the results of two
+    /// restarts where there are several.
     pub fn work(&self) -> Work {
         let mode = norm_mode(self.config.attack_norm);
         let mut passes = vec![(Wrt::INPUT, mode), (Wrt::MIX, NormMode::TrainNoRecord), (Wrt::PARAMS, NormMode::Train)];
@@ -149,6 +152,9 @@ impl<'a> Supernet<'a> {
     }
 
     /// The images of a batch under the search's attack.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for logits or gradients that are NaN or infinite.
     pub fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
         let samples = batch.samples(batch.seed.child("attack"));
         let target = &mut Target { network: &mut self.network, mix, mode: norm_mode(self.config.attack_norm) };
@@ -159,6 +165,9 @@ impl<'a> Supernet<'a> {
     }
 
     /// One step of the weights on some images, their statistics recorded; returns the loss.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for a loss or a gradient that is NaN or infinite; the weights are then unchanged.
     pub fn weight_step(&mut self, images: &Tensor, labels: &[u32], lr: f64) -> Result<f64> {
         let mix = self.mix();
         let found = self
@@ -184,8 +193,8 @@ impl<'a> Supernet<'a> {
         Ok((found.loss, grad))
     }
 
-    /// `scale * (d/da L(w*, a; x) - lr * H v)`: `w*` is one virtual step on `train`, `v` the loss's weight gradient at `w*`,
-    /// and `H v` the mixed second derivative by central differences of radius `reach / |v|`.
+    /// `scale * (d/da L(w*, a; x) - lr * H v)`: `w*` is one virtual step on `train`, `v` the loss's weight gradient at
+    /// `w*`, and `H v` the mixed second derivative by central differences of radius `reach / |v|`.
     fn second_order(
         &mut self,
         x: &Tensor,
@@ -212,7 +221,7 @@ impl<'a> Supernet<'a> {
         Ok((found.loss, grad))
     }
 
-    /// Moves the architecture. `train` and its adversarial images are used by the second order alone.
+    /// One step of the architecture. `train` and its adversarial images are used by the second order alone.
     fn arch_step(&mut self, train: &Batch, adversarial: Option<&Tensor>, at: Position, lr: f64) -> Result<()> {
         let mix = self.mix();
         if self.arch_order.0 != at.epoch || self.arch_order.1.is_empty() {
@@ -275,9 +284,12 @@ impl<'a> Supernet<'a> {
         Ok(Unrolled { weights, virtual_weights, train, labels, lr, reach: REACH })
     }
 
-    /// Ends an epoch: what it did, with accuracies on probe images.
+    /// Ends an epoch: its mean losses, and accuracies on probe images.
     ///
     /// Accuracies use batch statistics: the running ones lag behind a mixture that moves with every step.
+    ///
+    /// # Errors
+    /// Those of [`attack`](Self::attack).
     pub fn report(&mut self, epoch: u32, probe: &Loader<'_>, seed: Seed) -> Result<SearchEpoch> {
         let mix = self.mix();
         let (mut clean, mut adversarial) = (Tally::default(), Tally::default());
@@ -316,7 +328,7 @@ fn rms_apart(a: &[f64], b: &[f64]) -> f64 {
     (squares / a.len().max(1) as f64).sqrt()
 }
 
-/// What both objectives of the second order share.
+/// The virtual step that both objectives of the second order share.
 struct Unrolled<'a> {
     weights: Tensor,
     virtual_weights: Tensor,

@@ -1,7 +1,7 @@
 //! The common descent direction of two objectives.
 //!
 //! Source: Désidéri 2012 (MGDA), closed form for two gradients as in Sener and Koltun 2018. Unlike the released search
-//! code of DSARA's successor, which divides by zero when both gradients coincide, equal gradients are their own answer.
+//! code of DSARA's successor, which divides by zero when both gradients coincide, equal gradients give that gradient.
 
 /// The point of smallest norm on the segment between two gradients, `gamma g1 + (1 - gamma) g2`, and its `gamma`.
 ///

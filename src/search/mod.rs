@@ -1,4 +1,4 @@
-//! The two-stage search over a supernet, and what is derived from it.
+//! The two-stage search over a supernet, and the derivation of genotypes from it.
 
 pub mod derive;
 pub mod distribution;

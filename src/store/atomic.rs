@@ -1,4 +1,4 @@
-//! Files that are either the old ones or the new ones, never half of one, whenever the power goes.
+//! Atomic writes: after a crash or a power failure a file is the old one or the new one, never half of it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,13 +6,14 @@ use std::path::Path;
 
 use crate::error::{IoContext, Result};
 
-/// How the temporary files begin, so that [`sweep`] knows what a killed process left.
+/// Prefix of temporary files, by which [`sweep`] recognises those of a killed process.
 const TEMP_PREFIX: &str = ".tmp-";
 
 /// Writes `bytes` as `path`: a temporary file in the same folder, flushed to the disk, renamed, and the folder flushed.
 ///
 /// # Errors
-/// [`crate::error::Error::Disk`] when the disk is full, else [`crate::error::Error::Io`]; the old file, if any, is then untouched.
+/// [`crate::error::Error::Disk`] when the disk is full, else [`crate::error::Error::Io`]; the old file, if any, is then
+/// unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path);
     let mut temp = builder().tempfile_in(folder).at(folder)?;
@@ -21,7 +22,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(folder)
 }
 
-/// Readable as far as the umask allows: the temporary-file default (owner only) would hide results from colleagues.
+/// Permissions are those of the umask: the default of temporary files (owner only) would hide results from colleagues.
 #[cfg(unix)]
 fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;

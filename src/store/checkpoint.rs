@@ -61,6 +61,9 @@ const SCHEMA_VERSION: u32 = 1;
 
 impl Checkpoints {
     /// The checkpoints of a folder, which is created by the first [`Self::save`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the folder cannot be read, or a temporary file in it not removed.
     pub fn open(folder: &Path) -> Result<Checkpoints> {
         atomic::sweep(folder)?;
         let newest = numbers(folder)?.last().copied();
@@ -121,6 +124,9 @@ impl Checkpoints {
     }
 
     /// Removes every checkpoint, once the stage they belong to is in the journal.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file cannot be removed.
     pub fn clear(&mut self) -> Result<()> {
         for name in atomic::names(&self.folder)? {
             let path = self.folder.join(name);

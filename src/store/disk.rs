@@ -1,4 +1,4 @@
-//! Room on the disk, asked for before hours of work instead of after them.
+//! Free disk space, checked before hours of work instead of after them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, IoContext, Result};
 /// Refuses when the file system of `folder` has fewer than `bytes` bytes free for this user.
 ///
 /// # Errors
-/// [`Error::Disk`] with both numbers; [`Error::Io`] when the system cannot say.
+/// [`Error::Disk`] with both numbers; [`Error::Io`] when the system cannot tell.
 pub fn ensure_free(folder: &Path, bytes: u64) -> Result<()> {
     let free = fs4::available_space(folder).at(folder)?;
     if free >= bytes {
@@ -23,7 +23,7 @@ pub fn ensure_free(folder: &Path, bytes: u64) -> Result<()> {
     })
 }
 
-/// Bytes in the largest binary unit that leaves a number of at least one.
+/// Bytes in the largest binary unit in which they are at least one.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.iter().find(|(_, unit)| bytes >= *unit) {

@@ -1,7 +1,7 @@
-//! The folder of a job whose results are lines: what it is about, the lines so far, and what is derived from them.
+//! The folder of a job whose results are lines: a description of the job, the journal, and files derived from it.
 //!
 //! ```text
-//! OUT/ABOUT.json       what the job is about: another job is refused
+//! OUT/ABOUT.json       the description of the job: another job is refused
 //! OUT/journal.jsonl    its results, one after another: the only source of truth
 //! OUT/lock             held while a process works here
 //! ```
@@ -29,11 +29,12 @@ pub struct Folder<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Folder<T> {
-    /// Begins a job (an `attack`) in an absent or empty folder, or goes on with the one that is there; returns the lines
-    /// that are done, and a warning about the state they were found in. `name` is the file that says what it is about.
+    /// Begins a job (an `attack`) in an absent or empty folder, or continues the one that is there; returns the lines
+    /// so far, and a warning if the journal had an incomplete line. `name` is the file of the description.
     ///
     /// # Errors
-    /// [`Error::Run`] for a folder that holds something else, is in use, or belongs to another job.
+    /// [`Error::Run`] for a folder that holds other files, is in use, or belongs to another job, and for a damaged
+    /// journal.
     pub fn open(path: &Path, job: &str, name: &str, about: &Value) -> Result<(Self, Vec<T>, Option<String>)> {
         let foreign = |path: &Path| -> Result<()> {
             let names = atomic::names(path)?;
@@ -67,16 +68,25 @@ impl<T: Serialize + DeserializeOwned> Folder<T> {
     }
 
     /// Adds a line; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn append(&mut self, line: &T) -> Result<()> {
         self.journal.append(line)
     }
 
     /// Writes a derived file, replacing an earlier one.
+    ///
+    /// # Errors
+    /// As [`write_bytes`](Self::write_bytes).
     pub fn write(&self, name: &str, value: &Value) -> Result<()> {
         self.write_bytes(name, &bytes(&self.path.join(name), value)?)
     }
 
-    /// Writes a derived file that is no JSON; its name may have a folder.
+    /// Writes a derived file other than JSON; its name may have a folder.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Io`]; an earlier file of this name is then unchanged.
     pub fn write_bytes(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.path.join(name);
         if let Some(folder) = path.parent() {

@@ -1,8 +1,8 @@
 //! The journal: one event a line, appended and flushed to the disk before the work goes on.
 //!
 //! A line is `{"crc":"89abcdef","seq":0,"event":{...}}`; `crc` is the CRC-32 of everything after its comma. A process
-//! killed while it appends leaves a torn last line; the next one to open the journal cuts that off, since appending
-//! behind it would turn a harmless tail into damage in the middle. Damage in the middle is never repaired silently.
+//! killed while it appends leaves an incomplete last line; the next one to open the journal removes it, since
+//! appending to it would turn it into damage in the middle. Damage in the middle is never repaired silently.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::atomic;
 use crate::error::{Error, IoContext, Result};
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Journaled<T> {
     /// The events in order.
     pub events: Vec<T>,
-    /// Said when a torn tail was found.
+    /// Set when an incomplete last line was found.
     pub warning: Option<String>,
 }
 
@@ -47,11 +47,11 @@ const OPENING: &str = "{\"crc\":\"";
 const HEAD: usize = OPENING.len() + 10;
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
-    /// Opens a journal, creating it when absent; cuts a torn tail off.
+    /// Opens a journal, creating it when absent; removes an incomplete last line.
     ///
     /// # Errors
-    /// [`Error::Run`] naming line and byte where a damaged line has whole ones after it, or where a whole line does
-    /// not hold what this version expects.
+    /// [`Error::Run`] naming line and byte where a damaged line has whole ones after it, or where a whole line is
+    /// not an event of this version.
     pub fn open(path: &Path) -> Result<(Journal<T>, Journaled<T>)> {
         let new = !path.exists();
         let file = File::options().append(true).create(true).open(path).at(path)?;

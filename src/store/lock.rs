@@ -41,7 +41,7 @@ fn held(path: &Path) -> Error {
     Error::run(folder, format!("another process ({holder}) is working on this run folder; wait for it or stop it"))
 }
 
-/// The machine's name, where the system tells; for people, never for decisions.
+/// The machine's name, where the system has one; for messages only.
 pub(super) fn host() -> String {
     let from_file = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = from_file().or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());

@@ -1,4 +1,4 @@
-//! A run folder: what it is, opening and continuing it, and the only way to write into it.
+//! A run folder: its description, opening and continuing it, and all writes into it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const LOCK: &str = "lock";
 const CHECKPOINT: &str = "checkpoint";
 const ARCHS: &str = "archs";
 
-/// What a run is about, given when it is opened.
+/// The description of a run, given when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunAbout {
     /// The run's seed.
@@ -33,7 +33,7 @@ pub struct RunAbout {
     pub data: String,
     /// Content hash of the data set.
     pub data_id: String,
-    /// The command line; kept for people, not compared.
+    /// The command line; for information, not compared.
     pub argv: Vec<String>,
 }
 
@@ -50,13 +50,13 @@ pub struct RunFile {
     pub data: String,
     /// Content hash of the data set.
     pub data_id: String,
-    /// The rule behind every count in the run.
+    /// The counting rule of the run.
     pub counting_rule: String,
     /// Where and how it was begun.
     pub host: Host,
 }
 
-/// Where and how a run was begun; for people.
+/// Where and how a run was begun; for information.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// The machine's name.
@@ -67,7 +67,7 @@ pub struct Host {
     pub argv: Vec<String>,
 }
 
-/// What was in the folder.
+/// The state of a folder when it was opened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Opened {
     /// Nothing: the run begins.
@@ -76,7 +76,7 @@ pub enum Opened {
     Resumed {
         /// Its events in order.
         events: Vec<Event>,
-        /// What the user should know about the state it was found in.
+        /// Problems that were found and repaired.
         warnings: Vec<String>,
     },
 }
@@ -104,7 +104,7 @@ impl RunDir {
         refuse_foreign(path)?;
         atomic::create_folder(path)?;
         let lock = Lock::take(&path.join(LOCK))?;
-        // Looked at again: between the first look and the lock another process may have begun a run.
+        // Checked again: between the first check and the lock another process may have begun a run.
         refuse_foreign(path)?;
         atomic::sweep(path)?;
         for arch in atomic::names(&path.join(ARCHS))? {
@@ -133,16 +133,26 @@ impl RunDir {
     }
 
     /// Appends an event to the journal; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
     pub fn append(&mut self, event: &Event) -> Result<()> {
         self.journal.append(event)
     }
 
     /// The run's checkpoints.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::open`].
     pub fn checkpoints(&self) -> Result<Checkpoints> {
         Checkpoints::open(&self.path.join(CHECKPOINT))
     }
 
     /// Writes the files of one architecture under `archs/<id>/`, replacing earlier ones of the same names.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for an id or a name that is not a plain file name; [`Error::Disk`] or [`Error::Io`], with earlier
+    /// files unchanged.
     pub fn write_arch(&self, id: &str, files: &[(&str, &[u8])]) -> Result<()> {
         let folder = self.path.join(ARCHS).join(plain(&self.path, id)?);
         atomic::create_folder(&folder)?;
@@ -179,7 +189,7 @@ impl RunFile {
     }
 }
 
-/// What a run folder says about itself; needs no lock.
+/// The description of a run; read without a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// `run.json`.
@@ -191,7 +201,7 @@ pub struct Run {
 /// Reads `run.json` and `config.toml`.
 ///
 /// # Errors
-/// [`Error::Run`] for a folder that is no run or of a newer schema.
+/// [`Error::Run`] for a folder that is not a run or of a newer schema; [`Error::Io`] where a file cannot be read.
 pub fn read_run(path: &Path) -> Result<Run> {
     let run = path.join(RUN);
     let text = match fs::read_to_string(&run) {
@@ -217,18 +227,24 @@ pub fn read_run(path: &Path) -> Result<Run> {
     Ok(Run { file, config: fs::read_to_string(&config).at(&config)? })
 }
 
-/// Reads the journal's events; a run at work may have a torn tail, of which the warning tells.
+/// Reads the journal's events; that of a running process may have an incomplete last line, which the warning reports.
+///
+/// # Errors
+/// As [`read_run`]; [`Error::Run`] for a journal that is damaged before its last line.
 pub fn read_events(path: &Path) -> Result<Journaled<Event>> {
     read_run(path)?;
     journal::read(&path.join(JOURNAL))
 }
 
 /// Reads the records made so far.
+///
+/// # Errors
+/// As [`read_events`].
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
     Ok(event::records(&read_events(path)?.events))
 }
 
-/// Refuses a folder with something in it that is not a run and not a run whose beginning was cut short.
+/// Refuses a folder with other files than those of a run or of a run that was interrupted while it was created.
 fn refuse_foreign(path: &Path) -> Result<()> {
     if path.exists() && !path.is_dir() {
         return Err(Error::run(path, "is a file; a run needs a folder"));
@@ -270,7 +286,7 @@ fn check_same(path: &Path, config: &str, about: &RunAbout, differences: Differen
     Err(Error::run(path, format!("{what}give the settings it was begun with, or choose another folder")))
 }
 
-/// A name that stays in its folder.
+/// A plain file name, without a path.
 fn plain<'a>(run: &Path, name: &'a str) -> Result<&'a str> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0']);
     if plain { Ok(name) } else { Err(Error::run(run, format!("`{name}` is not a plain file name"))) }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Loss, Norm};
 use crate::units::Fraction;
 
-/// The largest count of steps, restarts, queries or tries: more is a slip of the keyboard, and arithmetic on counts has room.
+/// The largest count of steps, restarts, queries or tries. More is a typing error; below it no product of counts overflows.
 pub const MOST: u32 = 1_000_000;
 
 /// Projected gradient ascent (Madry et al. 2018); the last iterate counts.
@@ -29,7 +29,7 @@ pub struct Pgd {
     pub random_start: bool,
     /// Whether iterates are clipped to `[0, 1]`.
     pub clip: bool,
-    /// What is climbed.
+    /// The loss that is maximised.
     #[serde(default)]
     pub loss: Loss,
 }
@@ -52,7 +52,7 @@ pub struct RFgsm {
     pub start: Fraction,
 }
 
-/// Signed steps along a running mean of gradients (Dong et al. 2018, MI-FGSM), under Linf, from the clean image.
+/// Signed steps along a decaying sum of gradients (Dong et al. 2018, MI-FGSM), under Linf, from the clean image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MiFgsm {
@@ -62,7 +62,7 @@ pub struct MiFgsm {
     pub step: Fraction,
     /// Number of steps.
     pub steps: u32,
-    /// What is kept of the mean at each step.
+    /// Factor of the sum at each step: mu.
     pub decay: Fraction,
 }
 
@@ -76,7 +76,7 @@ pub struct Apgd {
     pub norm: Norm,
     /// Radius of the ball.
     pub eps: Fraction,
-    /// What is climbed.
+    /// The loss that is maximised.
     pub loss: Loss,
     /// Target classes, tried one after the other in order of the clean logits; 0: untargeted.
     pub targets: u32,
@@ -123,7 +123,7 @@ pub struct Square {
     pub norm: Norm,
     /// Radius of the ball.
     pub eps: Fraction,
-    /// Forward passes an image.
+    /// Proposals an image and start; each is a forward pass, and so is the start itself.
     pub queries: u32,
     /// Independent starts.
     pub restarts: u32,
@@ -216,7 +216,7 @@ pub enum Attack {
 }
 
 impl Attack {
-    /// The ball that the attack promises to stay in; `None` where the change is bounded otherwise.
+    /// The ball that adversarial images stay in; `None` where no norm bounds the change.
     pub fn ball(&self) -> Option<(Norm, Fraction)> {
         match *self {
             Attack::Fgsm { eps } => Some((Norm::Linf, eps)),
@@ -232,7 +232,7 @@ impl Attack {
         }
     }
 
-    /// Whether it looks at logits alone.
+    /// Whether it uses logits alone, no gradient.
     pub fn black_box(&self) -> bool {
         match self {
             Attack::Square(_) | Attack::Spsa(_) | Attack::Occlusion(_) | Attack::SaltPepper(_) => true,
@@ -260,23 +260,32 @@ impl Attack {
         }
     }
 
-    /// Forward passes that the attack costs on an image that withstands it; a gradient in the image counts as two.
+    /// Forward passes that the attack, and the pass that judges its result, take for an image that is never misclassified.
+    /// A gradient in the image, a forward and a backward pass, counts as two. Untargeted FAB, which takes the gradient of
+    /// every other class, is counted for ten classes.
     pub fn passes(&self) -> f64 {
         let runs = |targets: u32, restarts: u32| f64::from(targets.max(1)) * f64::from(restarts.max(1));
         let steps = f64::from(self.steps());
-        match *self {
-            Attack::Fgsm { .. } | Attack::RFgsm(_) => 3.0,
-            Attack::Pgd(p) => f64::from(p.restarts.max(1)) * (1.0 + 2.0 * steps),
-            Attack::MiFgsm(_) | Attack::FrankWolfe(_) => 1.0 + 2.0 * steps,
-            Attack::Apgd(a) => 1.0 + runs(a.targets, a.restarts) * 2.0 * (1.0 + steps),
-            // Untargeted, a step takes the gradient of every class; nine others is the usual number.
+        let attack = match *self {
+            Attack::Fgsm { .. } | Attack::RFgsm(_) | Attack::MiFgsm(_) | Attack::FrankWolfe(_) => 2.0 * steps,
+            // The divergence needs the clean logits, and between two starts the classifier is asked which samples fell.
+            Attack::Pgd(p) => {
+                let clean = if p.loss == Loss::Kl { 1.0 } else { 0.0 };
+                runs(0, p.restarts) * (clean + 2.0 * steps) + runs(0, p.restarts) - 1.0
+            }
+            Attack::Apgd(a) => {
+                let order = if a.targets > 0 { 1.0 } else { 0.0 };
+                let starts = if a.norm == Norm::L1 { 3.0 } else { 1.0 };
+                order + runs(a.targets, a.restarts) * 2.0 * (starts + steps)
+            }
             Attack::Fab(f) if f.targets == 0 => 1.0 + runs(0, f.restarts) * (9.0 * 2.0 + 1.0) * steps,
             Attack::Fab(f) => 1.0 + runs(f.targets, f.restarts) * 3.0 * steps,
-            Attack::Square(s) => runs(0, s.restarts) * f64::from(s.queries),
-            Attack::Spsa(s) => 2.0 * f64::from(s.pairs) * steps,
+            Attack::Square(s) => runs(0, s.restarts) * (1.0 + f64::from(s.queries)),
+            Attack::Spsa(s) => (1.0 + 2.0 * f64::from(s.pairs)) * steps,
             Attack::Occlusion(o) => f64::from(o.tries),
             Attack::SaltPepper(s) => f64::from(s.tries),
-        }
+        };
+        attack + 1.0
     }
 
     /// The short name used in tables: `fgsm`, `pgd-20`, `apgd-t`.
@@ -300,7 +309,7 @@ impl Attack {
         }
     }
 
-    /// The first constant that makes no sense: its key and what is wrong with it.
+    /// The first constant out of range: its key, and what is wrong with it.
     pub fn fault(&self) -> Option<(&'static str, String)> {
         let eps = self.ball().and_then(|(norm, eps)| match (norm, eps.value()) {
             (Norm::Linf, e) if e <= 0.0 || e > 1.0 => {

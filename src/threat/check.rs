@@ -1,16 +1,16 @@
-//! Reasons to doubt a robust accuracy: the closed list. `docs/attacks.md` has a section for each.
+//! Checks on a robust accuracy, a closed list. `docs/attacks.md` has a section for each.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A reason to doubt a robustness number.
+/// A sign that an attack was blind, or that a robust accuracy has another meaning than it seems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// The loss has a zero input gradient on many samples: the attack was blind.
     ZeroGradient,
-    /// A one-step attack left fewer samples than many steps did: gradients mislead.
+    /// A one-step attack left fewer samples correct than many steps did: gradients mislead.
     MoreStepsNotStronger,
     /// Two passes over the same images disagreed.
     RandomOutput,
@@ -18,7 +18,7 @@ pub enum Check {
     Probabilities,
     /// An attack without gradients fooled samples that attacks with gradients could not.
     BlackBoxStronger,
-    /// A ball that holds nearly every image left many samples standing.
+    /// A ball that holds nearly every image left many samples correctly classified.
     LargerEpsNotStronger,
     /// An attack in a ball of radius zero changed images or answers.
     ZeroEpsDiffers,
@@ -26,7 +26,7 @@ pub enum Check {
     LossNotRising,
     /// An adversarial image was outside its ball or the box.
     OutOfBounds,
-    /// The right answers are all images of one class and no other: the network answers that class whatever it sees.
+    /// The right answers are all images of one class and no other: the network answers that class for every image.
     ConstantAnswer,
     /// The clean accuracy is not above that of the best constant answer, within its 95 % interval.
     CleanAtChance,

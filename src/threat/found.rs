@@ -1,22 +1,22 @@
-//! What became of samples under a plan of attacks, one by one.
+//! The results of samples under a plan of attacks, per sample.
 
 use crate::units::Tally;
 
-/// What became of the samples, in their order.
+/// The results of the samples, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Right on the clean image.
+    /// Correct on the clean image.
     pub clean: Vec<bool>,
-    /// Under each attack of the plan; `None` for a sample that it was not given.
+    /// Correct under each attack of the plan; `None` for a sample that it did not get.
     pub attacks: Vec<Vec<Option<bool>>>,
-    /// Right clean and under every attack: the worst case.
+    /// Correct clean and under every attack: the worst case.
     pub standing: Vec<bool>,
     /// Adversarial images outside ball or box.
     pub outside: u64,
 }
 
 impl Found {
-    /// Before the first attack: what is right clean is right so far.
+    /// Before the first attack.
     pub fn new(clean: Vec<bool>) -> Self {
         Found { standing: clean.clone(), clean, attacks: Vec::new(), outside: 0 }
     }
@@ -31,12 +31,12 @@ impl Found {
         tally(self.standing.iter().copied())
     }
 
-    /// The share of all samples that an attack of the plan left right, of those it was given.
+    /// The samples that are correct under an attack of the plan, out of all samples.
     pub fn under(&self, attack: usize) -> Tally {
         tally(self.attacks[attack].iter().map(|s| *s == Some(true)))
     }
 
-    /// The first attack that a sample, by its place, fell to.
+    /// The first attack under which a sample, by its position, is misclassified.
     pub fn fell_to(&self, place: usize) -> Option<usize> {
         self.attacks.iter().position(|a| a[place] == Some(false))
     }
@@ -47,22 +47,22 @@ impl Found {
         tally((0..self.clean.len()).map(|i| self.clean[i] && !fell(i)))
     }
 
-    /// How many samples an attack was given.
+    /// The number of samples that an attack got.
     pub fn attacked(&self, attack: usize) -> u64 {
         self.attacks[attack].iter().flatten().count() as u64
     }
 
-    /// A digit a sample: 1 where it is right on the clean image.
+    /// A digit a sample: 1 where it is correct on the clean image.
     pub fn clean_flags(&self) -> String {
         self.clean.iter().map(|right| digit(Some(*right))).collect()
     }
 
-    /// A digit a sample: 1 where it is right clean and under every attack.
+    /// A digit a sample: 1 where it is correct clean and under every attack.
     pub fn robust_flags(&self) -> String {
         self.standing.iter().map(|right| digit(Some(*right))).collect()
     }
 
-    /// A digit a sample: 1 where it is right after an attack, 0 where it is wrong, `-` where it was not given.
+    /// A digit a sample: 1 where it is correct under an attack, 0 where it is misclassified, `-` where the attack did not get it.
     pub fn attack_flags(&self, attack: usize) -> String {
         self.attacks[attack].iter().map(|right| digit(*right)).collect()
     }

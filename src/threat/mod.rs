@@ -1,4 +1,4 @@
-//! Threat models and attacks as values. Every robustness number is meaningless without one of these beside it.
+//! Threat models and attacks as values. A robust accuracy has no meaning without one.
 
 mod attack;
 mod check;
@@ -17,7 +17,7 @@ pub use check::Check;
 pub use found::Found;
 pub use plan::{AttackPlan, Threat};
 
-/// What the adversary may do to a pixel vector in `[0, 1]`: how the size of its change is measured.
+/// The norm of a perturbation of pixels in `[0, 1]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Norm {
@@ -59,7 +59,7 @@ impl FromStr for Norm {
     }
 }
 
-/// What an attack climbs.
+/// The loss that an attack maximises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
@@ -70,7 +70,7 @@ pub enum Loss {
     Cw,
     /// Difference of logits ratio (Croce and Hein 2020): the margin over the gap between first and third logit.
     Dlr,
-    /// Divergence of the answers from the clean ones (the attack of TRADES).
+    /// KL divergence of the predictions from the clean ones (the attack of TRADES).
     Kl,
 }
 

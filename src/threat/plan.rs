@@ -13,18 +13,18 @@ use crate::units::Fraction;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttackPlan {
-    /// A word for tables.
+    /// A name for tables.
     pub name: String,
     /// Whether an attack gets only the samples that every attack before it has left correct; else each gets all samples
     /// that are correct clean.
     #[serde(default = "yes")]
     pub cascade: bool,
-    /// Gradients averaged for one, against networks that answer at random; 1 for all others.
+    /// Gradients that are averaged to one, against randomised networks; 1 for all others.
     #[serde(default = "one")]
     pub gradient_samples: u32,
     /// The attacks.
     pub attacks: Vec<Attack>,
-    /// What was left out or replaced, and why, in words.
+    /// Attacks that were changed or left out, and why, as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -40,7 +40,7 @@ pub(crate) fn one() -> u32 {
 
 /// The suites.
 pub const SUITES: [&str; 4] = ["autoattack", "autoattack-plus", "rand", "apgd-only"];
-/// Attacks that are plans of their own; `N` stands for a number of steps.
+/// Attacks that are plans of their own; `N` is a number of steps.
 pub const SINGLES: [&str; 15] = [
     "fgsm",
     "r-fgsm",
@@ -72,7 +72,7 @@ const fn hundredths(num: u32) -> Fraction {
     Fraction::new(num, 100)
 }
 
-/// What a named attack is made for.
+/// The threat model of a named attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threat {
     /// Norm of the ball.
@@ -85,7 +85,7 @@ impl Threat {
     /// A ball whose radius may be left out under Linf, where 8/255 is usual.
     ///
     /// # Errors
-    /// That there is no usual radius, in words.
+    /// As text, that there is no usual radius.
     pub fn usual(norm: Norm, eps: Option<Fraction>) -> Result<Self, String> {
         match (eps, norm) {
             (Some(eps), _) => Ok(Threat { norm, eps }),
@@ -178,7 +178,7 @@ impl Threat {
 }
 
 impl AttackPlan {
-    /// A plan of one kind of attack after the other.
+    /// A cascade of attacks.
     pub fn new(name: &str, attacks: Vec<Attack>) -> Self {
         AttackPlan { name: name.to_owned(), cascade: true, gradient_samples: 1, attacks, notes: vec![] }
     }
@@ -186,10 +186,10 @@ impl AttackPlan {
     /// A suite or an attack by name, with its usual constants.
     ///
     /// `autoattack` is AutoAttack standard (Croce and Hein 2020; L1: Croce and Hein 2021), `autoattack-plus` its slower
-    /// form, `rand` its form for networks that answer at random, `apgd-only` its first two attacks.
+    /// form, `rand` its form for randomised networks, `apgd-only` its first two attacks.
     ///
     /// # Errors
-    /// What is wrong with the name, in words.
+    /// As text, what is wrong with the name.
     pub fn named(name: &str, threat: Threat) -> Result<Self, String> {
         let (ce, targeted) = match threat.norm {
             Norm::L1 => (threat.apgd(Loss::Ce, 0, 5), threat.apgd(Loss::Dlr, 5, 1)),
@@ -224,8 +224,8 @@ impl AttackPlan {
         path.extension().is_some_and(|e| e == "toml" || e == "json")
     }
 
-    /// Reads a plan: TOML, or JSON where the file's name ends so. An attack is a name, or a table with all its constants;
-    /// `norm` and `eps` may stand once at the top.
+    /// Reads a plan: TOML, or JSON where the file's name ends so. An attack is a name, or a table with all its
+    /// constants; `norm` and `eps` may be given once at the top.
     ///
     /// ```toml
     /// name = "two"
@@ -292,9 +292,9 @@ impl AttackPlan {
         Ok(plan)
     }
 
-    /// The plan for networks of a number of classes. The difference of logits ratio compares three classes, its targeted form
-    /// four: with fewer the plain margin stands in for it. There are no more targets than other classes. Every change is
-    /// in the notes.
+    /// The plan for networks of a number of classes. The difference of logits ratio compares three classes, its
+    /// targeted form four: with fewer it is replaced by the margin (`cw`). There are no more targets than other
+    /// classes. Every change is in the notes.
     ///
     /// # Errors
     /// [`Error::Usage`] for fewer than two classes: nothing can be misclassified.

@@ -19,7 +19,8 @@ pub fn log_uniform_real(stream: &mut Stream, [low, high]: [f64; 2], parts: u32) 
     log_ceil(stream, low * parts, high * parts, 1.0) / parts
 }
 
-/// A power of two below `unit`, a log-uniform multiple of `unit` from there on; the logarithm of both is uniform together.
+/// A power of two below `unit`, a log-uniform multiple of `unit` from there on; the logarithm of both is uniform
+/// together.
 pub fn power_or_multiple(stream: &mut Stream, [low, high]: [usize; 2], unit: usize) -> usize {
     let power = low << stream.below((high / low).ilog2() as usize + 1);
     if power < unit { power } else { log_uniform(stream, [low.max(unit), high], unit.min(high)) }
@@ -50,7 +51,7 @@ mod tests {
         let widths = counts(|s| log_uniform(s, [8, 1024], 8));
         assert!(widths.keys().all(|w| w.is_multiple_of(8) && (8..=1024).contains(w)));
         assert!(widths.contains_key(&8) && *widths.keys().last().unwrap() > 950);
-        // Doubling the width leaves as many behind: from 64 on, the grid is fine enough to see it.
+        // Log-uniform: as many draws per doubling; from 64 on the grid is fine enough to test it.
         let between = |low: usize, high: usize| widths.range(low + 1..=high).map(|(_, n)| n).sum::<usize>() as f64;
         assert!((between(64, 128) / between(512, 1024) - 1.0).abs() < 0.15);
         assert_eq!(counts(|s| uniform(s, [2, 4])).keys().copied().collect::<Vec<_>>(), [2, 3, 4]);

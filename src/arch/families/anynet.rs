@@ -1,7 +1,7 @@
 //! AnyNet: a stem, stages of equal blocks, and a head; the family whose subspaces are studied to find good ones.
 //!
-//! Source: Radosavovic et al. 2019 (On Network Design Spaces) and 2020 (Designing Network Design Spaces), and their code
-//! (pycls). Blocks are post-activation. The first block of a stage has its stride and changes the width. A width's
+//! Source: Radosavovic et al. 2019 (On Network Design Spaces) and 2020 (Designing Network Design Spaces), and their
+//! code (pycls). Blocks are post-activation. The first block of a stage has its stride and changes the width. A width's
 //! bottleneck is given as a factor of it, as in the code; the papers' `b` is the reciprocal.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::arch::op::{Op, Shape, Window};
 use crate::error::{Error, Result};
 use crate::units::Fraction;
 
-/// What stands in front of the stages.
+/// The stem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stem {
     /// A 3x3 convolution that keeps the size.
@@ -30,11 +30,11 @@ pub enum Stem {
 /// What a stage is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Block {
-    /// Two 3x3 convolutions with nothing beside them.
+    /// Two 3x3 convolutions without a shortcut.
     Vanilla,
-    /// Two 3x3 convolutions beside a shortcut.
+    /// Two 3x3 convolutions with a shortcut.
     Basic,
-    /// 1x1, grouped 3x3 and 1x1 convolution beside a shortcut: the X block, and with a gate the Y block.
+    /// 1x1, grouped 3x3 and 1x1 convolution with a shortcut: the X block, and with a gate the Y block.
     Bottleneck,
     /// The same without the last activation, and with a shortcut only where shapes agree.
     LinearBottleneck,
@@ -92,7 +92,7 @@ impl Block {
     /// All of them.
     pub const ALL: [Block; 4] = [Block::Vanilla, Block::Basic, Block::Bottleneck, Block::LinearBottleneck];
 
-    /// Whether a bottleneck and a group width mean something to it.
+    /// Whether it uses a bottleneck and a group width.
     pub fn is_bottleneck(self) -> bool {
         matches!(self, Block::Bottleneck | Block::LinearBottleneck)
     }
@@ -117,12 +117,12 @@ impl FromStr for Block {
     }
 }
 
-/// A row of equal blocks.
+/// A sequence of equal blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stage {
     /// Blocks.
     pub depth: usize,
-    /// Channels it gives.
+    /// Output channels.
     pub width: usize,
     /// Stride of its first block.
     pub stride: usize,
@@ -142,7 +142,7 @@ impl Stage {
 /// A network of the family, for any image and number of classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnyNet {
-    /// In front.
+    /// The stem.
     pub stem: Stem,
     /// Channels of the stem.
     pub stem_width: usize,
@@ -150,8 +150,8 @@ pub struct AnyNet {
     pub block: Block,
     /// The stages.
     pub stages: Vec<Stage>,
-    /// A squeeze-and-excitation gate stands behind the 3x3 convolution, has biases, and its ratio is that of the hidden
-    /// channels to the channels that enter the block; a residual gate stands at the end of the branch.
+    /// A squeeze-and-excitation gate follows the 3x3 convolution, has biases, and its ratio is that of the hidden
+    /// channels to the channels that enter the block; a residual gate is at the end of the branch.
     pub elements: Elements,
 }
 
@@ -159,9 +159,9 @@ impl AnyNet {
     /// The keys of its form, those of the elements beside them.
     pub const KEYS: &[&str] = &["depths", "widths", "strides", "bottleneck", "group", "block", "stem", "stem-width"];
 
-    /// Reads `depths=9-9-9,widths=16-32-64`, and beside these: `strides` (1 and then 2 behind a stem that keeps or quarters
-    /// the size, else 2), `block` (bottleneck), `bottleneck` (1), `group` (1; a number for all stages or one for each),
-    /// `stem` (cifar), `stem-width` (16; 32 and 64 for the larger ones) and the elements.
+    /// Reads `depths=9-9-9,widths=16-32-64`, and beside these: `strides` (1 and then 2 after a stem that keeps or
+    /// quarters the size, else 2), `block` (bottleneck), `bottleneck` (1), `group` (1; a number for all stages or one
+    /// for each), `stem` (cifar), `stem-width` (16; 32 and 64 for the larger ones) and the elements.
     ///
     /// # Errors
     /// A key that is missing, unknown or does not fit.
@@ -201,7 +201,7 @@ impl AnyNet {
         Ok(network)
     }
 
-    /// Whether blocks have a place for the elements, and widths and groups agree.
+    /// Whether the blocks support the elements, and widths and groups agree.
     fn check(&self) -> Result<(), Fault> {
         let Elements { gate, drop_path, layer_scale, .. } = self.elements;
         if self.block == Block::Vanilla && (gate != Gate::None || drop_path > 0.0 || layer_scale.is_some()) {
@@ -278,7 +278,7 @@ impl AnyNet {
         }
     }
 
-    /// What stands beside the branch: a projection where the shape changes.
+    /// The shortcut: a projection where the shape changes.
     fn shortcut(&self, net: &mut Net, prefix: &str, x: NodeId, stage: &Stage) -> Result<NodeId> {
         if stage.stride == 1 && net.node(x).shape.c == stage.width {
             return Ok(x);
@@ -302,7 +302,7 @@ impl AnyNet {
         self.residual_gate(chain.conv("conv3", stage.width, point)?.norm("bn3")?)
     }
 
-    /// The gate at the end of a branch, if that is where it stands.
+    /// The gate at the end of a branch, if that is its place.
     fn residual_gate<'a>(&self, branch: Chain<'a>) -> Result<Chain<'a>> {
         match (self.elements.gate, self.block) {
             (Gate::Se { .. }, Block::Bottleneck | Block::LinearBottleneck) => Ok(branch),
@@ -331,7 +331,7 @@ fn together(values: impl Iterator<Item = String>) -> String {
     values.join("-")
 }
 
-/// Where a block stands.
+/// A block's position.
 struct Place {
     prefix: String,
     number: usize,

@@ -1,17 +1,17 @@
-//! Cell networks: a stem, a row of cells, a head. DARTS, DSARA and their supernets.
+//! Cell networks: a stem, a sequence of cells, a head. DARTS, DSARA and their supernets.
 //!
 //! Source: Liu et al. 2019 (DARTS) for the skeleton; arXiv 2212.14049 and its released successor for DSARA's placement
 //! and widths. Stem: 3x3 convolution to `stem_multiplier * C` and batch-norm. A cell reads the two preceding
 //! outputs through 1x1 convolutions (a factorised reduction where the preceding cell halved the size). Head:
-//! global average pool and a linear layer. For ImageNet three convolutions of stride 2 stand in front, the first cell
+//! global average pool and a linear layer. For ImageNet the stem is three convolutions of stride 2, the first cell
 //! reading the second's and the third's output.
 //!
-//! A supernet may send a part of every state's channels alone through the candidate operations (Xu et al. 2020, PC-DARTS,
-//! partial channel connections), which saves memory; the edge normalisation of that paper is not here.
+//! A supernet may send only a part of every state's channels through the candidate operations (Xu et al. 2020,
+//! PC-DARTS, partial channel connections), which saves memory; the edge normalisation of that paper is not implemented.
 //!
-//! The auxiliary head of DARTS looks at what the second reduction gives and helps training alone. A [`Net`] has one
-//! output, so the head is the end of a second network ([`auxiliary`]) that has the trunk up to there in common with the
-//! first: nodes of one name are one layer, with the same parameters.
+//! The auxiliary head of DARTS reads the output of the second reduction and is used in training only. A [`Net`] has one
+//! output, so the head is the end of a second network ([`auxiliary`]) that shares the trunk up to there with the first:
+//! nodes of the same name are the same layer, with the same parameters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +27,7 @@ use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
 use crate::error::{Error, Result};
 
-/// One cell of the row.
+/// One cell of the sequence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Placed {
     /// The kind of cell.
@@ -38,7 +38,7 @@ pub struct Placed {
     pub reduction: bool,
 }
 
-/// What a cell network is, apart from its cells' insides.
+/// A cell network without the insides of its cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Skeleton {
     /// Image `[h, w, c]`.
@@ -48,16 +48,16 @@ pub struct Skeleton {
     /// Mean and deviation per channel of layer 0; absent: pixels enter as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalize: Option<Normalize>,
-    /// Channels behind the stem.
+    /// Output channels of the stem.
     pub stem: usize,
-    /// What the stem is made of.
+    /// The kind of stem.
     #[serde(default, skip_serializing_if = "StemKind::keeps_size")]
     pub stem_kind: StemKind,
     /// The cells in order.
     pub cells: Vec<Placed>,
 }
 
-/// What stands in front of the cells.
+/// The stem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StemKind {
@@ -74,7 +74,7 @@ impl StemKind {
         *self == StemKind::Cifar
     }
 
-    /// Rows and columns behind the stem.
+    /// Rows and columns of the stem's output.
     pub fn size(self, image: Shape) -> (usize, usize) {
         match self {
             StemKind::Cifar => (image.h, image.w),
@@ -114,22 +114,22 @@ pub struct Normalize {
     pub std: Vec<f32>,
 }
 
-/// The rule that puts cells in a row and gives them widths.
+/// The rule for the sequence of cells and their widths.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// The kind that halves the size.
     pub reduction: String,
-    /// The kind of the ordinary cells of each stage; a reduction stands between two stages.
+    /// The kind of the ordinary cells of each stage; there is a reduction between two stages.
     pub stages: Vec<String>,
     /// Channels of each stage as multiples of `C`; a reduction has its following stage's width.
     pub widths: Vec<usize>,
-    /// Channels behind the stem as a multiple of `C`.
+    /// Output channels of the stem as a multiple of `C`.
     pub stem_multiplier: usize,
 }
 
 impl Placement {
-    /// Channels behind the stem: `stem_multiplier * C`, or `C` where the stem makes the image smaller.
+    /// Output channels of the stem: `stem_multiplier * C`, or `C` where the stem makes the image smaller.
     pub fn stem_channels(&self, channels: usize, stem: StemKind) -> usize {
         if stem.keeps_size() { self.stem_multiplier * channels } else { channels }
     }
@@ -154,7 +154,10 @@ impl Placement {
         }
     }
 
-    /// The row of `layers` cells whose reductions stand at `layers * s / stages` (integer division).
+    /// The sequence of `layers` cells whose reductions are at `layers * s / stages` (integer division).
+    ///
+    /// # Errors
+    /// [`Error::Net`] for fewer cells than stages.
     pub fn row(&self, channels: usize, layers: usize) -> Result<Vec<Placed>> {
         let stages = self.stages.len();
         let at: Vec<usize> = (1..stages).map(|s| s * layers / stages).collect();
@@ -172,7 +175,7 @@ impl Placement {
             .collect())
     }
 
-    /// The row with given ordinary cells and channels per stage, a reduction between stages.
+    /// The sequence with given ordinary cells and channels per stage, a reduction between stages.
     pub fn scaled_row(&self, depths: &[usize], channels: &[usize]) -> Vec<Placed> {
         let mut row = Vec::new();
         for (s, kind) in self.stages.iter().enumerate() {
@@ -191,7 +194,7 @@ impl Placement {
 pub struct MixLayout {
     /// The kinds in order.
     pub kinds: Vec<MixKind>,
-    /// `K`: one `K`-th of a state's channels goes through the operations, the others past them. 1: all go through.
+    /// `K`: one `K`-th of a state's channels goes through the operations, the others bypass them. 1: all go through.
     pub partial: usize,
 }
 
@@ -239,6 +242,9 @@ impl MixLayout {
 }
 
 /// A derived network: discrete cells, learned scale and shift in every batch-norm.
+///
+/// # Errors
+/// [`Error::Net`] for a kind of cell that the genotype lacks, and for an image, channels or classes that do not fit.
 pub fn derived(skeleton: &Skeleton, genotype: &Genotype) -> Result<Net> {
     build(skeleton, &mut discrete(genotype, true), true)
 }
@@ -249,6 +255,9 @@ pub(super) fn plain(skeleton: &Skeleton, genotype: &Genotype) -> Result<Net> {
 }
 
 /// A supernet: every edge a mixed sum of its candidates, batch-norms in cells without scale and shift.
+///
+/// # Errors
+/// [`Error::Net`] for a kind of cell that the layout lacks, and for an image, channels or classes that do not fit.
 pub fn supernet(skeleton: &Skeleton, layout: &MixLayout) -> Result<Net> {
     build(
         skeleton,
@@ -314,7 +323,7 @@ fn build(skeleton: &Skeleton, cell: CellBuilder<'_>, affine: bool) -> Result<Net
     Ok(net)
 }
 
-/// The stem and the first `cells` cells, and what the last of them gives.
+/// The stem and the first `cells` cells, and the output of the last.
 fn trunk(skeleton: &Skeleton, cells: usize, cell: CellBuilder<'_>, affine: bool) -> Result<(Net, NodeId)> {
     let mut net = Net::new();
     let mut x = net.add("image", Op::Input { shape: skeleton.image }, &[])?;
@@ -338,7 +347,7 @@ fn trunk(skeleton: &Skeleton, cells: usize, cell: CellBuilder<'_>, affine: bool)
     Ok((net, last))
 }
 
-/// What the first cell reads.
+/// The two inputs of the first cell.
 fn stem(net: &mut Net, skeleton: &Skeleton, x: NodeId) -> Result<[NodeId; 2]> {
     let (elements, channels) = (Elements::default(), skeleton.stem);
     match skeleton.stem_kind {
@@ -397,11 +406,11 @@ struct MixedCell<'a> {
     reduction: bool,
 }
 
-/// What a state gives to its edges.
+/// The channels of a state that its edges read.
 struct State {
     /// The channels that go through operations.
     worked: NodeId,
-    /// Those that go past them, where there are such, at the size that the operations give.
+    /// Those that bypass them, if any, at the size of the operations' output.
     passed: Option<NodeId>,
 }
 
@@ -453,7 +462,7 @@ impl MixedCell<'_> {
             passed.extend(past);
             for (k, op) in edge.ops.iter().enumerate() {
                 if *op == CellOp::None {
-                    continue; // zeros: its share of the softmax is what it takes away from the others
+                    continue; // zeros: it only takes its share of the softmax away from the others
                 }
                 let name = format!("{prefix}.edge{}_{to}.{op}", edge.from);
                 terms.push(lower(net, &name, *op, *worked, stride_of(self.reduction)(edge.from), false, true)?);
@@ -469,11 +478,11 @@ impl MixedCell<'_> {
         self.shuffle(net, &name, mixed, passed)
     }
 
-    /// Brings together what was mixed and what passed, so that every part of a node's channels has of both.
+    /// Concatenates mixed and bypassed channels and shuffles them (channel shuffle).
     ///
-    /// The paper shuffles single channels, we shuffle blocks of a `K`-th of what goes through operations: the same channels
-    /// go through the next operations, in another order among themselves. Sums over edges and the shuffle commute, so that
-    /// a node shuffles once.
+    /// The paper shuffles single channels, we shuffle blocks of a `K`-th of what goes through operations: the same
+    /// channels go through the next operations, in another order among themselves. Sums over edges and the shuffle
+    /// commute, so that a node shuffles once.
     fn shuffle(&self, net: &mut Net, name: &str, mixed: NodeId, passed: NodeId) -> Result<NodeId> {
         let share = net.node(mixed).shape.c;
         let len = share / self.partial;

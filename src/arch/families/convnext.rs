@@ -1,9 +1,9 @@
 //! ConvNeXt (Liu et al. 2022): convolutional networks in the manner of transformers.
 //!
-//! Stem: 4x4 convolution of stride 4 and layer-norm. Between stages: layer-norm and a 2x2 convolution of stride 2. Block:
-//! depthwise 7x7, layer-norm, linear to four times the channels, GELU, linear back, layer scale from 1e-6, stochastic
-//! depth whose rate rises linearly over all blocks, plus what skips past. Head: global average pool, layer-norm, linear
-//! layer. Atto to nano are timm's small ones, with the same layers.
+//! Stem: 4x4 convolution of stride 4 and layer-norm. Between stages: layer-norm and a 2x2 convolution of stride 2.
+//! Block: depthwise 7x7, layer-norm, linear to four times the channels, GELU, linear back, layer scale from 1e-6,
+//! stochastic depth whose rate rises linearly over all blocks, plus the shortcut. Head: global average pool,
+//! layer-norm, linear layer. Atto to nano are timm's small ones, with the same layers.
 //!
 //! The convolutional stem is that of Singh et al. 2023, who train these networks adversarially: 3x3 convolutions, each
 //! with layer-norm and GELU, two of stride 2 to half of the channels and to all of them; from 128 channels on (their B
@@ -22,7 +22,7 @@ use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
 use crate::error::{Result, nearest};
 
-/// What layer scale starts at.
+/// Initial layer scale.
 const LAYER_SCALE: f32 = 1e-6;
 
 /// From this many channels on the convolutional stem has three convolutions.
@@ -35,7 +35,7 @@ pub struct ConvNeXt {
     pub depths: Vec<usize>,
     /// Channels of every stage.
     pub dims: Vec<usize>,
-    /// What the image meets first; either gives a quarter of its sides.
+    /// The stem; either kind divides the sides by four.
     pub stem: Stem,
     /// Activation, stochastic depth, layer scale.
     pub elements: Elements,

@@ -47,13 +47,13 @@ pub enum Model {
     Nb201(Nb201Cell),
     /// The pre-activation residual network of a known depth.
     PreActResNet(PreActResNet),
-    /// A residual network with the activation behind the sum.
+    /// A residual network with the activation after the sum.
     ResNet(ResNet),
     /// A wide residual network.
     Wrn(Wrn),
     /// A selective kernel network.
     SkNet(SkNet),
-    /// DARTS' row of cells of separable convolutions and shortcuts.
+    /// DARTS' sequence of cells of separable convolutions and shortcuts.
     RobNet(RobNet),
     /// A ConvNeXt.
     ConvNeXt(ConvNeXt),
@@ -70,7 +70,7 @@ pub enum Model {
 }
 
 impl Model {
-    /// The words in front of the colon, with an example of what comes behind.
+    /// The words before the colon, with an example of what follows.
     pub const WORDS: [(&str, &str); 14] = [
         ("nb201", "CELL"),
         ("preact-resnet", "18"),
@@ -108,7 +108,7 @@ impl Model {
         Some(model.and_then(|model| keys.finish().map(|()| model)))
     }
 
-    /// The word in front of the colon.
+    /// The word before the colon.
     pub fn word(&self) -> &'static str {
         match self {
             Model::Nb201(_) => "nb201",
@@ -129,7 +129,8 @@ impl Model {
     /// Builds the network for an image and a number of classes.
     ///
     /// # Errors
-    /// [`Error::Net`](crate::error::Error::Net) where the image is too small or elements and widths do not fit together.
+    /// [`Error::Net`](crate::error::Error::Net) where the image is too small or elements and widths do not fit
+    /// together.
     pub fn lower(&self, image: Shape, classes: usize) -> Result<Net> {
         match self {
             Model::Nb201(cell) => Nb201Net::benchmark(image, classes, *cell).lower(),

@@ -2,9 +2,9 @@
 //!
 //! Source: Dong and Yang 2020. Stem: 3x3 convolution to `C` and batch-norm; three stages of `N` cells with widths
 //! `C, 2C, 4C`; between stages a residual block that halves the size: two ReLU-conv3x3-BN, the shortcut a 2x2 average
-//! pool and a bias-free 1x1 convolution, no activation behind the sum; then BN, ReLU, global pool, linear layer.
+//! pool and a bias-free 1x1 convolution, no activation after the sum; then BN, ReLU, global pool, linear layer.
 //! The order of layers inside blocks is not spelled out in the paper; it is confirmed by the benchmark's published
-//! smallest and largest counts (0.073306 M and 1.531546 M parameters), which this lowering gives to the unit.
+//! smallest and largest counts (0.073306 M and 1.531546 M parameters), which this lowering reproduces exactly.
 
 use crate::arch::cell::lower;
 use crate::arch::chain::Chain;
@@ -36,6 +36,9 @@ impl Nb201Net {
     }
 
     /// Lowers to a network.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for no channels or classes, and for an image that cannot be halved twice.
     pub fn lower(&self) -> Result<Net> {
         let mut net = Net::new();
         let image = net.add("image", Op::Input { shape: self.image }, &[])?;

@@ -1,7 +1,7 @@
 //! Pre-activation residual networks by their stages: what PreActResNet and the wide networks share.
 //!
-//! Source: He et al. 2016 (identity mappings). A block is norm-act-conv, twice or more, plus a shortcut; the shortcut of a
-//! block that changes size or channels is a 1x1 convolution.
+//! Source: He et al. 2016 (identity mappings). A block is norm-act-conv, twice or more, plus a shortcut; the shortcut
+//! of a block that changes size or channels is a 1x1 convolution.
 
 use std::fmt;
 use std::str::FromStr;
@@ -36,7 +36,7 @@ impl Block {
     }
 }
 
-/// What the convolution of a changing shortcut reads.
+/// The input of a projection shortcut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shortcut {
     /// The first activation of the block.
@@ -66,7 +66,7 @@ impl FromStr for Shortcut {
     }
 }
 
-/// Where the zeros of a strided convolution lie.
+/// The padding of a strided convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Padding {
     /// On all sides.
@@ -99,7 +99,7 @@ impl FromStr for Padding {
 /// A stem, stages of which every one but the first halves the size, and a linear head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreAct {
-    /// How the image is taken in.
+    /// The stem.
     pub entry: Stem,
     /// Channels of the stem.
     pub stem: usize,
@@ -107,11 +107,11 @@ pub struct PreAct {
     pub stages: Vec<(usize, usize)>,
     /// The convolutions of a block.
     pub block: Block,
-    /// What a changing shortcut reads.
+    /// The input of a projection shortcut.
     pub shortcut: Shortcut,
-    /// Where the zeros of a strided convolution lie.
+    /// The padding of a strided convolution.
     pub padding: Padding,
-    /// What the blocks are made of.
+    /// Activation, normalisation and the other elements of the blocks.
     pub elements: Elements,
 }
 

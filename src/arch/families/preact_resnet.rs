@@ -1,9 +1,9 @@
 //! PreActResNet: the four-stage pre-activation residual networks, CIFAR style, that single-step adversarial training is
 //! usually measured on.
 //!
-//! Source: He et al. 2016 (identity mappings). Depths 18 and 34 are of basic blocks, 50 to 152 of bottlenecks. The networks
-//! of FLC pooling (Grabinski et al. 2022) are `preact-resnet:18,down=flc,shortcut=raw`; their code leaves the strided
-//! convolution of a bottleneck out by mistake, we do not.
+//! Source: He et al. 2016 (identity mappings). Depths 18 and 34 are of basic blocks, 50 to 152 of bottlenecks. The
+//! networks of FLC pooling (Grabinski et al. 2022) are `preact-resnet:18,down=flc,shortcut=raw`; their code leaves the
+//! strided convolution of a bottleneck out by mistake, we do not.
 
 use std::fmt;
 
@@ -22,11 +22,11 @@ pub struct PreActResNet {
     pub depth: usize,
     /// Channels of the stem and of the convolutions of the first stage; every further stage doubles them.
     pub width: usize,
-    /// How the image is taken in.
+    /// The stem.
     pub stem: Stem,
-    /// What a changing shortcut reads.
+    /// The input of a projection shortcut.
     pub shortcut: Shortcut,
-    /// What the blocks are made of.
+    /// Activation, normalisation and the other elements of the blocks.
     pub elements: Elements,
 }
 

@@ -1,5 +1,5 @@
-//! Residual networks of three stages: what their stages are counted in, and the depths and widths of the published ones
-//! (Huang et al. 2023).
+//! Residual networks of three stages: the channels that widening factors multiply, and the depths and widths of the
+//! published ones (Huang et al. 2023).
 
 /// Stages of a wide residual network, and of its robust descendants.
 pub const STAGES: usize = 3;

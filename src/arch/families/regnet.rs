@@ -1,8 +1,8 @@
 //! RegNet: AnyNets whose widths follow a quantised line; X without and Y with squeeze-and-excitation.
 //!
 //! Source: Radosavovic et al. 2020 and its code (pycls). Blocks `j = 0, 1, ..` would be `w0 + wa j` wide; each width is
-//! moved to the nearest `w0 wm^k` and then to the nearest multiple of eight, and blocks of one width are a stage. Widths
-//! are then made multiples of their group width, which two programs do in two ways, see [`Rounding`].
+//! moved to the nearest `w0 wm^k` and then to the nearest multiple of eight, and blocks of one width are a stage.
+//! Widths are then made multiples of their group width, which the two programs do differently, see [`Rounding`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ use crate::units::Fraction;
 /// Widths are multiples of this.
 const QUANTUM: usize = 8;
 
-/// No block is wider than this; far beyond any published network, it keeps numbers apart from nonsense.
+/// No block is wider than this; far beyond any published network.
 const WIDEST: f64 = 65536.0;
 
 /// No network has more blocks.
@@ -27,7 +27,8 @@ const DEEPEST: usize = 1024;
 /// The squeeze-and-excitation ratio of Y.
 const SE_RATIO: f32 = 0.25;
 
-/// How a width becomes a multiple of its group width. The published networks of two programs differ by it in five sizes.
+/// How a width becomes a multiple of its group width. The published networks of two programs differ by it in five
+/// sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rounding {
     /// To the nearest multiple, a half to the even one (pycls, timm).
@@ -40,8 +41,8 @@ impl Rounding {
     /// Both.
     pub const ALL: [Rounding; 2] = [Rounding::Pycls, Rounding::Torchvision];
 
-    /// A width near to one that is asked for whose 3x3 convolution the group width divides, and that group width, which is
-    /// no larger than the convolution is wide.
+    /// A width near to one that is asked for whose 3x3 convolution the group width divides, and that group width, which
+    /// is no larger than the convolution is wide.
     pub fn compatible(self, width: usize, bottleneck: Fraction, group: usize) -> (usize, usize) {
         let (numerator, denominator) = bottleneck.terms();
         let (numerator, denominator) = (numerator as usize, denominator as usize);
@@ -102,7 +103,7 @@ pub struct RegNet {
     pub bottleneck: Fraction,
     /// How widths become multiples of group widths.
     pub rounding: Rounding,
-    /// In front.
+    /// The stem.
     pub stem: Stem,
     /// Channels of the stem.
     pub stem_width: usize,
@@ -335,7 +336,7 @@ impl fmt::Display for RegNet {
 mod tests {
     use super::*;
 
-    /// 136 is 8.5 groups of 16, 144 is 2.25 of 64: the cases in which the programs part.
+    /// 136 is 8.5 groups of 16, 144 is 2.25 of 64: the cases in which the two roundings differ.
     #[test]
     fn roundings_part_at_halves_and_below_nine_tenths() {
         let both = |width, unit| [Rounding::Pycls, Rounding::Torchvision].map(|r| r.apply(width, unit));

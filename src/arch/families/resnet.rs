@@ -1,11 +1,11 @@
-//! Residual networks with the activation behind the sum: ResNet, ResNeXt, wide ResNet of bottlenecks, and with a gate
+//! Residual networks with the activation after the sum: ResNet, ResNeXt, wide ResNet of bottlenecks, and with a gate
 //! SE-ResNet (`resnet:50,se=0.0625`).
 //!
 //! Sources: He et al. 2016 (deep residual learning), Xie et al. 2017 (ResNeXt), Zagoruyko and Komodakis 2016 (wide
-//! bottlenecks), Hu et al. 2018 (SE). Bottlenecks have their stride in the 3x3 convolution, as torchvision's and pycls' do;
-//! He et al. have it in the first 1x1. Depths 20, 32, 44, 56 and 110 are the three-stage CIFAR networks; their changing
-//! shortcuts are 1x1 convolutions as in pycls, not the padded identities of the paper. Depth 29 has three stages of
-//! bottlenecks, for CIFAR as well: `resnext:29-16x32d`, and SENet-29 as `resnext:29-8x64d,se=0.0625`.
+//! bottlenecks), Hu et al. 2018 (SE). Bottlenecks have their stride in the 3x3 convolution, as torchvision's and pycls'
+//! do; He et al. have it in the first 1x1. Depths 20, 32, 44, 56 and 110 are the three-stage CIFAR networks; their
+//! projection shortcuts are 1x1 convolutions as in pycls, not the padded identities of the paper. Depth 29 has three
+//! stages of bottlenecks, for CIFAR as well: `resnext:29-16x32d`, and SENet-29 as `resnext:29-8x64d,se=0.0625`.
 
 use std::fmt;
 
@@ -43,9 +43,9 @@ pub struct ResNet {
     pub depth: usize,
     /// Channels of the stem; every stage doubles them.
     pub width: usize,
-    /// How the image is taken in; by its size by default.
+    /// The stem; by default that for the image's size.
     pub stem: Option<Stem>,
-    /// What the blocks are made of.
+    /// Activation, normalisation and the other elements of the blocks.
     pub elements: Elements,
 }
 
@@ -59,7 +59,7 @@ const CIFAR: [usize; 5] = [20, 32, 44, 56, 110];
 const CIFAR_BOTTLENECKS: usize = 29;
 
 impl ResNet {
-    /// Reads what stands behind `resnet`, `wide-resnet` or `resnext`: `50`, `50-2`, `50-32x4d`; then
+    /// Reads what follows `resnet`, `wide-resnet` or `resnext`: `50`, `50-2`, `50-32x4d`; then
     /// `width=64,stem=imagenet`, and elements.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl ResNet {
         }
     }
 
-    /// The word in front of the colon.
+    /// The word before the colon.
     pub fn word(&self) -> &'static str {
         match self.kind {
             Kind::ResNet => "resnet",

@@ -1,12 +1,13 @@
-//! RobNet (Guo et al. 2020): DARTS' row of cells, each edge of which has a separable convolution, a shortcut, both or
-//! neither.
+//! RobNet (Guo et al. 2020): DARTS' sequence of cells, each edge of which has a separable convolution, a shortcut, both
+//! or neither.
 //!
 //! A cell is 14 codes of two bits, its edges in order of target and source: `00` nothing, `01` a 3x3 separable
-//! convolution, `10` a shortcut (a factorised reduction where the edge halves the size), `11` both, added. Large networks
-//! share one cell, reductions included; the free one has a cell of its own in every place. As in the released code,
+//! convolution, `10` a shortcut (a factorised reduction where the edge halves the size), `11` both, added. Large
+//! networks share one cell, reductions included; the free one has another cell in every place. As in the released code,
 //! batch-norms in cells learn no scale and shift.
 //!
-//! Forms: `robnet:large`, `robnet:large-v2`, `robnet:free`, `robnet:codes=1111-111111-11011101-1001010111,channels=16,layers=8`.
+//! Forms: `robnet:large`, `robnet:large-v2`, `robnet:free`,
+//! `robnet:codes=1111-111111-11011101-1001010111,channels=16,layers=8`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,13 +23,13 @@ use crate::error::Result;
 /// A RobNet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RobNet {
-    /// One cell for all places, or one for each.
+    /// One cell for all positions, or one for each.
     pub cells: Vec<Codes>,
     /// Channels `C` of the first stage.
     pub channels: usize,
-    /// Cells in the row.
+    /// Cells.
     pub layers: usize,
-    /// What stands in front of them.
+    /// The stem.
     pub stem: StemKind,
 }
 

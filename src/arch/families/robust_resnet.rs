@@ -1,12 +1,12 @@
 //! RobustResNet: three stages of pre-activation bottlenecks whose 3x3 convolution is split into a hierarchy of grouped
-//! ones, with a residual squeeze-and-excitation, deep and narrow as adversarial training likes it.
+//! ones, with a residual squeeze-and-excitation, deep and narrow, which suits adversarial training.
 //!
 //! Source: Huang et al. 2023 (Revisiting Residual Networks for Adversarial Robustness) and its code. Widening factors
 //! multiply 16, 32 and 64 channels; a stage gives four times as many. Its form: `robust-resnet:a1`, or
 //! `depths=14-14-7,widths=5-7-3`.
 //!
-//! The code leaves the last chunk of a hierarchy unfiltered, the paper draws the first one; the networks are mirror images of
-//! each other but for the pool of strided blocks. We follow the code.
+//! The code leaves the last chunk of a hierarchy unfiltered, the paper draws the first one; the networks are mirror
+//! images of each other but for the pool of strided blocks. We follow the code.
 
 use std::fmt;
 
@@ -37,14 +37,15 @@ pub struct RobustResNet {
     /// of it. The code does, the paper's drawing does not. A block that keeps its shape then has a first
     /// normalisation that nothing reads; it is kept, as its parameters are among the published counts.
     pub raw_input: bool,
-    /// What the blocks are made of.
+    /// Activation, normalisation and the other elements of the blocks.
     pub elements: Elements,
 }
 
 /// The hierarchy of 3x3 convolutions in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Split {
-    /// Chunks `S`; all but the last are filtered, and each is added to the next before that is. One is a plain bottleneck.
+    /// Chunks `S`; all but the last are filtered, and each is added to the next before that is. One is a plain
+    /// bottleneck.
     pub scales: usize,
     /// `b` of a chunk's width `floor(P b / 160) c` at `P` planes.
     pub base_width: usize,
@@ -76,8 +77,8 @@ impl RobustResNet {
         RobustResNet { depths, widths, split: Split::PAPER, raw_input: true, elements: own() }
     }
 
-    /// Reads `a1`, or `depths=14-14-7,widths=5-7-3`, and beside these `scales` (8), `base-width` (10), `cardinality` (4),
-    /// `raw-input` (true) and the elements.
+    /// Reads `a1`, or `depths=14-14-7,widths=5-7-3`, and beside these `scales` (8), `base-width` (10), `cardinality`
+    /// (4), `raw-input` (true) and the elements.
     ///
     /// # Errors
     /// A key that is missing, unknown or does not fit.
@@ -185,7 +186,7 @@ impl RobustResNet {
     }
 }
 
-/// A block and where it stands.
+/// A block and its position.
 struct Block {
     prefix: String,
     planes: usize,

@@ -1,20 +1,20 @@
 //! Selective kernel networks (Li et al. 2019): every unit chooses among kernel sizes, channel by channel.
 //!
-//! Unit: 1x1 convolution, selective kernel, 1x1 convolution, each with batch-norm; ReLU behind the first two and behind
-//! the sum with what skips past (a 1x1 convolution and batch-norm where the size or the channels change). Selective
-//! kernel `SK[M, G, r]`: `M` grouped convolutions side by side, each with batch-norm and ReLU; their sum, averaged over
-//! the pixels, goes through a linear layer to `max(c / r, L)` with `L = 32`, batch-norm, ReLU and a linear layer to `M c`,
+//! Unit: 1x1 convolution, selective kernel, 1x1 convolution, each with batch-norm; ReLU after the first two and after
+//! the sum with the shortcut (a 1x1 convolution and batch-norm where the size or the channels change). Selective kernel
+//! `SK[M, G, r]`: `M` grouped convolutions side by side, each with batch-norm and ReLU; their sum, averaged over the
+//! pixels, goes through a linear layer to `max(c / r, L)` with `L = 32`, batch-norm, ReLU and a linear layer to `M c`,
 //! none with a bias; a softmax over the branches gives every branch's weight in every channel.
 //!
-//! Kernels of 5 and 7 are 3x3 with dilation 2 and 3, as in the paper. The maximum pool of the stem is padded by a pixel,
-//! where the released Caffe files round sizes up: the sizes agree.
+//! Kernels of 5 and 7 are 3x3 with dilation 2 and 3, as in the paper. The maximum pool of the stem is padded by a
+//! pixel, where the released Caffe files round sizes up: the sizes agree.
 //!
 //! SKNet-29 for CIFAR: kernels 1 and 3, 16 groups and `r = 32`, which no source states; with kernels 3 and 5 it would
 //! have 36.2 M parameters instead of the published 27.7 M.
 //!
 //! Depths 18 and 34 are timm's: basic blocks whose first 3x3 convolution is the selective kernel, of one group, every
-//! branch looking at channels of its own (`split`), `r = 8` and no fewer than 16 channels of choice. timm's `skresnet50` is
-//! `sknet:50,width=64,groups=1,least=8,split=true`.
+//! branch reading its own part of the channels (`split`), `r = 8` and no fewer than 16 channels of choice. timm's
+//! `skresnet50` is `sknet:50,width=64,groups=1,least=8,split=true`.
 //!
 //! Forms: `sknet:50`, `sknet:29` for CIFAR, `sknet:50,kernels=3-5-7`, `sknet:18`.
 
@@ -46,7 +46,7 @@ pub struct SkNet {
     pub least: usize,
     /// Channels of the first stage's selective kernels.
     pub width: usize,
-    /// Whether the branches share the channels of what they look at out, as in timm; else each looks at all.
+    /// Whether the input channels are divided among the branches, as in timm; else each reads all.
     pub split: bool,
     /// Activation, normalisation, downsampling, stochastic depth, layer scale.
     pub elements: Elements,
@@ -57,7 +57,7 @@ struct Unit<'a> {
     prefix: &'a str,
     /// Channels of the selective kernel.
     width: usize,
-    /// Channels put out.
+    /// Output channels.
     out: usize,
     stride: usize,
 }
@@ -79,10 +79,10 @@ struct Published {
     split: bool,
 }
 
-/// Channels behind the stem.
+/// Output channels of the stem.
 const STEM: usize = 64;
 
-/// Channels the first stage puts out, but for basic units.
+/// Output channels of the first stage, but for basic units.
 const OUT: usize = 256;
 
 const IMAGENET: Published = Published {
@@ -204,7 +204,7 @@ impl SkNet {
         Ok(body.conv("conv2", unit.out, Window::same(3, 1, 1))?.norm("bn2")?.end())
     }
 
-    /// Adds what skips past a branch, and activates the sum.
+    /// Adds the shortcut to a branch, and activates the sum.
     fn join(&self, net: &mut Net, unit: &Unit<'_>, x: NodeId, branch: NodeId, [i, all]: [usize; 2]) -> Result<NodeId> {
         let skipped = if unit.stride != 1 || net.node(x).shape.c != unit.out {
             let shortcut = Chain::new(net, format!("{}.shortcut", unit.prefix), x, &self.elements);
@@ -247,7 +247,7 @@ impl SkNet {
         net.add(format!("{prefix}.select.add"), Op::Add, &terms)
     }
 
-    /// What every branch looks at.
+    /// The input of every branch.
     fn seen(&self, net: &mut Net, prefix: &str, x: NodeId) -> Result<Vec<NodeId>> {
         let (branches, c) = (self.kernels.len(), net.node(x).shape.c);
         if !self.split {

@@ -1,4 +1,4 @@
-//! What stands in front of the residual stages.
+//! The stem of residual networks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::arch::chain::Chain;
 use crate::arch::op::Window;
 use crate::error::Result;
 
-/// How a residual network takes in an image.
+/// The stem of a residual network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stem {
     /// A 3x3 convolution that keeps the size.
@@ -17,12 +17,15 @@ pub enum Stem {
 }
 
 impl Stem {
-    /// The stem for an image of a number of rows where none is named: a quarter of 64 rows is what CIFAR's half is.
+    /// The default stem for an image of `rows` rows.
     pub fn of(rows: usize) -> Self {
         if rows < 64 { Stem::Cifar } else { Stem::ImageNet }
     }
 
-    /// The stem whose output a block activates itself (pre-activation).
+    /// The stem of pre-activation networks, whose blocks activate its output.
+    ///
+    /// # Errors
+    /// As [`Chain::conv`].
     pub fn bare(self, chain: Chain<'_>, channels: usize) -> Result<Chain<'_>> {
         match self {
             Stem::Cifar => chain.conv("conv", channels, Window::same(3, 1, 1)),
@@ -31,6 +34,9 @@ impl Stem {
     }
 
     /// The stem with normalisation and activation.
+    ///
+    /// # Errors
+    /// As [`Chain::conv`].
     pub fn activated(self, chain: Chain<'_>, channels: usize) -> Result<Chain<'_>> {
         match self {
             Stem::Cifar => chain.conv("conv", channels, Window::same(3, 1, 1))?.norm("bn")?.act("relu"),

@@ -1,4 +1,4 @@
-//! What networks of tokens share. A token is a pixel: a linear layer on tokens is a 1x1 convolution with a bias, and
+//! Layers of token networks. A token is a pixel: a linear layer on tokens is a 1x1 convolution with a bias, and
 //! layer normalisation works on every pixel's channels.
 
 use crate::arch::chain::Chain;
@@ -8,7 +8,7 @@ use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
 use crate::error::{Error, Result};
 
-/// What the image meets first.
+/// The stem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stem {
     /// One convolution of a patch's size and stride.
@@ -69,7 +69,7 @@ pub(super) fn replace_first(net: &mut Net, prefix: &str, class: NodeId, tokens: 
 /// The elements a network of tokens leaves open; it has its own normalisation and downsampling.
 pub(super) const KEYS: &[&str] = &["act", "drop-path", "layer-scale"];
 
-/// What the published networks have: GELU.
+/// Those of the published networks: GELU.
 pub(super) fn gelu() -> Elements {
     Elements { act: Activation::Gelu, ..Elements::default() }
 }

@@ -2,8 +2,8 @@
 //! same).
 //!
 //! Patches by a convolution of their size and stride, a class token in front, a learned position for every token;
-//! blocks of layer-norm, attention, layer-norm and a perceptron of four times the channels with GELU, both joined to
-//! what skips past; layer-norm and a linear layer on the class token. Multiply-accumulates include the two products of
+//! blocks of layer-norm, attention, layer-norm and a perceptron of four times the channels with GELU, both with a
+//! shortcut; layer-norm and a linear layer on the class token. Multiply-accumulates include the two products of
 //! attention.
 //!
 //! The convolutional stem is that of Singh et al. 2023: four 3x3 convolutions of stride 2 to 48, 96, 192 and 384
@@ -33,13 +33,13 @@ pub struct Vit {
     pub heads: usize,
     /// Pixels on a patch's side.
     pub patch: usize,
-    /// What the image meets first.
+    /// The stem.
     pub stem: Stem,
     /// Activation, stochastic depth, layer scale.
     pub elements: Elements,
 }
 
-/// Pixels on a side of what the convolutional stem makes one token of.
+/// Pixels on a side of the area that the convolutional stem reduces to one token.
 const CONV_STEM: usize = 16;
 
 /// A published size.

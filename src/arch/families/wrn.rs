@@ -10,9 +10,9 @@
 //! | `a1` to `a4` | basic blocks with the depths and widths of RobustResNet | Huang et al. 2023 |
 //! | `ra-70-16` | SiLU, SE, a wide stem, zeros at one corner | Peng et al. 2023 (Robust Principles) |
 //!
-//! The code of WRN-34-R feeds the projection of a block that halves the size but keeps its channels with the block's raw
-//! input. No published network has such a block; here the projection reads the activation as everywhere else, unless
-//! `shortcut=raw`. The first convolution of every block type has the stride; the paper does not say.
+//! The code of WRN-34-R feeds the projection of a block that halves the size but keeps its channels with the block's
+//! raw input. No published network has such a block; here the projection reads the activation as everywhere else,
+//! unless `shortcut=raw`. The first convolution of every block type has the stride; the paper does not say.
 
 use std::fmt;
 
@@ -39,13 +39,13 @@ pub struct Wrn {
     pub depths: [usize; 3],
     /// Kernel sizes of a block's convolutions; `[3, 3]` is the basic block.
     pub kernels: Vec<usize>,
-    /// How the image is taken in.
+    /// The stem.
     pub entry: Stem,
-    /// What a changing shortcut reads.
+    /// The input of a projection shortcut.
     pub shortcut: Shortcut,
-    /// Where the zeros of a strided convolution lie.
+    /// The padding of a strided convolution.
     pub padding: Padding,
-    /// What the blocks are made of.
+    /// Activation, normalisation and the other elements of the blocks.
     pub elements: Elements,
 }
 
@@ -56,8 +56,9 @@ const KEYS: &[&str] =
 impl Wrn {
     /// Reads a known model; or `depth` or `blocks` with `width`; or `depths` with `widths` or `channels`; and elements.
     ///
-    /// `width` may be a fraction: a stage has `int(16 width)` channels, as in the authors' PyTorch code. `block=3-1-3` is
-    /// B(3, 1, 3), of which `depth` counts every convolution: `9 n + 4`. Four `channels` are the stem's and the stages'.
+    /// `width` may be a fraction: a stage has `int(16 width)` channels, as in the authors' PyTorch code. `block=3-1-3`
+    /// is B(3, 1, 3), of which `depth` counts every convolution: `9 n + 4`. Four `channels` are the stem's and the
+    /// stages'.
     ///
     /// # Errors
     /// What does not parse, a depth that no whole number of blocks gives, or sizes given twice over or not at all.
@@ -131,7 +132,7 @@ impl Wrn {
         }
     }
 
-    /// The sizes that the keys speak of, with blocks of a number of convolutions.
+    /// The sizes from the keys, for blocks of `convolutions` convolutions.
     fn sized(keys: &mut Keys, convolutions: usize) -> Result<Self, Fault> {
         if let Some(depths) = keys.counts("depths")? {
             let depths = stages("depths", &depths)?;

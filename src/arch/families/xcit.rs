@@ -3,7 +3,7 @@
 //!
 //! Patches by strided 3x3 convolutions, each with batch-norm, GELU between; sines of the position through a 1x1
 //! convolution; blocks of cross-covariance attention, local patch interaction (depthwise 3x3, GELU, batch-norm, depthwise
-//! 3x3) and a perceptron, each behind a layer-norm and with layer scale `eta`; then a class token, two blocks in which it
+//! 3x3) and a perceptron, each after a layer-norm and with layer scale `eta`; then a class token, two blocks in which it
 //! alone attends to all tokens, layer-norm and a linear layer.
 //!
 //! As in the released code: class attention adds its normalised input to the other tokens; the second layer-norm of a
@@ -24,7 +24,7 @@ use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape, Window};
 use crate::error::Result;
 
-/// Channels of the sines that stand for a position.
+/// Channels of the sinusoidal position encoding.
 const SINES: usize = 64;
 
 /// Blocks of class attention.

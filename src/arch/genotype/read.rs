@@ -51,14 +51,14 @@ pub(super) fn parse(text: &str, label: &Path) -> Result<Genotype> {
     Ok(Genotype { cells })
 }
 
-/// One entry of a cell's list: an edge, with its target where the file says it.
+/// One entry of a cell's list: an edge, with its target where the file has it.
 struct Entry {
     edge: Edge,
     to: Option<Target>,
     at: usize,
 }
 
-/// The target of a triple, and whether it stood before the source.
+/// The target of a triple, and whether it was written before the source.
 #[derive(Clone, Copy)]
 struct Target {
     state: usize,

@@ -1,4 +1,4 @@
-//! The little language of genotype files: the literals Python prints and the ones JSON allows, each with its place.
+//! The syntax of genotype files: Python's literals and JSON's, each with its byte offset.
 
 use std::path::Path;
 
@@ -36,12 +36,12 @@ pub(super) struct Field {
     pub value: Spanned,
 }
 
-/// What a bare word is made of; the tuple writes cells' names bare, so those of a JSON object must be words too.
+/// The characters of a bare word; cell names are bare in the tuple, so in a JSON object they must be words, too.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '.'
 }
 
-/// Reads text, remembering where it is.
+/// A text and the position in it.
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         Ok(fields)
     }
 
-    /// An error at the present place.
+    /// An error at the current position.
     fn fail(&self, expected: &str) -> Error {
         let found = match self.peek() {
             None => "the end of the file".to_owned(),

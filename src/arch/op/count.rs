@@ -1,4 +1,4 @@
-//! What an operation costs: its trainable tensors, its multiply-accumulates, and what other counters count besides.
+//! The cost of an operation: trainable tensors, multiply-accumulates, and what other counting rules add.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -119,8 +119,8 @@ impl Op {
         }
     }
 
-    /// What torchprofile counts beside convolutions and products of matrices: one an output entry for normalisations with
-    /// a learned scale, products entry by entry and means. Activations, sums, maxima and softmax are free there.
+    /// What torchprofile counts beside convolutions and products of matrices: one an output entry for normalisations
+    /// with a learned scale, products entry by entry and means. Activations, sums, maxima and softmax are free there.
     pub fn entry_wise(&self, output: Shape) -> u64 {
         match self {
             Op::BatchNorm { affine: true }
@@ -160,8 +160,8 @@ impl Op {
         }
     }
 
-    /// Activations as pycls counts them: entries that convolutions, linear layers and windowed pools put out. Of attention,
-    /// which its published counts do not have, the scores and the output.
+    /// Activations as pycls counts them: outputs of convolutions, linear layers and windowed pools, in entries. Of
+    /// attention, which pycls does not count, the scores and the output.
     pub fn activations(&self, inputs: &[Shape], output: Shape) -> u64 {
         let count = match self {
             Op::Conv2d { .. } | Op::ConvNorm { .. } | Op::Linear { .. } | Op::MaxPool { .. } | Op::AvgPool { .. } => {

@@ -5,8 +5,8 @@ use strum::IntoEnumIterator;
 use super::{Act, Op, OpKind, Shape, Window};
 
 impl Op {
-    /// Instances of every operation with shapes they accept, for tests that walk the list. An operation that is added has no
-    /// place to be forgotten: its kind must be answered below.
+    /// Instances of every operation with shapes they accept, for tests of all operations. A new operation cannot
+    /// be forgotten: the match below does not compile without it.
     pub fn each() -> Vec<(Op, Vec<Shape>)> {
         OpKind::iter().flat_map(instances).collect()
     }

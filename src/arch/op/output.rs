@@ -1,9 +1,12 @@
-//! What comes out of an operation.
+//! The output shape of an operation.
 
 use super::{Op, Shape, Window};
 
 impl Op {
-    /// The output shape for the given input shapes, or what does not fit.
+    /// The output shape for the given input shapes, `[h, w, c]`.
+    ///
+    /// # Errors
+    /// What does not fit, as text: the number of inputs, a shape, or a hyper-parameter.
     pub fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let one = || match inputs {
             [x] => Ok(*x),
@@ -206,8 +209,8 @@ pub fn flc_side(n: usize) -> usize {
     3 * n / 4 - n / 4
 }
 
-/// The running inverse amplitudes of an [`Op::ConvNorm`] of `x` with `out` channels: one a channel and frequency of the one-sided
-/// spectrum of the full output, `[h + kh - 1, (w + kw - 1) / 2 + 1, out]`; of a single tap one a channel.
+/// The running inverse amplitudes of an [`Op::ConvNorm`] of `x` with `out` channels: one a channel and frequency of the
+/// one-sided spectrum of the full output, `[h + kh - 1, (w + kw - 1) / 2 + 1, out]`; of a single tap one a channel.
 pub fn amplitudes(x: Shape, window: &Window, out: usize) -> Shape {
     match window.kernel {
         [1, 1] => Shape::new(1, 1, out),

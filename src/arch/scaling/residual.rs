@@ -1,17 +1,17 @@
 //! RobustScaling of three-stage residual networks: depths and widening factors for a budget.
 //!
-//! Source: Huang et al. 2023 (RobustResNet), section 4.2. The paper gives proportions and no way from a budget to whole
-//! numbers; its notebook was never published. What is inferred here:
+//! Source: Huang et al. 2023 (RobustResNet), section 4.2. The paper gives ratios, but not how they are rounded to whole
+//! numbers for a budget; its notebook was never published. What is inferred here:
 //!
-//! - totals are divided over the stages by [`stage_depths`] and [`stage_widths`]; width totals whose first and last stage
-//!   then stand more than a fifth off `2 : 1` are left out (small totals round badly);
+//! - totals are divided over the stages by [`stage_depths`] and [`stage_widths`]; width totals whose first and last
+//!   stage are then more than a fifth off the ratio `2 : 1` are left out (small totals round badly);
 //! - of all pairs of totals the one with the smallest misfit is taken: the larger of `|cost / budget - 1|` and
 //!   `|(width / (depth + width)) / 0.3 - 1|`. The cost is that of a network of basic blocks, on which the paper scales;
-//!   whatever block it is then given, its depths and widths stay.
+//!   depths and widths are the same for other blocks.
 //!
-//! The rule gives every network that the paper shows, for 5, 10, 15, 20, 30 and 40 G. It is fitted to them: the fifth matters for
-//! 10 G alone (any share from 20 to 25 % does), and at 15 and 40 G the runner-up is close. Below 4 G few totals are left, and
-//! what is found may be some way off the budget.
+//! The rule gives every network that the paper shows, for 5, 10, 15, 20, 30 and 40 G. It is fitted to them: the fifth
+//! matters for 10 G alone (any share from 20 to 25 % does), and at 15 and 40 G the runner-up is close. Below 4 G few
+//! totals are left, and what is found may be some way off the budget.
 
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub struct Scaled {
     pub depth_share: f64,
     /// How far it is from the rule, see the module.
     pub misfit: f64,
-    /// The published network that it is.
+    /// The name of the published network of these depths and widths.
     pub published: Option<&'static str>,
     /// Its form.
     pub model: String,
@@ -84,8 +84,8 @@ pub struct Scaled {
 /// The networks nearest to the rule for a budget, the nearest first.
 ///
 /// # Errors
-/// [`Error::Impossible`] for a budget below the smallest network's cost or far beyond any network; whatever lowering fails
-/// with.
+/// [`Error::Impossible`] for a budget below the smallest network's cost or far beyond any network; whatever lowering
+/// fails with.
 pub fn scale(family: Family, budget: Macs, image: Shape, classes: usize, keep: usize) -> Result<Vec<Scaled>> {
     let pairs = counted(image, classes)?;
     let least = pairs.iter().map(|p| p.macs).min().unwrap_or_default();
@@ -136,8 +136,8 @@ fn proportioned([first, middle, last]: [usize; STAGES]) -> bool {
 
 /// Every pair of totals with something in every stage and a depth share from one half to five sixths, counted.
 ///
-/// Every further block of a stage costs what the one before it does, so four networks a width are counted: one of a block a
-/// stage, and one more for each stage.
+/// Every further block of a stage costs what the one before it does, so four networks a width are counted: one of a
+/// block a stage, and one more for each stage.
 fn counted(image: Shape, classes: usize) -> Result<Vec<Pair>> {
     let mut pairs = Vec::new();
     for width in (1..=LARGEST.1).filter(|width| proportioned(stage_widths(*width))) {
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// What is put together from four networks a width is what counting the whole network gives.
+    /// Costs extrapolated from four networks a width are those of counting the whole network.
     #[test]
     fn counts_are_those_of_whole_networks() {
         for pair in counted(IMAGE, 10).unwrap().iter().step_by(997).take(20).filter(|p| p.depth < 80) {

@@ -1,4 +1,4 @@
-//! What every operation is in candle: a layer of `candle_nn` where it has one, else a composition with a gradient.
+//! Every operation in candle: a layer of `candle_nn` where there is one, else a composition with a gradient.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{
@@ -12,11 +12,11 @@ use crate::arch::op::BATCH_NORM_EPSILON;
 use crate::arch::op::{Act, Op, Shape};
 use crate::arch::position;
 
-/// An operation with its numbers. Activations are `[n, c, h, w]`; what is one number a channel is `[1, c, 1, 1]`.
+/// An operation with its weights. Activations are `[n, c, h, w]`; one value per channel is `[1, c, 1, 1]`.
 #[derive(Clone, Debug)]
 #[expect(clippy::enum_variant_names, reason = "layer normalisation has the name that it has everywhere")]
 pub enum Layer {
-    /// Nothing: the pixels themselves, and what is dropped in training alone.
+    /// The identity: the input, dropout and stochastic depth.
     Same,
     Normalize {
         mean: Tensor,
@@ -75,7 +75,7 @@ pub enum Layer {
     ClassToken(Tensor),
     /// `[1, c, h, w]`, added to every image.
     Position(Tensor),
-    /// `[1, c, h, w]`, whatever the image.
+    /// `[1, c, h, w]`, the same for every image.
     Constant(Tensor),
 }
 
@@ -88,33 +88,33 @@ fn planes(values: &Tensor) -> Result<Tensor> {
 }
 
 impl Layer {
-    /// An operation on inputs of some shapes; `numbers` stands at the node's name.
-    pub fn new(op: &Op, inputs: &[Shape], y: Shape, numbers: &VarBuilder) -> Result<Self> {
+    /// An operation on inputs of some shapes; `vb` has the prefix of the node's name.
+    pub fn new(op: &Op, inputs: &[Shape], y: Shape, vb: &VarBuilder) -> Result<Self> {
         let x = inputs.first().copied().unwrap_or(y);
-        let channels = |name: &str| planes(&numbers.get(x.c, name)?);
+        let channels = |name: &str| planes(&vb.get(x.c, name)?);
         let fixed = |values: &[f32]| {
             let values: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
-            planes(&constant(&values, x.c, numbers)?)
+            planes(&constant(&values, x.c, vb)?)
         };
         Ok(match op {
             Op::Input { .. } | Op::Dropout { .. } | Op::StochasticDepth { .. } => Layer::Same,
             Op::Normalize { mean, std } => Layer::Normalize { mean: fixed(mean)?, std: fixed(std)? },
             Op::Conv2d { out, window, groups, bias } => {
                 let [kh, kw] = window.kernel;
-                let weight = numbers.get((*out, x.c / groups, kh, kw), "weight")?;
-                let bias = bias.then(|| numbers.get(*out, "bias")).transpose()?;
+                let weight = vb.get((*out, x.c / groups, kh, kw), "weight")?;
+                let bias = bias.then(|| vb.get(*out, "bias")).transpose()?;
                 Layer::Conv(Conv::new(weight, bias, x, window, *groups)?)
             }
-            Op::ConvNorm { window, .. } => Layer::ConvNorm(ConvNorm::new(x, y, window, numbers)?),
+            Op::ConvNorm { window, .. } => Layer::ConvNorm(ConvNorm::new(x, y, window, vb)?),
             Op::BatchNorm { affine } => {
                 let config = BatchNormConfig { eps: BATCH_NORM_EPSILON, affine: *affine, ..BatchNormConfig::default() };
-                Layer::BatchNorm(batch_norm(x.c, config, numbers.clone())?)
+                Layer::BatchNorm(batch_norm(x.c, config, vb.clone())?)
             }
             Op::MultiBatchNorm { branches } => {
-                let [weight, bias] = ["weight", "bias"].map(|name| numbers.get((*branches, x.c), name));
+                let [weight, bias] = ["weight", "bias"].map(|name| vb.get((*branches, x.c), name));
                 let (weight, bias) = (weight?, bias?);
                 let branch = |k: usize| {
-                    let [mean, var] = ["running_mean", "running_var"].map(|name| numbers.pp(k).get(x.c, name));
+                    let [mean, var] = ["running_mean", "running_var"].map(|name| vb.pp(k).get(x.c, name));
                     BatchNorm::new(x.c, mean?, var?, weight.get(k)?, bias.get(k)?, BATCH_NORM_EPSILON)
                 };
                 Layer::Branches((0..*branches).map(branch).collect::<Result<_>>()?)
@@ -124,18 +124,18 @@ impl Layer {
                 Layer::LayerNorm { weight, bias, epsilon: f64::from(*epsilon) }
             }
             Op::GroupNorm { groups, epsilon } => {
-                let (weight, bias) = (numbers.get(x.c, "weight")?, numbers.get(x.c, "bias")?);
+                let (weight, bias) = (vb.get(x.c, "weight")?, vb.get(x.c, "bias")?);
                 Layer::GroupNorm(GroupNorm::new(weight, bias, x.c, *groups, f64::from(*epsilon))?)
             }
             Op::Act { act } => Layer::Act(*act),
             Op::Clip { min, max } => Layer::Clip { min: f64::from(*min), max: f64::from(*max) },
-            Op::MaxPool { window } => Layer::MaxPool(MaxPool::new(x, y, window, numbers.device())?),
+            Op::MaxPool { window } => Layer::MaxPool(MaxPool::new(x, y, window, vb.device())?),
             Op::AvgPool { window, count_include_pad } => {
-                Layer::Planes(Planes::average(x, y, window, *count_include_pad, numbers)?)
+                Layer::Planes(Planes::average(x, y, window, *count_include_pad, vb)?)
             }
             Op::GlobalAvgPool => Layer::Mean,
-            Op::FlcPool { hamming } => Layer::Planes(Planes::flc(x, *hamming, numbers)?),
-            Op::Linear { out, bias } => Layer::Linear(linear_b(x.c, *out, *bias, numbers.clone())?),
+            Op::FlcPool { hamming } => Layer::Planes(Planes::flc(x, *hamming, vb)?),
+            Op::Linear { out, bias } => Layer::Linear(linear_b(x.c, *out, *bias, vb.clone())?),
             Op::Add => Layer::Add,
             Op::Mul => Layer::Mul,
             Op::Scale { .. } => Layer::Scale(channels("weight")?),
@@ -147,15 +147,13 @@ impl Layer {
             Op::Softmax { over } => Layer::Softmax { over: *over },
             Op::Attention { heads } => Layer::Attention { heads: *heads, d: y.c },
             Op::CrossCovariance { heads } => {
-                let temperature = planes(&numbers.get(*heads, "temperature")?)?;
+                let temperature = planes(&vb.get(*heads, "temperature")?)?;
                 Layer::CrossCovariance { heads: *heads, d: y.c, temperature }
             }
             Op::ClassToken => Layer::ClassToken(channels("weight")?),
-            Op::Position => Layer::Position(planes(&numbers.get((x.h, x.w, x.c), "weight")?)?),
-            Op::SinePosition { .. } => {
-                Layer::Constant(planes(&constant(&position::sine(y), (y.h, y.w, y.c), numbers)?)?)
-            }
-            Op::Zero { .. } => Layer::Constant(Tensor::zeros((1, y.c, y.h, y.w), numbers.dtype(), numbers.device())?),
+            Op::Position => Layer::Position(planes(&vb.get((x.h, x.w, x.c), "weight")?)?),
+            Op::SinePosition { .. } => Layer::Constant(planes(&constant(&position::sine(y), (y.h, y.w, y.c), vb)?)?),
+            Op::Zero { .. } => Layer::Constant(Tensor::zeros((1, y.c, y.h, y.w), vb.dtype(), vb.device())?),
             Op::MixedSum { .. } => candle_core::bail!(
                 "its inputs are weighed by a mixing vector that comes with each call, which a module has no place for; derive \
                  a network of single operations from the supernet (`robustnas search` does) and take that"
@@ -163,7 +161,7 @@ impl Layer {
         })
     }
 
-    /// The operation on its inputs; `branch` is the batch normalisation in use, where there are several.
+    /// The operation on its inputs; `branch` selects the batch normalisation of multi-branch ones.
     pub fn forward(&self, inputs: &[&Tensor], branch: usize) -> Result<Tensor> {
         let x = inputs[0];
         match self {
@@ -218,7 +216,7 @@ impl Layer {
 
 fn activate(act: Act, x: &Tensor) -> Result<Tensor> {
     match act {
-        // The gradient of candle's is 1 at 0, where ours and PyTorch's is 0.
+        // candle's ReLU has gradient 1 at 0, the engine's and PyTorch's 0.
         Act::Relu => x.gt(0f64)?.where_cond(x, &x.zeros_like()?),
         Act::Sigmoid => ops::sigmoid(x),
         Act::Silu => x.silu(),

@@ -12,14 +12,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The normalisation of pixels is the network's layer 0, so pixels enter as they are. The logits are those of the engine
-//! ([`crate::engine`]) up to rounding.
+//! The normalisation of pixels is the network's layer 0, so it takes pixels in `[0, 1]`. The logits are those of the
+//! engine ([`crate::engine`]) up to rounding.
 //!
-//! **A network in use, not in training.** Normalisations take their running statistics and nothing is dropped at random, in
+//! **For inference.** Normalisations use their running statistics and there is no dropout, in
 //! `ModuleT::forward_t` with `train = true` as well; training is the engine's work ([`crate::train`]).
 //!
-//! **Gradients with respect to the pixels flow**, through every operation, and are the engine's. Where candle's own backward
-//! pass is lacking or has other conventions, a layer is composed of operations whose backward pass is right:
+//! **Gradients with respect to the pixels flow**, through every operation, and are the engine's. Where candle's own
+//! backward pass is lacking or has other conventions, a layer is composed of operations whose backward pass is right:
 //!
 //! | operation | candle 0.11 | here |
 //! |---|---|---|
@@ -29,8 +29,9 @@
 //! | layer normalisation | the fused kernel has none | means and roots |
 //! | ReLU, clipping | gradient 1 and 1/2 at the corner | 0 and 1, as PyTorch |
 //!
-//! What candle has no layer for is composed, too: spectral layers (FLC pooling, ConvNorm) by Fourier matrices for the image's
-//! size, attention and cross-covariance by matrix products. Grouped convolutions are as fast as candle's: one call a group.
+//! Layers that candle lacks are composed, too: spectral layers (FLC pooling, ConvNorm) by Fourier matrices for the
+//! image's size, attention and cross-covariance by matrix products. Grouped convolutions are candle's: one call per
+//! group.
 
 mod layer;
 mod planes;
@@ -52,7 +53,7 @@ use crate::arch::op::Shape;
 use crate::engine::{Network, ParamLayout};
 use crate::error::{Error, IoContext, Result};
 
-/// A network in use: pixels `[n, c, h, w]` in `[0, 1]` to logits `[n, classes]`.
+/// A network for inference: pixels `[n, c, h, w]` in `[0, 1]` to logits `[n, classes]`.
 #[derive(Clone, Debug)]
 pub struct CandleNet {
     steps: Vec<Step>,
@@ -67,25 +68,26 @@ pub struct CandleNet {
 struct Step {
     name: String,
     layer: Layer,
-    /// Nodes that it reads.
+    /// Its inputs.
     inputs: Vec<usize>,
-    /// Nodes that nobody reads behind it.
+    /// Nodes that no later step reads.
     done: Vec<usize>,
 }
 
 impl CandleNet {
-    /// A network with its numbers, under the names and in the order of [`ParamLayout`] (`docs/export.md` has the table).
+    /// A network with its weights, under the names and in the order of [`ParamLayout`] (`docs/export.md` has the
+    /// table).
     ///
     /// # Errors
-    /// [`Error::Net`] naming the tensor that is missing, of another size or no number, or the node that a module cannot
-    /// have (the mixed sums of a supernet); [`Error::Tensor`] where the device refuses.
+    /// [`Error::Net`] naming the tensor that is missing, of another size or invalid, or the mixed sum of a supernet,
+    /// which has no form here; [`Error::Tensor`] where the device refuses.
     pub fn new(net: &Net, tensors: &HashMap<String, Vec<f32>>, device: &Device) -> Result<Self> {
         let layout = ParamLayout::new(net);
-        let numbers = gather(&layout, tensors)?;
-        CandleNet::laid_out(net, &layout, &Tensor::new(numbers, &Device::Cpu)?, device)
+        let values = gather(&layout, tensors)?;
+        CandleNet::laid_out(net, &layout, &Tensor::new(values, &Device::Cpu)?, device)
     }
 
-    /// A network of the engine with its numbers as they are now, in its precision.
+    /// A network of the engine with a copy of its weights, in its precision.
     ///
     /// # Errors
     /// As [`CandleNet::new`].
@@ -101,23 +103,23 @@ impl CandleNet {
         let (arch, weights) = (arch.as_ref(), weights.as_ref());
         let (_, net) = ArchFile::from_json(&std::fs::read_to_string(arch).at(arch)?, arch)?;
         let layout = ParamLayout::new(&net);
-        let numbers = decode(&net, &layout, &std::fs::read(weights).at(weights)?, weights)?;
-        let numbers = Tensor::new(numbers, &Device::Cpu)?;
-        CandleNet::laid_out(&net, &layout, &numbers, device).map_err(|why| why.of_file(arch))
+        let values = decode(&net, &layout, &std::fs::read(weights).at(weights)?, weights)?;
+        let values = Tensor::new(values, &Device::Cpu)?;
+        CandleNet::laid_out(&net, &layout, &values, device).map_err(|why| why.of_file(arch))
     }
 
-    /// A network whose numbers a `VarBuilder` has, on its device and in its precision: under the names of [`ParamLayout`],
-    /// convolutions `[out, in / groups, rows, columns]` and matrices `[out, in]` as PyTorch and candle keep them, all others
-    /// as there. They are read once: variables that change later do not change the network.
+    /// A network with the weights of a `VarBuilder`, on its device and in its precision: under the names of
+    /// [`ParamLayout`], convolutions `[out, in / groups, rows, columns]` and matrices `[out, in]` as PyTorch and candle
+    /// keep them, all others as there. They are read once: variables that change later do not change the network.
     ///
     /// # Errors
-    /// [`Error::Net`] naming the node and the tensor that is missing or of another shape, or the node that a module cannot
-    /// have.
-    pub fn from_builder(net: &Net, numbers: &VarBuilder) -> Result<Self> {
+    /// [`Error::Net`] naming the node and the tensor that is missing or of another shape, or the mixed sum of a
+    /// supernet.
+    pub fn from_builder(net: &Net, vb: &VarBuilder) -> Result<Self> {
         net.validate()?;
         let mut steps = Vec::with_capacity(net.len());
         for (id, node) in net.nodes() {
-            let layer = Layer::new(&node.op, &net.input_shapes(id), node.shape, &numbers.pp(&node.name));
+            let layer = Layer::new(&node.op, &net.input_shapes(id), node.shape, &vb.pp(&node.name));
             let layer = layer.map_err(|why| Error::Net(format!("node `{}`, {}: {why}", node.name, node.op.name())))?;
             let reads = net.inputs(id);
             let is_last = |read: &&NodeId| net.readers(**read).last() == Some(&id);
@@ -128,24 +130,24 @@ impl CandleNet {
         Ok(CandleNet { steps, image: net.input_shape(), classes: net.classes(), branches: net.branches(), branch: 0 })
     }
 
-    /// A network with all its numbers in one tensor, as the engine has them.
-    fn laid_out(net: &Net, layout: &ParamLayout, numbers: &Tensor, device: &Device) -> Result<Self> {
+    /// A network with all weights in one tensor, in the engine's layout.
+    fn laid_out(net: &Net, layout: &ParamLayout, state: &Tensor, device: &Device) -> Result<Self> {
         let mut tensors = HashMap::new();
         for tensor in layout.tensors() {
-            let values = numbers.narrow(0, tensor.range.start, tensor.range.len())?.reshape(&tensor.shape[..])?;
+            let values = state.narrow(0, tensor.range.start, tensor.range.len())?.reshape(&tensor.shape[..])?;
             let values = match Turn::of(net, &tensor.name).axes() {
                 Some(axes) => values.permute(axes)?.contiguous()?,
                 None => values,
             };
             tensors.insert(tensor.name.clone(), values);
         }
-        CandleNet::from_builder(net, &VarBuilder::from_tensors(tensors, numbers.dtype(), device))
+        CandleNet::from_builder(net, &VarBuilder::from_tensors(tensors, state.dtype(), device))
     }
 
-    /// The same network with another of several batch normalisations side by side in use; the first is unless it is said.
+    /// The same network with another branch of its multi-branch batch-norms; the default is the first.
     ///
     /// # Errors
-    /// [`Error::Net`] for a branch that it does not have.
+    /// [`Error::Net`] for a branch that does not exist.
     pub fn with_branch(self, branch: usize) -> Result<Self> {
         if branch >= self.branches {
             let has = self.branches;
@@ -169,14 +171,14 @@ impl Module for CandleNet {
     /// Logits `[n, classes]` of pixels `[n, c, h, w]` in `[0, 1]`.
     ///
     /// # Errors
-    /// Names what was expected where the pixels have another shape, and the layer at which the device refused.
+    /// The expected shape, for pixels of another one; the layer at which the device refused.
     fn forward(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
         let Shape { h, w, c } = self.image;
         match pixels.dims() {
             [n, found @ ..] if *n > 0 && *found == [c, h, w] => {}
             found => candle_core::bail!("the network takes pixels [n, {c}, {h}, {w}] in [0, 1], got {found:?}"),
         }
-        // A value is dropped behind its last reader; one that gradients need is kept by the graph of candle.
+        // A value is dropped after its last reader; candle's graph keeps those that gradients need.
         let mut values: Vec<Option<Tensor>> = vec![None; self.steps.len()];
         let mut last = pixels.clone();
         for (at, step) in self.steps.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Rows and columns of planes `[n, c, h, w]` multiplied by matrices: what average pools and spectral layers are made of.
+//! Rows and columns of planes `[n, c, h, w]` multiplied by matrices: average pools and spectral layers.
 
 use candle_core::{Device, Result, Shape as Dims, Tensor};
 use candle_nn::{Module, VarBuilder};
@@ -7,7 +7,7 @@ use super::window::Conv;
 use crate::arch::fourier::{Complex, flc_matrix};
 use crate::arch::op::{Shape, Window, amplitudes};
 
-/// A tensor of fixed numbers, with the device and precision of the network's.
+/// A constant tensor, with the device and precision of the network.
 pub fn constant<S: Into<Dims>>(values: &[f64], shape: S, like: &VarBuilder) -> Result<Tensor> {
     // Not every device has double precision.
     Tensor::from_slice(values, shape, &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
@@ -19,17 +19,17 @@ fn times(x: &Tensor, matrix: &Tensor) -> Result<Tensor> {
     x.reshape((n * c * h, w))?.matmul(matrix)?.reshape((n, c, h, matrix.dim(1)?))
 }
 
-/// Columns as rows.
+/// The transpose.
 fn turned(x: &Tensor) -> Result<Tensor> {
     x.transpose(2, 3)?.contiguous()
 }
 
-/// The sum of some `A^T X B`.
+/// A sum of terms `A^T X B`.
 #[derive(Clone, Debug)]
 pub struct Planes(Vec<[Tensor; 2]>);
 
 impl Planes {
-    /// An average pool. Its window is a product of two, and so is the number of pixels in it.
+    /// An average pool. Its window is separable, and so is the number of pixels in it.
     pub fn average(x: Shape, y: Shape, window: &Window, count_include_pad: bool, like: &VarBuilder) -> Result<Self> {
         let matrix = |n: usize, out: usize, axis: usize| {
             let mut shares = vec![0.0; n * out];
@@ -91,7 +91,7 @@ impl Waves {
     }
 }
 
-/// Both parts changed alike.
+/// The same function of both parts.
 fn both([re, im]: &Parts, change: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Parts> {
     Ok([change(re)?, change(im)?])
 }
@@ -104,10 +104,10 @@ pub struct ConvNorm {
     filter: Option<Filter>,
 }
 
-/// Rows and columns of the full plane to its spectrum, factors, and back to the pixels that are kept.
+/// The transform of the full plane, factors of its spectrum, and the inverse transform to the pixels that are kept.
 #[derive(Clone, Debug)]
 struct Filter {
-    /// `[w, w / 2 + 1]`: a real plane has a spectrum of which half is enough.
+    /// `[w, w / 2 + 1]`: the one-sided spectrum of a real plane.
     columns: Waves,
     /// `[h, h]`.
     rows: Waves,
@@ -134,7 +134,7 @@ impl ConvNorm {
         let (h, w) = (x.h + kh - 1, x.w + kw - 1);
         let place = |axis: usize, to: usize| window.kernel[axis] - 1 - window.pad[axis] + window.stride[axis] * to;
         let rows = Complex::fourier(h, h);
-        // The inverse transform is the conjugate; its length is divided out with the columns'.
+        // The inverse transform is the conjugate; its normalisation is applied with that of the columns.
         let conjugate = Complex { im: rows.im.iter().map(|v| -v).collect(), ..rows.clone() };
         let back_rows = chosen(&conjugate, (0..y.h).map(|to| place(0, to)));
         let back_columns = chosen(&Complex::inverse_one_sided(h, w), (0..y.w).map(|to| place(1, to)));

@@ -1,4 +1,4 @@
-//! Layers that look through a window: convolutions and maxima.
+//! Layers with a sliding window: convolutions and max pools.
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Module};
@@ -6,7 +6,7 @@ use candle_nn::{Conv2d, Conv2dConfig, Module};
 use crate::arch::op::{Shape, Window};
 
 impl Window {
-    /// The pixels of an axis of `n` that the window sees from its place `to`, in order; padding is not among them.
+    /// The pixels of an axis of `n` in the window of output `to`, ascending, without padding.
     pub(super) fn seen(&self, axis: usize, n: usize, to: usize) -> impl Iterator<Item = usize> {
         let (first, step, pad) = (to * self.stride[axis], self.dilation[axis], self.pad[axis]);
         let inside = move |at: usize| at.checked_sub(pad).filter(|from| *from < n);
@@ -18,13 +18,13 @@ impl Window {
 #[derive(Clone, Debug)]
 pub struct Conv {
     conv: Conv2d,
-    /// What is cut off and put around before it, by axis.
+    /// Crop and padding before it, by axis.
     frame: Option<[Side; 2]>,
-    /// The rows and columns kept behind it.
+    /// The rows and columns kept after it.
     every: Option<[Tensor; 2]>,
 }
 
-/// An axis of the image: pixels that are kept, and zeros around them.
+/// An axis of the image: pixels that are kept, and padding.
 #[derive(Clone, Copy, Debug)]
 struct Side {
     keep: usize,
@@ -43,7 +43,7 @@ impl Conv {
         let stride = same(window.stride).unwrap_or(1);
         let sizes = [x.h, x.w];
         let spans = [0, 1].map(|axis| window.dilation[axis] * (window.kernel[axis] - 1) + 1);
-        // Pixels at the end that no window reaches. candle's backward pass fills up both axes alike.
+        // Pixels at the end that no window reaches; candle's backward pass pads both axes alike.
         let free = [0, 1].map(|axis| sizes[axis] + 2 * window.pad[axis] - spans[axis]);
         let rest = free.map(|free| free % stride);
         let (padding, frame) = match (same(window.pad), same(rest)) {
@@ -97,11 +97,11 @@ impl Module for Conv {
     }
 }
 
-/// Maxima over windows: along the columns, then along the rows. Of equals the first in raster order is taken, and takes the
-/// gradient.
+/// Maxima over windows: along the columns, then along the rows. Among equal values the first in raster order is taken
+/// and gets the gradient.
 #[derive(Clone, Debug)]
 pub struct MaxPool {
-    /// For every tap of an axis, the pixel that each window sees through it.
+    /// For every tap of an axis, the pixel that each window reads.
     taps: [Vec<Tensor>; 2],
 }
 
@@ -113,7 +113,8 @@ impl MaxPool {
             if let Some(blind) = seen.iter().position(Vec::is_empty) {
                 candle_core::bail!("the window at {blind} of axis {axis} sees padding alone");
             }
-            // A window at the border sees fewer pixels: the others look at its first once more, which changes nothing.
+            // A window at the border has fewer pixels: other taps read its first again, which does not change the
+            // maximum.
             let tap = |tap: usize| seen.iter().map(move |seen| seen[if tap < seen.len() { tap } else { 0 }] as u32);
             (0..window.kernel[axis]).map(|k| Tensor::new(tap(k).collect::<Vec<_>>(), device)).collect()
         };

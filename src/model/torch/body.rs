@@ -1,4 +1,4 @@
-//! One block as a class would have it: how its modules are made, and what it computes.
+//! The body of a class for one block: the code that makes its modules, and the code of `forward`.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,16 +8,16 @@ use super::names;
 use super::tree::{Item, Kind, Place, ROOT, Tree};
 use crate::arch::net::{Net, NodeId};
 
-/// A block that is a class by now.
+/// A block whose class is written already.
 #[derive(Clone, Debug)]
 pub struct Made {
-    /// The class's place among the classes.
+    /// Index of the class.
     pub class: usize,
-    /// What it is made with.
+    /// The constants it is made with.
     pub numbers: Vec<Number>,
-    /// The layers that it reads.
+    /// The layers outside that it reads.
     pub inputs: Vec<NodeId>,
-    /// The layers that are read from it.
+    /// Its layers that are read from outside.
     pub outputs: Vec<NodeId>,
 }
 
@@ -25,28 +25,28 @@ pub struct Made {
 const LAYERS: usize = 3;
 const COLUMNS: usize = 72;
 
-/// What the bodies are made from.
+/// The input of all bodies.
 pub struct Source<'a> {
     /// The network.
     pub net: &'a Net,
     /// The names.
     pub tree: &'a Tree,
-    /// Which layers give vectors.
+    /// Which layers output vectors.
     pub flat: &'a [bool],
     /// The module of every layer that has one.
     pub modules: &'a [Option<Code>],
     /// The layers that nothing reads.
     pub idle: &'a BTreeSet<NodeId>,
-    /// The blocks within, which are classes by now.
+    /// The nested blocks, whose classes are written already.
     pub made: &'a HashMap<Place, Made>,
 }
 
-/// A line of what is computed.
+/// A line of `forward`.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// The values that get a name.
+    /// The variables it assigns.
     pub targets: Vec<usize>,
-    /// What they are.
+    /// Their expression.
     pub code: Code,
 }
 
@@ -55,22 +55,22 @@ pub struct Statement {
 pub struct Body {
     /// Lines that make its modules.
     pub makes: Vec<Code>,
-    /// Lines that compute.
+    /// The lines of `forward`.
     pub statements: Vec<Statement>,
-    /// What it gives back.
+    /// The returned values.
     pub returns: Vec<Code>,
-    /// What its values are called, where they are given a name.
+    /// The names of its variables.
     pub values: Vec<String>,
-    /// The layer behind every place at which something from outside is read.
+    /// The layer outside that each input reads.
     pub inputs: Vec<NodeId>,
-    /// The layers that are seen from outside.
+    /// The layers that are read from outside.
     pub outputs: Vec<NodeId>,
-    /// The names under which it keeps what it makes.
+    /// The names of its attributes.
     pub children: Vec<String>,
 }
 
 impl Body {
-    /// All of it but its numbers: blocks that agree are one class.
+    /// The body without its constants: blocks that agree share a class.
     pub fn form(&self) -> String {
         let mut form = String::new();
         for line in self.makes.iter().chain(&self.returns) {
@@ -83,13 +83,13 @@ impl Body {
         form + &format!("{:?} {}", self.values, self.inputs.len())
     }
 
-    /// Its numbers in order: those of what is made, then those of what is computed.
+    /// Its constants: those of its modules, then those of `forward`.
     pub fn numbers(&self) -> impl Iterator<Item = &Number> {
         let computed = self.statements.iter().map(|s| &s.code).chain(&self.returns);
         self.makes.iter().chain(computed).flat_map(Code::numbers)
     }
 
-    /// How many of the numbers are those of what is made.
+    /// How many of the constants are those of its modules.
     pub fn numbers_made(&self) -> usize {
         self.makes.iter().flat_map(Code::numbers).count()
     }
@@ -102,7 +102,7 @@ struct Writer<'a> {
     body: Body,
     /// The values that have been computed, by their layers.
     values: HashMap<NodeId, usize>,
-    /// Those that may still become a part of the line that reads them.
+    /// Those that may still be inlined into the line that reads them.
     pending: HashMap<usize, Expression>,
     /// How often every layer is read.
     uses: HashMap<NodeId, usize>,
@@ -111,7 +111,7 @@ struct Writer<'a> {
 /// A block's body.
 ///
 /// # Errors
-/// The layer that has no form in PyTorch, and what to do.
+/// The layer without a form in PyTorch, and what to do.
 pub fn write(from: &Source<'_>, class: Place) -> Result<Body, String> {
     let mut uses: HashMap<NodeId, usize> = HashMap::new();
     let items = alive(from, class);
@@ -143,7 +143,7 @@ pub fn write(from: &Source<'_>, class: Place) -> Result<Body, String> {
     Ok(writer.body)
 }
 
-/// The layers of a class that others read.
+/// The layers of a class that are read from outside.
 fn outputs(from: &Source<'_>, class: Place) -> Vec<NodeId> {
     let inside = |id: NodeId| from.tree.holds(class, id);
     let end = from.net.output();
@@ -152,7 +152,7 @@ fn outputs(from: &Source<'_>, class: Place) -> Vec<NodeId> {
     from.net.nodes().map(|(id, _)| id).filter(|id| inside(*id) && seen(*id)).collect()
 }
 
-/// What a class calls, but for what nothing reads.
+/// The layers that a class calls, without those that nothing reads.
 fn alive(from: &Source<'_>, class: Place) -> Vec<Item> {
     let items = from.tree.items(class).iter().copied();
     items
@@ -163,7 +163,7 @@ fn alive(from: &Source<'_>, class: Place) -> Vec<Item> {
         .collect()
 }
 
-/// What an item reads.
+/// The inputs of an item.
 fn reads(from: &Source<'_>, item: Item) -> Vec<NodeId> {
     match item {
         Item::Layer(id) => from.net.inputs(id).into_iter().collect(),
@@ -172,7 +172,7 @@ fn reads(from: &Source<'_>, item: Item) -> Vec<NodeId> {
 }
 
 impl Writer<'_> {
-    /// The lines that make what stands under a name.
+    /// The lines that make the modules under a name.
     fn make(&mut self, place: Place, of: Kind, owner: &str) {
         let branch = self.from.tree.branch(place);
         if !branch.has_module {
@@ -193,7 +193,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What is made, as one expression; nothing where a layer has others as attributes.
+    /// The constructor as one expression; `None` for a layer that has others as attributes.
     fn literal(&self, place: Place, depth: usize) -> Option<Code> {
         let branch = self.from.tree.branch(place);
         let (open, close) = match branch.kind {
@@ -223,7 +223,7 @@ impl Writer<'_> {
         Some(if several { code.text(&outer) } else { code }.text(close))
     }
 
-    /// How a module is reached.
+    /// The expression of a module.
     fn path(&self, place: Place) -> String {
         let tree = self.from.tree;
         let steps = tree.between(self.class, place).into_iter();
@@ -236,7 +236,7 @@ impl Writer<'_> {
             .0
     }
 
-    /// What reads a layer's value.
+    /// The readers of a layer's value.
     fn operand(&mut self, id: NodeId) -> Expression {
         let Some(value) = self.values.get(&id).copied() else {
             self.body.inputs.push(id);
@@ -245,7 +245,7 @@ impl Writer<'_> {
         self.pending.remove(&value).unwrap_or(Expression::name(Piece::Value(value)))
     }
 
-    /// What a block reads: a line calls one block after another.
+    /// The inputs of a block.
     fn argument(&mut self, id: NodeId) -> Code {
         let of = self.operand(id);
         match self.values.get(&id) {
@@ -262,14 +262,14 @@ impl Writer<'_> {
         self.body.statements.push(Statement { targets, code });
     }
 
-    /// A value's place, and the name that it would have.
+    /// A value's layer, and its preferred name.
     fn value(&mut self, id: NodeId, name: String) -> usize {
         self.body.values.push(name);
         self.values.insert(id, self.body.values.len() - 1);
         self.body.values.len() - 1
     }
 
-    /// The name of what is under the class, for a variable.
+    /// A variable name for a layer.
     fn name(&self, place: Place) -> String {
         let steps = self.from.tree.between(self.class, place);
         let parts: Vec<&str> = steps.iter().map(|step| self.from.tree.branch(*step).name.as_str()).collect();
@@ -294,7 +294,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A value that one line reads becomes a part of it where that stays short; any other gets a name.
+    /// A value that is read once is inlined where the line stays short; any other is assigned to a variable.
     fn place(&mut self, id: NodeId, value: usize, of: Expression) {
         let seen = self.body.outputs.contains(&id);
         let uses = self.uses.get(&id).copied().unwrap_or_default();
@@ -328,7 +328,7 @@ impl Writer<'_> {
     }
 }
 
-/// The layers that the logits do not depend on: they are made, so that their numbers have a place, and not called.
+/// The layers that the logits do not depend on: they are made, for their weights, but not called.
 pub fn idle(net: &Net) -> BTreeSet<NodeId> {
     let mut alive = BTreeSet::from([net.output()]);
     for id in net.nodes().map(|(id, _)| id).collect::<Vec<_>>().into_iter().rev() {

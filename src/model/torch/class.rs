@@ -1,4 +1,4 @@
-//! Blocks of one form as one class: which of their numbers are its arguments, and how it is written.
+//! Blocks of one form as one class: which of their constants are its arguments, and its code.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,21 +7,21 @@ use super::code::{Code, Number, Piece, Role};
 use super::names;
 use super::tree::Place;
 
-/// Shares of another one as which a number of channels may be written, `k` of `m` parts: the simplest first.
+/// Fractions `k / m` of an argument as which a number of channels may be written, the simplest first.
 fn shares() -> impl Iterator<Item = (usize, usize)> {
     let multiples = (2..=8).chain([16, 32]);
     let parts = [3, 4, 8].into_iter().flat_map(|m| (2..m).map(move |k| (k, m)));
     multiples.clone().map(|k| (k, 1)).chain(multiples.map(|m| (1, m))).chain(parts)
 }
 
-/// What a number is written as.
+/// How a constant is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Written {
     /// The same in every block.
     Always,
     /// An argument.
     Argument(usize),
-    /// So many parts of so many of an argument.
+    /// `k / m` of an argument.
     Share(usize, usize, usize),
 }
 
@@ -37,13 +37,13 @@ pub struct Class {
     /// The roles of the arguments.
     roles: Vec<Role>,
     written: Vec<Written>,
-    /// For every place at which something is read: which argument of the call it is.
+    /// For every input, the argument of `forward`.
     reads: Vec<usize>,
 }
 
-/// Blocks of one form: where they are, what they are called, and their bodies.
+/// Blocks of one form.
 pub struct Blocks {
-    /// Where they are.
+    /// Their positions.
     pub places: Vec<Place>,
     /// Their names.
     pub paths: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Blocks {
 }
 
 impl Class {
-    /// The class of some blocks, and what each of them is made with.
+    /// The class of some blocks, and the arguments of each.
     pub fn new(class: usize, name: String, blocks: Blocks) -> (Self, HashMap<Place, Made>) {
         let Blocks { places, paths, bodies } = blocks;
         let (arguments, roles, written, first) = arguments(&bodies);
@@ -73,7 +73,7 @@ impl Class {
         (Class { name, used: paths, body, arguments, roles, written, reads }, made)
     }
 
-    /// Its Python; `classes` are those that came before, `branches` whether a call names one of several batch-norms.
+    /// Its Python; `classes` are the earlier ones, `branches` whether `forward` takes the batch-norm branch.
     pub fn python(&self, classes: &[Class], doc: &str, branches: bool) -> String {
         let body = &self.body;
         let split = body.numbers_made();
@@ -114,7 +114,7 @@ impl Class {
         lines.join("\n") + "\n"
     }
 
-    /// A line, its numbers and names filled in; `at` counts the numbers, `owner` stands before arguments.
+    /// A line with constants and names filled in; `at` counts the constants, `owner` is the prefix of arguments.
     fn text(&self, code: &Code, classes: &[Class], at: &mut usize, owner: &str, names: &Variables<'_>) -> String {
         let mut text = String::new();
         for piece in &code.0 {
@@ -162,7 +162,7 @@ impl Class {
         }
     }
 
-    /// The arguments: numbers of channels, which are given by their order, then the others.
+    /// The arguments: numbers of channels, which are positional, then the others.
     fn signature(&self) -> Vec<String> {
         let of = |counts: bool| {
             let pairs = self.arguments.iter().zip(&self.roles);
@@ -171,8 +171,8 @@ impl Class {
         of(true).chain(of(false)).collect()
     }
 
-    /// What the inputs are called, and the values before every statement and behind the last. What goes through the block
-    /// keeps the name `x` where nothing reads it later.
+    /// The names of the inputs, and of the values before every statement and after the last. The main path keeps the
+    /// name `x` where nothing reads it later.
     fn variables(&self) -> (Vec<String>, Vec<Vec<Option<String>>>) {
         let count = self.reads.iter().max().map_or(0, |last| last + 1);
         let inputs: Vec<String> =
@@ -181,7 +181,7 @@ impl Class {
         let mut used: BTreeSet<String> = inputs.iter().cloned().chain(["x".into(), "branch".into()]).collect();
         let codes: Vec<&Code> = body.statements.iter().map(|s| &s.code).collect();
         let mut names: Vec<Option<String>> = vec![None; body.values.len()];
-        // Who is called x: an input, or a value.
+        // What is called x: an input, or a value.
         let mut trunk = if count == 1 { Some(Piece::Input(0)) } else { None };
         let reads = |code: &Code, piece: &Piece| match piece {
             Piece::Input(_) => code.0.iter().any(|p| matches!(p, Piece::Input(_))),
@@ -235,7 +235,7 @@ fn parts(first: &[&str], others: &[String]) -> String {
     first.iter().copied().chain(others.iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
 }
 
-/// The arguments' names and roles, what every number is written as, and for every argument a number that is it.
+/// The arguments' names and roles, how every constant is written, and for every argument a constant with its value.
 fn arguments(bodies: &[Body]) -> (Vec<String>, Vec<Role>, Vec<Written>, Vec<usize>) {
     let rows: Vec<Vec<&Number>> = bodies.iter().map(|body| body.numbers().collect()).collect();
     let (mut names, mut roles, mut written, mut first) = (Vec::new(), Vec::<Role>::new(), Vec::new(), Vec::new());
@@ -275,7 +275,7 @@ fn arguments(bodies: &[Body]) -> (Vec<String>, Vec<Role>, Vec<Written>, Vec<usiz
     (names, roles, written, first)
 }
 
-/// Which argument of the call is read at every place: places at which every block reads one and the same layer are one.
+/// The argument of `forward` for every input: inputs at which every block reads the same layer share one.
 fn reads(bodies: &[Body]) -> Vec<usize> {
     let count = bodies.first().map_or(0, |body| body.inputs.len());
     let (mut reads, mut first) = (Vec::with_capacity(count), Vec::<usize>::new());

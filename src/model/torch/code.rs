@@ -1,30 +1,30 @@
-//! Python in the making: text with places for numbers, operands and values, so that blocks that differ in their numbers
-//! alone are seen to be one class.
+//! Python with placeholders for constants, operands and values, so that blocks that differ in constants only can share
+//! a class.
 
-/// What a number says, which names the constructor's argument that it becomes where it differs from block to block.
+/// The role of a constant, which names the constructor argument that it becomes where it differs between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Channels that go in and come out.
+    /// Input and output channels.
     Channels,
-    /// Channels that go in.
+    /// Input channels.
     In,
-    /// Channels that come out.
+    /// Output channels.
     Out,
     /// Channel groups.
     Groups,
-    /// The first channel of some.
+    /// The first channel of a slice.
     First,
-    /// The channel behind the last of some.
+    /// The end of a slice of channels.
     End,
     /// Heads of attention.
     Heads,
-    /// A window's taps.
+    /// Kernel size.
     Kernel,
-    /// A window's step.
+    /// Stride.
     Stride,
-    /// Zeros around.
+    /// Padding.
     Padding,
-    /// Distance between taps.
+    /// Dilation.
     Dilation,
     /// Rows and columns.
     Size,
@@ -32,14 +32,14 @@ pub enum Role {
     Height,
     /// Columns.
     Width,
-    /// A share that is dropped.
+    /// A dropout rate.
     Rate,
-    /// What a weight starts at.
+    /// An initial weight.
     Init,
 }
 
 impl Role {
-    /// The argument's name, in PyTorch's words where it has some.
+    /// The argument's name, PyTorch's where it has one.
     pub fn name(self) -> &'static str {
         match self {
             Role::Channels => "channels",
@@ -61,21 +61,21 @@ impl Role {
         }
     }
 
-    /// Whether it counts channels: such numbers may be told apart by being equal, or multiples.
+    /// Whether it counts channels: equal or proportional ones may share an argument.
     pub fn counts_channels(self) -> bool {
         matches!(self, Role::Channels | Role::In | Role::Out | Role::Groups | Role::First | Role::End)
     }
 
-    /// Whether two numbers that are the same in every block may be one argument.
+    /// Whether two constants that are equal in every block may share an argument.
     pub fn may_be(self, other: Role) -> bool {
         self == other || self.counts_channels() && other.counts_channels()
     }
 }
 
-/// A number of a block.
+/// A constant of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Number {
-    /// What it says.
+    /// Its role.
     pub role: Role,
     /// As Python writes it.
     pub text: String,
@@ -84,19 +84,19 @@ pub struct Number {
 /// A part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// As it stands.
+    /// Literal text.
     Text(String),
-    /// A number; with a keyword `, keyword=number`, which is left out where it is always the default.
+    /// A constant; with a keyword `, keyword=number`, which is left out where it is always the default.
     Number(Number, Option<(&'static str, &'static str)>),
-    /// What the class called so is made with, and the numbers of this block.
+    /// A call of a class's constructor with the constants of this block.
     Make(usize, Vec<Number>),
     /// A value of the same block.
     Value(usize),
-    /// What comes in from outside, by the place where it is read.
+    /// An input, by index.
     Input(usize),
 }
 
-/// A line, or a part of one.
+/// Code, a line or less.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code(pub Vec<Piece>);
 
@@ -106,7 +106,7 @@ impl Code {
         Code::default().text(text)
     }
 
-    /// With text behind.
+    /// With text appended.
     pub fn text(mut self, text: &str) -> Self {
         match self.0.last_mut() {
             Some(Piece::Text(last)) => last.push_str(text),
@@ -115,19 +115,19 @@ impl Code {
         self
     }
 
-    /// With a number behind.
+    /// With a constant appended.
     pub fn number(mut self, role: Role, number: impl ToString) -> Self {
         self.0.push(Piece::Number(Number { role, text: number.to_string() }, None));
         self
     }
 
-    /// With `, keyword=number` behind, unless that is the default in every block.
+    /// With `, keyword=number` appended, unless that is the default in every block.
     pub fn keyword(mut self, keyword: &'static str, role: Role, number: impl ToString, usual: &'static str) -> Self {
         self.0.push(Piece::Number(Number { role, text: number.to_string() }, Some((keyword, usual))));
         self
     }
 
-    /// With more code behind.
+    /// With code appended.
     pub fn and(self, more: Code) -> Self {
         more.0.into_iter().fold(self, |mut all, piece| match piece {
             Piece::Text(text) => all.text(&text),
@@ -146,7 +146,7 @@ impl Code {
         })
     }
 
-    /// About how many columns it takes; the same for blocks that differ in their numbers.
+    /// Approximate width in columns; the same for blocks that differ in constants only.
     pub fn columns(&self) -> usize {
         let of = |piece: &Piece| match piece {
             Piece::Text(text) => text.len(),
@@ -159,7 +159,7 @@ impl Code {
         self.0.iter().map(of).sum()
     }
 
-    /// Its numbers in order.
+    /// Its constants in order.
     pub fn numbers(&self) -> impl Iterator<Item = &Number> {
         self.0.iter().flat_map(|piece| match piece {
             Piece::Number(number, _) => std::slice::from_ref(number),
@@ -168,7 +168,7 @@ impl Code {
         })
     }
 
-    /// The same code without what its numbers are: equal for blocks of one class.
+    /// The code without the values of constants: equal for blocks of one class.
     pub fn form(&self) -> String {
         let of = |piece: &Piece| match piece {
             Piece::Text(text) => format!("{text:?}"),
@@ -181,7 +181,7 @@ impl Code {
     }
 }
 
-/// How tightly an expression holds together.
+/// The precedence of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// A sum.
@@ -197,11 +197,11 @@ pub enum Hold {
 pub struct Expression {
     /// Its text.
     pub code: Code,
-    /// How tightly it holds.
+    /// Its precedence.
     pub hold: Hold,
     /// Layers in it.
     pub layers: usize,
-    /// Whether the line ends behind it: an activation.
+    /// Whether the line ends after it: an activation.
     pub ends: bool,
     /// Whether a block is called in it.
     pub block: bool,
@@ -213,13 +213,13 @@ impl Expression {
         Expression { code: Code(vec![piece]), hold: Hold::Whole, layers: 0, ends: false, block: false }
     }
 
-    /// With a method or an index behind.
+    /// With a method or an index appended.
     pub fn then(self, text: &str) -> Self {
         let (layers, ends, block) = (self.layers, self.ends, self.block);
         Expression { code: self.at_least(Hold::Whole).text(text), hold: Hold::Whole, layers, ends, block }
     }
 
-    /// Its code where something at least so tight is needed.
+    /// Its code, in brackets where a higher precedence is needed.
     pub fn at_least(self, hold: Hold) -> Code {
         if self.hold >= hold { self.code } else { Code::of("(").and(self.code).text(")") }
     }

@@ -1,4 +1,4 @@
-//! The file as a whole: what it is, what it needs, the classes, and how the network is made.
+//! The whole file: header, helpers, classes, `build` and `load`.
 
 use super::class::Class;
 use super::helper::WEIGHTS;
@@ -12,7 +12,7 @@ use crate::units::grouped;
 /// The longest line.
 const LONGEST: usize = 119;
 
-/// How many blocks a class names.
+/// Blocks that a class's comment lists.
 const NAMED: usize = 3;
 
 /// Writes the file.
@@ -70,7 +70,7 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
     Ok(format!("{head}\n\n{}\n\n\n{body}", imports.join("\n")))
 }
 
-/// Where a class is used: the first names, as many as a line has place for.
+/// The blocks that use a class: as many names as fit a line.
 fn used(paths: &[String]) -> String {
     let words = |count: usize| {
         let names = paths[..count].join(", ").replace(['\\', '"'], "'");
@@ -83,8 +83,7 @@ fn used(paths: &[String]) -> String {
     words(count.unwrap_or(1.min(paths.len())))
 }
 
-/// A line in several where it is too long: a sum gets a line for each term, and what stands in the last outer brackets one
-/// for each part.
+/// Breaks a line that is too long: a sum gets a line per term, the last outer brackets a line per argument.
 fn wrapped(line: &str) -> String {
     if line.len() <= LONGEST {
         return line.to_owned();
@@ -109,7 +108,7 @@ fn wrapped(line: &str) -> String {
     format!("{}\n{}\n{blank}{}{comma}", &line[..=open], inside.join("\n"), &line[line.len() - 1..])
 }
 
-/// Where the bracket that the line's end closes is opened.
+/// The position of the bracket that the end of the line closes.
 fn opening(line: &str) -> Option<usize> {
     if !line.ends_with([')', ']']) {
         return None;
@@ -121,7 +120,7 @@ fn opening(line: &str) -> Option<usize> {
     })
 }
 
-/// What a text has between separators that stand outside of brackets.
+/// Splits a text at separators outside of brackets.
 fn parts<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let (mut depth, mut from, mut parts) = (0, 0, Vec::new());
     for (at, c) in text.char_indices() {
@@ -135,7 +134,7 @@ fn parts<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     parts
 }
 
-/// How a bracket changes the depth, read from the end.
+/// The change of depth at a bracket, read from the end.
 fn step(c: char) -> i32 {
     match c {
         ')' | ']' | '}' => 1,

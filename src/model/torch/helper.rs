@@ -7,34 +7,34 @@ use crate::arch::op::Op;
 pub enum Helper {
     /// Layer 0.
     Normalize,
-    /// Convolution with a flat spectrum.
+    /// ConvNorm.
     ConvNorm,
-    /// Batch normalisations side by side.
+    /// Multi-branch batch-norm.
     MultiBatchNorm,
-    /// Every pixel over its channels.
+    /// Layer normalisation over channels.
     LayerNorm,
-    /// A mean over a window with gaps.
+    /// Average pool with dilation.
     DilatedAvgPool,
-    /// Downsampling in the frequency domain.
+    /// FLC pool.
     FlcPool,
-    /// A factor of every channel.
+    /// Layer scale.
     LayerScale,
     /// Attention of pixels.
     Attention,
     /// Attention of channels.
     CrossCovariance,
-    /// A token in front of the pixels.
+    /// Class token.
     ClassToken,
-    /// Learned positions.
+    /// Learned position embedding.
     Position,
-    /// Positions by formula.
+    /// Sinusoidal position encoding.
     SinePosition,
-    /// Images dropped at random.
+    /// Stochastic depth.
     StochasticDepth,
 }
 
 impl Helper {
-    /// What a layer needs; `flat` says that it works on vectors `[n, c]`.
+    /// The helper of a layer; `flat`: the layer works on vectors `[n, c]`.
     pub fn of(op: &Op, flat: bool) -> Option<Helper> {
         match op {
             Op::Normalize { .. } => Some(Helper::Normalize),
@@ -73,7 +73,7 @@ impl Helper {
         }
     }
 
-    /// What it is called.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Helper::Normalize => "Normalize",
@@ -112,5 +112,5 @@ impl Helper {
     }
 }
 
-/// How weights are read, and how the network is made.
+/// `load` and `build`.
 pub const WEIGHTS: &str = include_str!("helpers/weights.py");

@@ -1,12 +1,12 @@
-//! What every operation becomes: a module that is made once and called, or an expression.
+//! Every operation in PyTorch: a module, or an expression.
 //!
-//! Activations are `[n, c, h, w]`; behind means over all pixels and linear layers vectors `[n, c]`, as is usual.
+//! Activations are `[n, c, h, w]`; after global pools and linear layers vectors `[n, c]`, as is usual.
 
 use super::code::{Code, Expression, Hold, Role};
 use crate::arch::net::{Net, Node};
 use crate::arch::op::{Act, Op, Shape, Window};
 
-/// Which nodes give vectors `[n, c]`.
+/// Which nodes output vectors `[n, c]`.
 pub fn flat(net: &Net) -> Vec<bool> {
     let mut flat = Vec::with_capacity(net.len());
     for (id, node) in net.nodes() {
@@ -19,12 +19,12 @@ pub fn flat(net: &Net) -> Vec<bool> {
     flat
 }
 
-/// Whether vectors go through as they are; the module of layer 0 is made for planes.
+/// Whether vectors need no reshape; the module of layer 0 is made for planes.
 fn keeps_view(op: &Op) -> bool {
     op.keeps_vectors() && !matches!(op, Op::Normalize { .. })
 }
 
-/// How a layer's module is made; nothing for a layer that is an expression.
+/// The constructor of a layer's module; `None` for a layer that is an expression.
 pub fn module(node: &Node, inputs: &[Shape], flat: bool) -> Option<Code> {
     let x = *inputs.first()?;
     let code = match &node.op {
@@ -97,12 +97,12 @@ pub fn module(node: &Node, inputs: &[Shape], flat: bool) -> Option<Code> {
     Some(code)
 }
 
-/// An operand: what it is, its shape, and whether it is a vector `[n, c]`.
+/// An operand.
 #[derive(Clone, Debug)]
 pub struct Operand {
-    /// The expression that gives it.
+    /// Its expression.
     pub of: Expression,
-    /// One image's.
+    /// Its shape, `[h, w, c]`.
     pub shape: Shape,
     /// `[n, c]` rather than `[n, c, h, w]`.
     pub flat: bool,
@@ -118,7 +118,7 @@ impl Operand {
     }
 }
 
-/// What a layer gives; `module` is how its module is called, where it has one.
+/// The expression of a layer; `module` is the expression of its module, where it has one.
 ///
 /// # Errors
 /// A mixed sum, and what to do instead.
@@ -214,7 +214,7 @@ pub fn expression(node: &Node, operands: Vec<Operand>, flat: bool, module: Optio
                     .into(),
             );
         }
-        Op::Input { .. } => return Err("is an input behind the first node".into()),
+        Op::Input { .. } => return Err("is a second input".into()),
         Op::Normalize { .. }
         | Op::Conv2d { .. }
         | Op::ConvNorm { .. }
@@ -248,24 +248,24 @@ fn activation(act: Act, x: Code) -> Code {
     Code::of(before).and(x).text(behind)
 }
 
-/// A number for both axes, or a pair.
+/// One value for both axes, or a pair.
 fn sides([rows, columns]: [usize; 2]) -> String {
     if rows == columns { rows.to_string() } else { format!("({rows}, {columns})") }
 }
 
-/// A pool's step, which is the kernel's size where it is left out.
+/// A pool's stride, whose default is the kernel size.
 fn stepped(code: Code, window: &Window) -> Code {
     code.text(", ").number(Role::Stride, sides(window.stride))
 }
 
-/// Step, zeros around and distance of taps, where they are not the usual ones.
+/// Stride, padding and dilation, where they are not the defaults.
 fn windowed(code: Code, window: &Window) -> Code {
     let code = code.keyword("stride", Role::Stride, sides(window.stride), "1");
     let code = code.keyword("padding", Role::Padding, sides(window.pad), "0");
     code.keyword("dilation", Role::Dilation, sides(window.dilation), "1")
 }
 
-/// What is left of an axis: `1:`, `:-2`, `:`.
+/// A slice of an axis: `1:`, `:-2`, `:`.
 fn kept(front: usize, behind: usize) -> String {
     let front = if front == 0 { String::new() } else { front.to_string() };
     if behind == 0 { format!("{front}:") } else { format!("{front}:-{behind}") }

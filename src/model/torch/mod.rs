@@ -1,8 +1,8 @@
-//! A network as PyTorch: one file of plain `torch.nn` classes, and the numbers under the names that they have there.
+//! A network as PyTorch code: one file of plain `torch.nn` classes, and the weights under their names there.
 //!
-//! The layers' names are a tree (`stage0.block0.conv1`). A branch of several layers becomes a class (`tree`); blocks that
-//! differ in their numbers alone become one class with arguments (`class`). Names of parameters are the same in both
-//! programs, so `load_state_dict` takes what is written, and `--weights` takes what PyTorch trained.
+//! The layers' names are a tree (`stage0.block0.conv1`). A branch of several layers becomes a class (`tree`); blocks
+//! that differ in constants only become one class with arguments (`class`). Names of parameters are the same in both
+//! programs, so `load_state_dict` reads what is written, and `--weights` reads what PyTorch trained.
 
 mod body;
 mod class;
@@ -23,29 +23,29 @@ use class::{Blocks, Class};
 use helper::Helper;
 use tree::{Place, ROOT, Tree};
 
-/// A network to be written.
+/// A network to write.
 #[derive(Clone, Copy)]
 pub struct Export<'a> {
     /// The graph.
     pub net: &'a Net,
-    /// What it is, in words.
+    /// Its description, for a comment.
     pub summary: &'a str,
 }
 
 /// The file `net.py`: classes with the layers' names, `build()` and `load(path)`.
 ///
-/// The network takes pixels `[n, c, h, w]` in `[0, 1]` and gives logits `[n, classes]`; normalisation is inside. The same
-/// network gives the same text.
+/// The network takes pixels `[n, c, h, w]` in `[0, 1]` and returns logits `[n, classes]`; normalisation is part of it.
+/// The same network gives the same text.
 ///
 /// # Errors
-/// [`Error::Net`] naming a mixed sum, or a layer whose name no module of PyTorch can have, and what to do.
+/// [`Error::Net`] naming a mixed sum, or a layer whose name PyTorch does not allow for a module, and what to do.
 pub fn write(export: &Export<'_>) -> Result<String> {
     export.net.validate()?;
     let classes = classes(export.net).map_err(Error::Net)?;
     file::write(export, &classes)
 }
 
-/// The classes of a network, those within others first; the last is the network.
+/// The classes of a network, nested ones first; the last is the network.
 fn classes(net: &Net) -> Result<Vec<Class>, String> {
     let flat = layer::flat(net);
     let module = |id, node| layer::module(node, &net.input_shapes(id), flat_inside(net, &flat, id));
@@ -74,7 +74,7 @@ fn classes(net: &Net) -> Result<Vec<Class>, String> {
     Ok(classes)
 }
 
-/// Puts a block to those of its form.
+/// Adds a block to those of its form.
 fn add(forms: &mut Vec<(String, Blocks)>, body: Body, place: Place, path: String) {
     let form = body.form();
     let of = |(other, _): &(String, Blocks)| *other == form;

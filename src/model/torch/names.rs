@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::tree::Kind;
 
-/// Words that are no names.
+/// Keywords.
 const KEYWORDS: [&str; 35] = [
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
     "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
     "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
-/// Names that a written file has in use.
+/// Names that a file uses already.
 const TAKEN: [&str; 13] = [
     "F",
     "Net",
@@ -34,7 +34,7 @@ fn is_identifier(name: &str) -> bool {
     word && !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && !KEYWORDS.contains(&name)
 }
 
-/// How a module in another one is reached.
+/// The access to a module in another one.
 pub fn access(kind: Kind, owner: &str, name: &str) -> String {
     match kind {
         Kind::List => format!("{owner}[{name}]"),
@@ -44,7 +44,7 @@ pub fn access(kind: Kind, owner: &str, name: &str) -> String {
     }
 }
 
-/// What stands before and behind a module that is put into another one.
+/// The code before and after a module that is set in another one.
 pub fn assignment(kind: Kind, owner: &str, name: &str) -> (String, String) {
     match kind {
         Kind::List => (format!("{owner}.append("), ")".into()),
@@ -57,7 +57,7 @@ pub fn assignment(kind: Kind, owner: &str, name: &str) -> (String, String) {
     }
 }
 
-/// A variable's name: words that are no names, and names in use, get a stroke behind.
+/// A variable's name: keywords and names in use get an underscore appended.
 pub fn variable(text: &str) -> String {
     let mut name: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
@@ -90,7 +90,7 @@ pub fn class(text: &str) -> String {
     if is_name { name } else { format!("Block{name}") }
 }
 
-/// The name wanted, with a number behind where it is in use already.
+/// The name wanted, with a number appended where it is in use already.
 pub fn free(wanted: &str, used: &mut BTreeSet<String>) -> String {
     let mut name = wanted.to_owned();
     let mut k = 1;
@@ -102,7 +102,7 @@ pub fn free(wanted: &str, used: &mut BTreeSet<String>) -> String {
     name
 }
 
-/// The names that no class of a file may have.
+/// Names that classes of a file must not have.
 pub fn taken() -> BTreeSet<String> {
     TAKEN.map(str::to_owned).into_iter().collect()
 }

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::Op;
 
-/// A place in the tree.
+/// A branch of the tree.
 pub type Place = usize;
 
 /// The root: the whole network.
 pub const ROOT: Place = 0;
 
-/// How the layers under a name are kept.
+/// How the layers under a name are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A layer by itself.
+    /// A single layer.
     Leaf,
     /// A class of its own, which is called.
     Class,
@@ -31,41 +31,41 @@ pub enum Kind {
 pub struct Branch {
     /// Between two dots.
     pub name: String,
-    /// What it is a part of.
+    /// Its parent.
     pub parent: Option<Place>,
-    /// Its parts, in the order of the network.
+    /// Its children, in the order of the network.
     pub children: Vec<Place>,
-    /// The layer of this very name.
+    /// The layer of this name.
     pub layer: Option<NodeId>,
     /// Whether a module is in it.
     pub has_module: bool,
-    /// How it is kept.
+    /// How it is stored.
     pub kind: Kind,
 }
 
-/// What a class calls.
+/// An item that a class calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
     /// A layer.
     Layer(NodeId),
-    /// A class in it.
+    /// A nested class.
     Class(Place),
 }
 
 /// The tree.
 pub struct Tree {
     branches: Vec<Branch>,
-    /// Where every layer is; the input is nowhere.
+    /// The branch of every layer; none for the input.
     of: Vec<Option<Place>>,
     /// What every class calls, in order.
     items: HashMap<Place, Vec<Item>>,
 }
 
 impl Tree {
-    /// Takes the names apart; `is_module` says which layers are modules.
+    /// Builds the tree from the names; `is_module` tells which layers are modules.
     ///
     /// # Errors
-    /// A name that no module of PyTorch can have.
+    /// A name that PyTorch does not allow for a module.
     pub fn new(net: &Net, is_module: impl Fn(NodeId) -> bool) -> Result<Self, String> {
         let root = Branch {
             name: String::new(),
@@ -114,7 +114,7 @@ impl Tree {
         &self.branches[place]
     }
 
-    /// Where a layer is.
+    /// The branch of a layer.
     pub fn place(&self, layer: NodeId) -> Option<Place> {
         self.of[layer.index()]
     }
@@ -124,14 +124,14 @@ impl Tree {
         self.items.get(&class).map_or(&[], Vec::as_slice)
     }
 
-    /// The classes, those within others first.
+    /// The classes, nested ones first.
     pub fn classes(&self) -> Vec<Place> {
         let mut found: Vec<Place> = self.items.keys().copied().collect();
         found.sort_by_key(|place| (self.height(*place), *place));
         found
     }
 
-    /// How many classes are within each other.
+    /// The depth of nested classes.
     pub fn height(&self, class: Place) -> usize {
         let within = self.items(class).iter().map(|item| match item {
             Item::Layer(_) => 0,
@@ -173,8 +173,8 @@ impl Tree {
         false
     }
 
-    /// A class where several layers stand under a name; a name with nothing but a part, or with numbered parts, is a
-    /// dictionary or a list.
+    /// A class where several layers have a prefix in common; a name with a single child, or with numbered children, is
+    /// a dictionary or a list.
     fn usual(&self, place: Place, is_module: &impl Fn(NodeId) -> bool) -> Kind {
         let Branch { children, layer, has_module, .. } = self.branch(place);
         let numbered = || children.iter().all(|c| self.branch(*c).name.bytes().all(|b| b.is_ascii_digit()));
@@ -189,15 +189,15 @@ impl Tree {
         }
     }
 
-    /// A list, where the parts are numbered without a gap, or a dictionary.
+    /// A list, where the children are numbered without a gap, or a dictionary.
     fn loose(&self, place: Place) -> Kind {
         let with_modules = self.branch(place).children.iter().filter(|c| self.branch(**c).has_module);
         let counts = with_modules.enumerate().all(|(i, c)| self.branch(*c).name == i.to_string());
         if counts { Kind::List } else { Kind::Dict }
     }
 
-    /// Puts what a class calls in order, and goes on with the classes in it. Parts that could not be called at once, as
-    /// something between them depends on one and is needed by the other, are no class.
+    /// Orders the items that a class calls, then those of its nested classes. Layers that cannot be called together,
+    /// because an item between them depends on one and is needed by another, do not become a class.
     fn order(&mut self, net: &Net, class: Place) {
         let items = loop {
             match self.sorted(net, class) {
@@ -213,13 +213,13 @@ impl Tree {
         self.items.insert(class, items);
     }
 
-    /// The items in order, or a class among them that stands in its own way.
+    /// The items in order, or a nested class that depends on itself.
     fn sorted(&self, net: &Net, class: Place) -> Result<Vec<Item>, Place> {
         let mut owner: BTreeMap<NodeId, Item> = BTreeMap::new();
         for (id, _) in net.nodes().filter(|(id, _)| self.holds(class, *id)) {
             owner.insert(id, self.item(class, id));
         }
-        // By their first layers, and what each waits for.
+        // By their first layers, with the items that each depends on.
         let (mut first, mut waits) = (BTreeMap::<Item, NodeId>::new(), BTreeMap::<Item, BTreeSet<Item>>::new());
         for (id, item) in &owner {
             first.entry(*item).or_insert(*id);
@@ -237,7 +237,7 @@ impl Tree {
                     Item::Class(place) => Some(*place),
                     Item::Layer(_) => None,
                 });
-                // Layers alone are in order: the network has no cycle.
+                // Single layers can be ordered: the network has no cycle.
                 return stuck.map_or(Ok(order), Err);
             };
             let item = left.remove(at);
@@ -247,7 +247,7 @@ impl Tree {
         Ok(order)
     }
 
-    /// The item of a class that a layer belongs to: the outermost class on the way to it, or itself.
+    /// The item of a class that a layer belongs to: the outermost class around it, or itself.
     fn item(&self, class: Place, layer: NodeId) -> Item {
         let steps = self.place(layer).map(|to| self.between(class, to)).unwrap_or_default();
         let within = steps.into_iter().find(|step| self.branch(*step).kind == Kind::Class);
@@ -255,7 +255,7 @@ impl Tree {
     }
 
     /// # Errors
-    /// A name under which PyTorch cannot keep a module.
+    /// A name that PyTorch does not allow for a module.
     fn check_name(&self, net: &Net, place: Place) -> Result<(), String> {
         let Branch { name, parent, has_module, .. } = self.branch(place);
         let owner = parent.filter(|p| self.branch(*p).kind == Kind::Owner).and_then(|p| self.branch(p).layer);
@@ -267,7 +267,11 @@ impl Tree {
         if !has_module || !taken && !name.is_empty() && name.bytes().all(|b| (b' '..127).contains(&b) && b != b'"') {
             return Ok(());
         }
-        let why = if taken { "modules of PyTorch have an attribute of that name" } else { "it is no name of a module" };
+        let why = if taken {
+            "modules of PyTorch have an attribute of that name"
+        } else {
+            "it is not a valid name of a module"
+        };
         let path = self.path(place);
         let of = self.branch(place).layer.map_or(&path, |id| &net.node(id).name);
         Err(format!(
@@ -346,7 +350,7 @@ const MODULE: [&str; 63] = [
 /// Attributes that normalisations have, and convolutions and matrices have not.
 const NORMALISATION: [&str; 6] = ["affine", "eps", "momentum", "num_features", "running_mean", "running_var"];
 
-/// Attributes that layers have.
+/// Attributes of layers.
 const LAYER: [&str; 22] = [
     "bias",
     "branch",

@@ -1,13 +1,13 @@
-//! Attention, as the products and the softmax it is made of: `softmax(q k) v`, head by head.
+//! Attention, recognised by its products and softmax: `softmax(q k) v`, head by head.
 
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Line, Scores, Value};
+use super::value::{Activation, Affine, Scores, Value};
 use super::view::{Axis, Part, View};
 use crate::arch::op::{Op, Shape};
 
-/// A product of two activations: of queries and keys, or of shares and values.
+/// A product of two activations: queries and keys, or attention weights and values.
 pub fn product(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if let Value::Scores(scores) = low.value(node, 0)?.clone() {
         let values = low.settled(node, 1)?;
@@ -18,16 +18,16 @@ pub fn product(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
 }
 
 impl Scores {
-    /// Multiplied by a constant: a number, or one a head.
-    pub fn times(&self, numbers: &[f32]) -> Result<Value, String> {
+    /// Multiplied by a constant: a scalar, or one per head.
+    pub fn times(&self, values: &[f32]) -> Result<Value, String> {
         if self.shared {
             return Err("multiplies the shares of attention, which is not supported".into());
         }
-        let factor = match (&self.factor[..], numbers) {
-            ([own], _) => numbers.iter().map(|v| v * own).collect(),
+        let factor = match (&self.factor[..], values) {
+            ([own], _) => values.iter().map(|v| v * own).collect(),
             (own, [v]) => own.iter().map(|o| v * o).collect(),
-            (own, _) if own.len() == numbers.len() => own.iter().zip(numbers).map(|(o, v)| o * v).collect(),
-            _ => return Err("multiplies attention's scores by numbers that are none a head".into()),
+            (own, _) if own.len() == values.len() => own.iter().zip(values).map(|(o, v)| o * v).collect(),
+            _ => return Err("multiplies attention's scores by values that are not one per head".into()),
         };
         Ok(Value::Scores(Scores { factor, ..self.clone() }))
     }
@@ -42,7 +42,7 @@ impl Scores {
     }
 }
 
-/// All axes but the last two, in one; and these.
+/// All axes but the last two, merged; and the last two.
 fn apart(view: &View) -> Option<(Axis, &Axis, &Axis)> {
     let [lead @ .., row, column] = &view.axes[..] else { return None };
     Some((Axis::of(lead.iter().flat_map(|a| a.0.clone())), row, column))
@@ -56,7 +56,7 @@ fn heads(count: usize, d: usize) -> Axis {
 const UNKNOWN: &str = "of two activations is not the attention that is known: queries [n, heads, tokens, d] by keys \
                        [n, heads, d, tokens], or [n, heads, d, tokens] by [n, heads, tokens, d] of unit length";
 
-/// The layer that scores and values make.
+/// The attention layer of scores and values.
 fn layer(low: &mut Lowering<'_>, node: &Node<'_>, scores: Scores, values: Activation) -> Result<Value, String> {
     let Scores { queries, keys, factor, shared } = scores;
     let [q, k, v] = [&queries, &keys, &values].map(|x| low.shape(x));
@@ -109,7 +109,7 @@ fn cross_covariance(
     heads: usize,
     factor: Vec<f32>,
 ) -> Result<Value, String> {
-    if [&queries, &keys].iter().any(|x| x.line.is_some()) {
+    if [&queries, &keys].iter().any(|x| x.affine.is_some()) {
         return Err("scales queries or keys of unit length, which is not supported".into());
     }
     let temperature = if factor.len() == 1 { vec![factor[0]; heads] } else { factor };
@@ -122,30 +122,30 @@ fn cross_covariance(
     low.push(node, Op::CrossCovariance { heads }, &[source], weights, values.view)
 }
 
-/// The common factor of queries and keys, taken away from both; any other line becomes a layer.
+/// The scalar factors of queries and keys, taken out of both; any other affine map becomes a layer.
 fn scale(low: &mut Lowering<'_>, list: [Activation; 2]) -> Result<(f64, [Activation; 2]), String> {
     let mut all = 1.0;
     let [queries, keys] = list.map(|mut x| {
-        if let Some((scale, 0.0)) = x.line.as_ref().and_then(Line::uniform) {
+        if let Some((scale, 0.0)) = x.affine.as_ref().and_then(Affine::uniform) {
             all *= scale;
-            x.line = None;
+            x.affine = None;
         }
-        low.draw("", x)
+        low.apply("", x)
     });
     Ok((all, [queries?, keys?]))
 }
 
-/// Queries times what is left of the factor once attention has divided by the root of the channels.
+/// Queries times the factor that remains after attention's own division by `sqrt(d)`.
 fn scaled(low: &mut Lowering<'_>, queries: Activation, factor: f64) -> Result<Activation, String> {
     if (factor - 1.0).abs() < 1e-5 {
         return Ok(queries);
     }
     let c = low.shape(&queries).c;
-    let line = Some(Line { scale: vec![factor; c], shift: vec![0.0; c] });
-    low.draw("", Activation { line, ..queries })
+    let affine = Some(Affine { scale: vec![factor; c], shift: vec![0.0; c] });
+    low.apply("", Activation { affine, ..queries })
 }
 
-/// The layer of which these are all channels in order.
+/// The layer whose channels, in this order, these are.
 fn sources(low: &Lowering<'_>, parts: &[&Activation], c: usize) -> Option<usize> {
     let mut source = None;
     for (at, part) in parts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Constants of an ONNX graph: initializers and `Constant` nodes, from the file itself or from the file of data beside it.
+//! Constants of an ONNX graph: initializers and `Constant` nodes, from the file itself or from an external data file.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,9 +11,9 @@ use crate::onnx::proto::{TensorProto, dtype};
 /// Reads a whole file.
 pub type Reader<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>>;
 
-/// The numbers of a constant.
+/// The elements of a constant.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Numbers {
+pub enum Data {
     /// `FLOAT`, or `DOUBLE` rounded.
     Float(Vec<f32>),
     /// `INT64`, `INT32` or `BOOL`.
@@ -23,39 +23,39 @@ pub enum Numbers {
 /// A constant tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constant {
-    /// Its shape; no sides are a scalar.
+    /// Its shape; no dimensions for a scalar.
     pub dims: Vec<usize>,
     /// Row-major.
-    pub numbers: Numbers,
+    pub data: Data,
 }
 
 impl Constant {
-    /// The real numbers.
+    /// The floating-point values.
     pub fn floats(&self) -> Result<&[f32], String> {
-        match &self.numbers {
-            Numbers::Float(values) => Ok(values),
-            Numbers::Int(_) => Err("holds whole numbers, expected FLOAT".into()),
+        match &self.data {
+            Data::Float(values) => Ok(values),
+            Data::Int(_) => Err("holds integers, expected FLOAT".into()),
         }
     }
 
-    /// The whole numbers.
+    /// The integers.
     pub fn ints(&self) -> Result<&[i64], String> {
-        match &self.numbers {
-            Numbers::Int(values) => Ok(values),
-            Numbers::Float(_) => Err("holds real numbers, expected INT64".into()),
+        match &self.data {
+            Data::Int(values) => Ok(values),
+            Data::Float(_) => Err("holds floating-point values, expected INT64".into()),
         }
     }
 
-    /// How many numbers it has.
+    /// Number of elements.
     pub fn len(&self) -> usize {
-        match &self.numbers {
-            Numbers::Float(values) => values.len(),
-            Numbers::Int(values) => values.len(),
+        match &self.data {
+            Data::Float(values) => values.len(),
+            Data::Int(values) => values.len(),
         }
     }
 }
 
-/// Makes constants of messages; files of external data are read once.
+/// Decodes constants; external data files are read once.
 pub struct Constants<'a> {
     path: &'a Path,
     read: Reader<'a>,
@@ -68,7 +68,7 @@ impl<'a> Constants<'a> {
         Constants { path, read, files: HashMap::new() }
     }
 
-    /// The constant that a message describes.
+    /// Decodes a tensor message.
     pub fn read(&mut self, tensor: &TensorProto) -> Result<Constant, String> {
         let dims = tensor
             .dims
@@ -77,30 +77,28 @@ impl<'a> Constants<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| n.checked_mul(8).is_some());
         let count = count.ok_or_else(|| format!("has the impossible shape {dims:?}"))?;
-        let numbers = match tensor.data_type {
-            dtype::FLOAT => Numbers::Float(self.numbers(tensor, count, &tensor.float_data, f32::from_le_bytes)?),
+        let data = match tensor.data_type {
+            dtype::FLOAT => Data::Float(self.data(tensor, count, &tensor.float_data, f32::from_le_bytes)?),
             dtype::DOUBLE => {
-                let values = self.numbers(tensor, count, &tensor.double_data, f64::from_le_bytes)?;
-                Numbers::Float(values.into_iter().map(|v| v as f32).collect())
+                let values = self.data(tensor, count, &tensor.double_data, f64::from_le_bytes)?;
+                Data::Float(values.into_iter().map(|v| v as f32).collect())
             }
-            dtype::INT64 => Numbers::Int(self.numbers(tensor, count, &tensor.int64_data, i64::from_le_bytes)?),
-            dtype::INT32 => {
-                Numbers::Int(widened(self.numbers(tensor, count, &tensor.int32_data, i32::from_le_bytes)?))
-            }
+            dtype::INT64 => Data::Int(self.data(tensor, count, &tensor.int64_data, i64::from_le_bytes)?),
+            dtype::INT32 => Data::Int(widened(self.data(tensor, count, &tensor.int32_data, i32::from_le_bytes)?)),
             dtype::BOOL => {
                 let typed: Vec<i8> = tensor.int32_data.iter().map(|v| i8::from(*v != 0)).collect();
-                Numbers::Int(widened(self.numbers(tensor, count, &typed, i8::from_le_bytes)?))
+                Data::Int(widened(self.data(tensor, count, &typed, i8::from_le_bytes)?))
             }
             other => {
                 let name = dtype::name(other);
                 return Err(format!("is {name}; expected FLOAT (or INT64 for shapes): export the model in float32"));
             }
         };
-        Ok(Constant { dims, numbers })
+        Ok(Constant { dims, data })
     }
 
-    /// The numbers from wherever they are: another file, bytes in this one, or a typed field.
-    fn numbers<T: Copy, const N: usize>(
+    /// The elements from wherever they are: another file, bytes in this one, or a typed field.
+    fn data<T: Copy, const N: usize>(
         &mut self,
         tensor: &TensorProto,
         count: usize,
@@ -122,19 +120,19 @@ impl<'a> Constants<'a> {
             return decode(&tensor.raw_data);
         }
         if typed.len() != count {
-            return Err(format!("has {} numbers, its shape {:?} needs {count}", typed.len(), tensor.dims));
+            return Err(format!("has {} elements, its shape {:?} needs {count}", typed.len(), tensor.dims));
         }
         Ok(typed.to_vec())
     }
 
-    /// The file of external data, and where in it the tensor's `len` bytes are.
+    /// The external data file, and the range of the tensor's `len` bytes in it.
     fn external(&mut self, tensor: &TensorProto, len: usize) -> Result<(Rc<Vec<u8>>, Range<usize>), String> {
         let entry = |key: &str| tensor.external_data.iter().find(|e| e.key == key).map(|e| e.value.as_str());
         let number = |key: &str| {
             entry(key).map(|v| v.parse().map_err(|_| format!("has the {key} `{v}`, expected a number"))).transpose()
         };
         let location = entry("location").ok_or("lies in another file, which is not named")?;
-        // A model must not reach outside of its folder.
+        // A model must not read files outside of its folder.
         let inside = Path::new(location).components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
         if location.is_empty() || !inside {
             return Err(format!("lies in `{location}`; expected a file beside the model"));

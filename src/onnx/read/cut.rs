@@ -1,4 +1,4 @@
-//! Parts of activations: `Slice`, `Split`, `Gather` of one place.
+//! Parts of activations: `Slice`, `Split`, `Gather` of one index.
 
 use super::draft::Weights;
 use super::lowering::Lowering;
@@ -7,7 +7,7 @@ use super::value::{Activation, Sides, Value};
 use super::view::{Axis, Part, View};
 use crate::arch::op::{Op, Shape, Window};
 
-/// `Slice` of an activation along one axis after the other, or of sides.
+/// `Slice` of an activation along one axis after the other, or of a shape.
 pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let list = |low: &Lowering<'_>, at: usize| low.ints(node, at);
     let (starts, ends) = (list(low, 1)?.ok_or("has no starts")?, list(low, 2)?.ok_or("has no ends")?);
@@ -57,7 +57,7 @@ pub fn split(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let count = node.outputs().count();
     let parts = match low.ints(node, 1)? {
         Some(parts) => parts.iter().map(|p| usize::try_from(*p).unwrap_or(0)).collect(),
-        // Equal parts, the last one shorter where they do not come out even.
+        // Equal parts, the last one shorter where the length is not divisible.
         None => {
             let each = len.div_ceil(count.max(1));
             (0..count).map(|k| len.saturating_sub(k * each).min(each)).collect::<Vec<_>>()
@@ -74,17 +74,17 @@ pub fn split(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     Ok(Value::Parts(list))
 }
 
-/// `Gather` of one place of an activation.
+/// `Gather` of one index of an activation.
 pub fn gather(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.settled(node, 0)?;
     let place = place(&x, node.int("axis", 0)?)?;
     let constant = low.constant(node, 1)?;
     let &[at] = constant.ints()? else {
-        return Err(format!("takes {} places; only one is supported", constant.len()));
+        return Err(format!("takes {} indices; only one is supported", constant.len()));
     };
     let len = x.view.axes[place].len();
     let from = usize::try_from(if at < 0 { at + len as i64 } else { at }).ok().filter(|from| *from < len);
-    let from = from.ok_or_else(|| format!("takes place {at} of {len}"))?;
+    let from = from.ok_or_else(|| format!("takes index {at} of {len}"))?;
     if x.view.axes[place].has_images() {
         return Err("takes one of the images, which is not supported".into());
     }
@@ -95,7 +95,7 @@ pub fn gather(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
     Ok(Value::Activation(x))
 }
 
-/// The place of an axis that may be counted from the end.
+/// An axis index, which may be negative.
 fn place(x: &Activation, axis: i64) -> Result<usize, String> {
     let rank = x.view.axes.len() as i64;
     let found = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok().filter(|at| *at < rank as usize);
@@ -116,7 +116,7 @@ fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usi
     if (from, to) == (0, axis.len()) {
         return Ok(x);
     }
-    let unfit = || format!("takes {from} to {to} of an axis of [{}] that is no side of the planes", x.view.words());
+    let unfit = || format!("takes {from} to {to} of an axis of [{}] that is not an axis of the planes", x.view.words());
     let [len, stride] = axis.only().ok_or_else(unfit)?;
     let Shape { h, w, c } = low.shape(&x);
     if stride * len == c {
@@ -140,7 +140,7 @@ fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usi
         true => Op::Crop { top: front, left: 0, bottom: back, right: 0 },
         false => Op::Crop { top: 0, left: front, bottom: 0, right: back },
     };
-    // Rows lie as far apart as a row is long.
+    // The stride between rows is the length of a row.
     let columns = if rows { w } else { to - from };
     let mut axes = Vec::new();
     for (at, axis) in x.view.axes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The layers of a network that is being read, with their numbers; the [`Net`] is made of those that the output needs.
+//! The layers of a network that is being read, with their weights; the [`Net`] is made of those that the output needs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,10 +6,10 @@ use crate::arch::net::Net;
 use crate::arch::op::{Op, Shape};
 use crate::error::Result;
 
-/// Numbers of a layer, in the engine's layout.
+/// Weights of a layer, in the engine's layout.
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
-    /// Of the trainable tensors, in the order in which the operation declares them.
+    /// The trainable tensors, in the order in which the operation declares them.
     pub trainable: Vec<Vec<f32>>,
     /// Running mean and variance of a batch-norm.
     pub running: Option<[Vec<f32>; 2]>,
@@ -19,10 +19,10 @@ pub struct Weights {
 #[derive(Clone, Debug)]
 pub struct DraftLayer {
     name: String,
-    /// What it does.
+    /// The operation.
     pub op: Op,
     inputs: Vec<usize>,
-    /// What comes out.
+    /// The output shape.
     pub shape: Shape,
     weights: Weights,
 }
@@ -34,7 +34,7 @@ pub struct Draft {
     names: HashSet<String>,
 }
 
-/// Scalars of one image's largest activation: what is larger is a damaged file, and could overflow a count.
+/// Upper limit on the entries of an activation of one image; a larger one is a damaged file and could overflow a count.
 const LARGEST: usize = 1 << 30;
 /// The longest side of an activation.
 const LONGEST: usize = 1 << 15;
@@ -52,7 +52,7 @@ impl Draft {
         let running = weights.running.as_ref().map(|r| r.each_ref().map(Vec::len));
         let wanted_running = matches!(op, Op::BatchNorm { .. }).then_some([shape.c; 2]);
         if found != wanted || running != wanted_running {
-            return Err(format!("has tensors of {found:?} numbers, its inputs need {wanted:?}"));
+            return Err(format!("has tensors of {found:?} elements, its inputs need {wanted:?}"));
         }
         let mut all = weights.trainable.iter().chain(weights.running.iter().flatten()).flatten();
         if let Some(bad) = all.find(|v| !v.is_finite()) {
@@ -68,18 +68,18 @@ impl Draft {
         Ok(self.layers.len() - 1)
     }
 
-    /// What comes out of a layer.
+    /// The output shape of a layer.
     pub fn shape(&self, layer: usize) -> Shape {
         self.layers[layer].shape
     }
 
-    /// The operation of a layer, and the layer that it reads first.
+    /// The operation of a layer, and its first input.
     pub fn made_by(&self, layer: usize) -> (&Op, Option<usize>) {
         let layer = &self.layers[layer];
         (&layer.op, layer.inputs.first().copied())
     }
 
-    /// The layer whose channels of a range this one is.
+    /// The layer of which this one is a slice with these channels.
     pub fn slice_of(&self, layer: usize, range: std::ops::Range<usize>) -> Option<usize> {
         match self.made_by(layer) {
             (Op::Slice { from, len }, source) if (*from..from + len) == range => source,
@@ -92,7 +92,7 @@ impl Draft {
         self.layers[layer + 1..].iter().any(|l| l.inputs.contains(&layer))
     }
 
-    /// Gives a convolution or linear layer without a bias one; false where the layer is no such.
+    /// Gives a convolution or linear layer without a bias one; false for any other layer.
     pub fn add_bias(&mut self, layer: usize, values: &[f32]) -> bool {
         let layer = &mut self.layers[layer];
         match &mut layer.op {
@@ -105,14 +105,14 @@ impl Draft {
         }
     }
 
-    /// The network up to a layer, and its numbers by the names of the engine's tensors.
+    /// The network up to a layer, and its weights by the names of the engine's tensors.
     ///
     /// # Errors
-    /// [`Error::Net`](crate::error::Error::Net) where it is no classifier.
+    /// [`Error::Net`](crate::error::Error::Net) where it is not a classifier.
     pub fn finish(self, output: usize) -> Result<(Net, HashMap<String, Vec<f32>>)> {
         let mut live = vec![false; self.layers.len()];
         live[output] = true;
-        // The input stays the first node even of a network that does not look at it.
+        // The input stays the first node even of a network that does not read it.
         live[0] = true;
         for at in (0..=output).rev() {
             if live[at] {

@@ -1,4 +1,4 @@
-//! From a file's graph to a network: what it reads and gives, and its nodes one after the other.
+//! From a file's graph to a network: its inputs and outputs, and its nodes in order.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::onnx::Model;
 use crate::onnx::proto::{GraphProto, ModelProto, TensorProto, ValueInfoProto, dtype};
 
-/// Makes the network of a decoded file; `image` stands in for sides that the file leaves open.
+/// Makes the network of a decoded file; `image` gives dimensions that are dynamic in the file.
 pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) -> Result<Model> {
     let fault = |message: String| Error::data(path, message);
     let opset = proto.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
@@ -75,10 +75,10 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
         Some(Value::Activation(found)) if found.pad.is_none() => found.clone(),
         _ => return Err(of_output("no node computes it from the images; expected the logits".into())),
     };
-    let logits = low.draw(&output.name, logits).map_err(of_output)?;
+    let logits = low.apply(&output.name, logits).map_err(of_output)?;
     let shape = low.shape(&logits);
     if let (Op::Softmax { .. }, _) = low.draft.made_by(logits.layer) {
-        return Err(of_output(format!("is a softmax; {WITHOUT_SOFTMAX}it gives shares")));
+        return Err(of_output(format!("is a softmax; {WITHOUT_SOFTMAX}it gives probabilities")));
     }
     if shape.area() != 1 {
         let Shape { h, w, c } = shape;
@@ -88,7 +88,7 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
     Ok(Model { net, tensors })
 }
 
-/// The number of images, where it is fixed, and the size of one.
+/// The batch size, where it is fixed, and the size of an image.
 fn images(input: &ValueInfoProto, image: Shape) -> Result<(Option<i64>, Shape), String> {
     let name = &input.name;
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
@@ -112,7 +112,7 @@ fn images(input: &ValueInfoProto, image: Shape) -> Result<(Option<i64>, Shape), 
 /// The longest side of an image, and the most channels.
 const LONGEST: usize = 1 << 15;
 
-/// The nodes that an output depends on, and how often every tensor is read on the way. The others may be anything.
+/// The nodes that an output depends on, and how often each tensor is read by them. Other nodes are ignored.
 fn needed<'a>(graph: &'a GraphProto, output: &'a str) -> Result<(HashSet<usize>, HashMap<&'a str, usize>), String> {
     let mut makers: HashMap<&str, usize> = HashMap::new();
     for (at, node) in graph.node.iter().enumerate() {
@@ -196,7 +196,7 @@ mod tests {
         let mut graph = proto.graph.take().unwrap();
         change(&mut proto, &mut graph);
         proto.graph = Some(graph);
-        // Through the bytes, as a file comes.
+        // Encoded and decoded, like a file.
         let bytes = proto.encode_to_vec();
         super::super::read(Path::new("m.onnx"), Shape::new(8, 8, 3), &|path| match path.to_str() {
             Some("m.onnx") => Ok(bytes.clone()),
@@ -242,7 +242,7 @@ mod tests {
             (|_, g| g.node[0].input[1] = "x".into(), &["`x`, depends on the image; expected a constant"]),
             (|_, g| g.node[3].input[0] = "w".into(), &["`w`, does not depend on the image"]),
             (|_, g| g.node[1].output[0] = "a".into(), &["two nodes give `a`"]),
-            (|_, g| g.initializer[0].dims = vec![4, 5, 3, 3], &["reads `w`", "has 108 numbers", "needs 180"]),
+            (|_, g| g.initializer[0].dims = vec![4, 5, 3, 3], &["reads `w`", "has 108 elements", "needs 180"]),
             (|_, g| g.initializer[0].dims = vec![1 << 40, 1 << 40], &["impossible shape"]),
             (|_, g| g.initializer[0].dims[0] = -4, &["`w`, which has the shape [-4, 3, 3, 3]"]),
             (|_, g| g.initializer[0].dims = vec![3, 4, 3, 3], &["`w` has the shape [3, 4, 3, 3]", "3 channels"]),
@@ -276,7 +276,7 @@ mod tests {
         }
     }
 
-    /// What no layer expresses is refused rather than read as something else.
+    /// An operation that no layer can express is refused.
     #[test]
     fn unfit_attributes_are_refused() {
         let pool = |attributes: &[AttributeProto]| {

@@ -4,7 +4,7 @@ use super::attention;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Turned, Value};
+use super::value::{Activation, Transformed, Value};
 use super::view::{Axis, View};
 use crate::arch::op::{Op, Shape, Window};
 
@@ -32,14 +32,14 @@ pub fn gemm(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     layer(low, node, &x, (weight, [fan, out]), bias)
 }
 
-/// `x W`, of which a bias comes as an `Add` behind it; a matrix on planes from either side; or attention.
+/// `x W`, whose bias is an `Add` after it; a matrix times planes from either side; or attention.
 pub fn matmul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     match (low.value(node, 0)?.clone(), low.value(node, 1)?.clone()) {
         (Value::Constant(left), Value::Activation(_)) => {
-            Ok(Value::Turned(Turned { image: low.planes(node, 1)?, left, right: None }))
+            Ok(Value::Transformed(Transformed { image: low.planes(node, 1)?, left, right: None }))
         }
-        (Value::Turned(turned @ Turned { right: None, .. }), Value::Constant(right)) => {
-            Ok(Value::Turned(Turned { right: Some(right), ..turned }))
+        (Value::Transformed(turned @ Transformed { right: None, .. }), Value::Constant(right)) => {
+            Ok(Value::Transformed(Transformed { right: Some(right), ..turned }))
         }
         (Value::Activation(_), Value::Constant(_)) => {
             let x = low.settled(node, 0)?;
@@ -61,13 +61,13 @@ fn matrix(low: &Lowering<'_>, node: &Node<'_>, transposed: bool) -> Result<(Vec<
     Ok(if transposed { (turned(values, [rows, columns]), [columns, rows]) } else { (values.to_vec(), [rows, columns]) })
 }
 
-/// A matrix with rows and columns exchanged.
+/// The transpose of a matrix.
 pub fn turned<T: Copy>(values: &[T], [rows, columns]: [usize; 2]) -> Vec<T> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-/// The layer: on channels a matrix on every pixel; on all entries of an image, in whichever order, a convolution with a
-/// kernel of its size, which is the same sum.
+/// The layer: on channels a 1x1 convolution; on all entries of an image, in any order, a convolution with a kernel of
+/// the image's size, which is the same sum.
 fn layer(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
@@ -76,7 +76,7 @@ fn layer(
     bias: Option<Vec<f32>>,
 ) -> Result<Value, String> {
     let Shape { h, w, c } = low.shape(x);
-    let Some((last, others)) = x.view.axes.split_last() else { return Err("takes a number without axes".into()) };
+    let Some((last, others)) = x.view.axes.split_last() else { return Err("takes a scalar".into()) };
     if fan != last.len() || last.has_images() || out == 0 {
         return Err(format!("has the matrix [{fan}, {out}] for {} features", last.len()));
     }

@@ -1,4 +1,5 @@
-//! The state of a reading: the layers so far, and what every tensor is. Operations get their inputs from here.
+//! The state while a graph is read: the layers so far, and the value of every tensor. Operations get their inputs from
+//! here.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -6,21 +7,21 @@ use std::rc::Rc;
 use super::constant::{Constant, Constants};
 use super::draft::{Draft, Weights};
 use super::node::Node;
-use super::value::{Activation, Line, Sides, Value};
+use super::value::{Activation, Affine, Sides, Value};
 use super::view::{IMAGES, View};
 use crate::arch::op::{Op, Shape};
 
-/// A reading of a graph.
+/// A graph while it is read.
 pub struct Lowering<'a> {
     /// The layers so far.
     pub draft: Draft,
-    /// Makes constants of messages.
+    /// Decodes constants.
     pub constants: Constants<'a>,
     /// Every tensor by name.
     pub values: HashMap<&'a str, Value>,
     /// How often every tensor is read, as an input or as the output of the graph.
     pub readers: HashMap<&'a str, usize>,
-    /// The number of images, where the file fixes it.
+    /// The batch size, where the file fixes it.
     pub batch: Option<i64>,
 }
 
@@ -30,8 +31,8 @@ impl Lowering<'_> {
         let name = node.input(at).ok_or_else(|| format!("input {at} is missing"))?;
         self.values.get(name).ok_or_else(|| {
             format!(
-                "reads `{name}`, which no input, initializer or node before it gives: the file is incomplete, \
-                 or its nodes are in no topological order"
+                "reads `{name}`, which no input, initializer or earlier node defines: the file is incomplete, \
+                 or its nodes are not in topological order"
             )
         })
     }
@@ -47,12 +48,12 @@ impl Lowering<'_> {
         }
     }
 
-    /// An input that must be constant where it is there.
+    /// An optional input that must be constant.
     pub fn optional(&self, node: &Node<'_>, at: usize) -> Result<Option<Rc<Constant>>, String> {
         node.input(at).map(|_| self.constant(node, at)).transpose()
     }
 
-    /// The numbers of an input that must be a constant of `len` numbers.
+    /// The elements of an input that must be a constant of shape `[len]`.
     pub fn vector(&self, node: &Node<'_>, at: usize, len: usize) -> Result<Vec<f32>, String> {
         let constant = self.constant(node, at)?;
         let name = node.input(at).unwrap_or_default();
@@ -63,14 +64,14 @@ impl Lowering<'_> {
         Ok(values.to_vec())
     }
 
-    /// Whole numbers: an input that is constant, where it is there.
+    /// The integers of an optional constant input.
     pub fn ints(&self, node: &Node<'_>, at: usize) -> Result<Option<Vec<i64>>, String> {
         let Some(constant) = self.optional(node, at)? else { return Ok(None) };
         let name = node.input(at).unwrap_or_default();
         Ok(Some(constant.ints().map_err(|why| format!("`{name}` {why}"))?.to_vec()))
     }
 
-    /// An input that is an activation, as it is.
+    /// An input that is an activation, unchanged.
     pub fn activation(&self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let name = node.input(at).unwrap_or_default();
         match self.value(node, at)? {
@@ -83,27 +84,27 @@ impl Lowering<'_> {
             Value::Scores(_) => Err(format!(
                 "takes `{name}`, a product of two activations; only attention, softmax(q k) v, is supported"
             )),
-            Value::Turned(_) => Err(format!(
+            Value::Transformed(_) => Err(format!(
                 "takes `{name}`, planes multiplied by matrices; only those of low-frequency-cut pooling are supported"
             )),
             Value::Parts(_) => Err(format!("takes `{name}`, which is several tensors")),
         }
     }
 
-    /// An activation with its line made a layer; zeros around it may be left.
-    pub fn drawn(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+    /// An input that is an activation, its affine map applied; padding may remain.
+    pub fn applied(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let activation = self.activation(node, at)?;
-        self.draw(node.input(at).unwrap_or_default(), activation)
+        self.apply(node.input(at).unwrap_or_default(), activation)
     }
 
-    /// Makes the line of a tensor a layer; others that read the tensor read the same layer.
-    pub fn draw(&mut self, name: &str, mut activation: Activation) -> Result<Activation, String> {
+    /// Makes the affine map of a tensor a layer, once for all readers of the tensor.
+    pub fn apply(&mut self, name: &str, mut activation: Activation) -> Result<Activation, String> {
         if activation.unit {
             return Err(format!("takes `{name}`, divided by its length; only attention over channels may"));
         }
-        if let Some(line) = activation.line.take() {
-            if line != Line::identity(line.scale.len()) {
-                let (op, weights) = line.layer()?;
+        if let Some(affine) = activation.affine.take() {
+            if affine != Affine::identity(affine.scale.len()) {
+                let (op, weights) = affine.layer()?;
                 activation.layer = self.draft.push(name, op, &[activation.layer], weights)?;
             }
             self.remember(name, &activation);
@@ -111,13 +112,13 @@ impl Lowering<'_> {
         Ok(activation)
     }
 
-    /// An activation of which nothing is left to do.
+    /// An input that is an activation, padding and affine map applied.
     pub fn settled(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         self.unpadded(node, at)?;
-        self.drawn(node, at)
+        self.applied(node, at)
     }
 
-    /// An activation whose zeros around it are a layer; its line may be left.
+    /// An input that is an activation, its padding applied; an affine map may remain.
     pub fn unpadded(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let mut activation = self.activation(node, at)?;
         if let Some([top, left, bottom, right]) = activation.pad.take() {
@@ -136,19 +137,19 @@ impl Lowering<'_> {
         }
     }
 
-    /// An activation of which nothing is left to do, seen as planes of its layer.
+    /// An input that is an activation `[n, c, h, w]`, padding and affine map applied.
     pub fn planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let activation = self.settled(node, at)?;
         self.as_planes(activation)
     }
 
-    /// An activation with its line drawn, seen as planes of its layer; zeros around it may be left.
-    pub fn drawn_planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
-        let activation = self.drawn(node, at)?;
+    /// An input that is an activation `[n, c, h, w]`, its affine map applied; padding may remain.
+    pub fn applied_planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+        let activation = self.applied(node, at)?;
         self.as_planes(activation)
     }
 
-    /// Sees to it that a tensor `[n, c, h, w]` is a layer of that shape.
+    /// Reshapes, if necessary, so that a tensor `[n, c, h, w]` is a layer of that shape.
     pub fn as_planes(&mut self, activation: Activation) -> Result<Activation, String> {
         let sides = activation.view.sides(1);
         let own = self.shape(&activation);
@@ -161,7 +162,7 @@ impl Lowering<'_> {
         let shape = Shape::new(h as usize, w as usize, c as usize);
         if activation.view != View::planes(shape) {
             return Err(format!(
-                "takes [n, c, h, w]; [{}] has its entries in another order, which no layer can change",
+                "takes [n, c, h, w]; [{}] has its entries in another order, and no layer permutes them",
                 activation.view.words()
             ));
         }
@@ -177,17 +178,17 @@ impl Lowering<'_> {
         Ok(Activation { layer, ..activation })
     }
 
-    /// What comes out of an activation's layer.
+    /// The output shape of an activation's layer.
     pub fn shape(&self, activation: &Activation) -> Shape {
         self.draft.shape(activation.layer)
     }
 
-    /// How many images ONNX counts.
+    /// The batch size in shapes.
     pub fn images(&self) -> i64 {
         self.batch.unwrap_or(IMAGES)
     }
 
-    /// An activation's sides as ONNX counts them.
+    /// An activation's shape in ONNX.
     pub fn sides(&self, activation: &Activation) -> Sides {
         let mut list = activation.view.sides(self.images());
         if let (Some([top, left, bottom, right]), [_, _, h, w]) = (activation.pad, &mut list[..]) {
@@ -196,7 +197,7 @@ impl Lowering<'_> {
         Sides { list, scalar: false }
     }
 
-    /// Adds a layer and gives what comes out of it.
+    /// Adds a layer; returns its output.
     pub fn push(
         &mut self,
         node: &Node<'_>,
@@ -209,7 +210,7 @@ impl Lowering<'_> {
         Ok(Value::Activation(Activation::new(layer, view)))
     }
 
-    /// Whether a tensor is read once, and its layer is nothing else.
+    /// Whether a tensor is read once, and no other tensor is of its layer.
     pub fn is_only_reader(&self, name: &str, layer: usize) -> bool {
         let same = |value: &Value| matches!(value, Value::Activation(a) if a.layer == layer);
         self.readers.get(name) == Some(&1)
@@ -217,13 +218,13 @@ impl Lowering<'_> {
             && !self.draft.is_read(layer)
     }
 
-    /// An activation with a line behind it.
-    pub fn line(&self, activation: Activation, behind: impl Fn(usize, &mut f64, &mut f64)) -> Value {
+    /// An activation with its affine map changed by `change(channel, scale, shift)`.
+    pub fn affine(&self, activation: Activation, change: impl Fn(usize, &mut f64, &mut f64)) -> Value {
         let channels = self.shape(&activation).c;
-        let mut line = activation.line.clone().unwrap_or_else(|| Line::identity(channels));
-        for (k, (scale, shift)) in line.scale.iter_mut().zip(&mut line.shift).enumerate() {
-            behind(k, scale, shift);
+        let mut affine = activation.affine.clone().unwrap_or_else(|| Affine::identity(channels));
+        for (k, (scale, shift)) in affine.scale.iter_mut().zip(&mut affine.shift).enumerate() {
+            change(k, scale, shift);
         }
-        Value::Activation(Activation { line: Some(line), ..activation })
+        Value::Activation(Activation { affine: Some(affine), ..activation })
     }
 }

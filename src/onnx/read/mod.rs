@@ -1,4 +1,4 @@
-//! From a file to a network. The graph becomes a [`Net`](crate::arch::net::Net) and the initializers its numbers; an
+//! From a file to a network. The graph becomes a [`Net`](crate::arch::net::Net) and the initializers its weights; an
 //! operation that no layer can express is refused by name.
 
 mod attention;
@@ -27,7 +27,7 @@ use super::{Model, proto};
 use crate::arch::op::Shape;
 use crate::error::{Error, Result};
 
-/// The operator sets whose operations are read as they are meant.
+/// The supported operator sets.
 pub const OPSETS: RangeInclusive<i64> = 13..=20;
 
 /// The names of the operations that are supported.
@@ -35,11 +35,11 @@ pub fn supported() -> impl Iterator<Item = &'static str> {
     ops::supported()
 }
 
-/// Reads a model; `read` gives the bytes of its file, and of files of data that it names. `image` stands in for sides that
-/// the file leaves open.
+/// Reads a model; `read` gives the bytes of its file, and of its external data files. `image` gives dimensions that
+/// are dynamic in the file.
 ///
 /// # Errors
-/// What `read` says; [`Error::Data`] naming the file, the node, what was expected and what to do.
+/// Those of `read`; [`Error::Data`] naming the file, the node, what was expected and what to do.
 pub fn read(path: &Path, image: Shape, read: &dyn Fn(&Path) -> Result<Vec<u8>>) -> Result<Model> {
     let bytes = read(path)?;
     let proto = proto::ModelProto::decode(&bytes[..])

@@ -2,10 +2,10 @@
 
 use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, kind};
 
-/// A node, with the name by which messages and layers know it.
+/// A node, with the name used for it in messages and layers.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
-    /// Its own name, or that of what it gives.
+    /// Its name, or that of its output.
     pub name: &'a str,
     proto: &'a NodeProto,
 }
@@ -17,7 +17,7 @@ impl<'a> Node<'a> {
         Node { name: if proto.name.is_empty() { first } else { &proto.name }, proto }
     }
 
-    /// The operation, with its domain where that is not ONNX's own.
+    /// The operation, with its domain unless that is ONNX's.
     pub fn op(&self) -> String {
         match self.proto.domain.as_str() {
             "" | "ai.onnx" => self.proto.op_type.clone(),
@@ -25,17 +25,17 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The tensors it reads; an input that is left out is empty, or not there at the end.
+    /// The tensors it reads; an omitted input is empty, or missing at the end.
     pub fn inputs(&self) -> &'a [String] {
         &self.proto.input
     }
 
-    /// The name of an input that is not left out.
+    /// The name of an input that is not omitted.
     pub fn input(&self, at: usize) -> Option<&'a str> {
         self.proto.input.get(at).map(String::as_str).filter(|name| !name.is_empty())
     }
 
-    /// The tensors it gives.
+    /// Its outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &'a str> {
         self.proto.output.iter().map(String::as_str).filter(|name| !name.is_empty())
     }
@@ -55,27 +55,27 @@ impl<'a> Node<'a> {
         self.proto.attribute.iter().any(|a| a.name == key)
     }
 
-    /// A whole number.
+    /// An integer.
     pub fn int(&self, key: &str, default: i64) -> Result<i64, String> {
         Ok(self.attribute(key, kind::INT)?.map_or(default, |a| a.i))
     }
 
-    /// A real number.
+    /// A float.
     pub fn float(&self, key: &str, default: f32) -> Result<f32, String> {
         Ok(self.attribute(key, kind::FLOAT)?.map_or(default, |a| a.f))
     }
 
-    /// A word.
+    /// A string.
     pub fn text(&self, key: &str, default: &str) -> Result<String, String> {
         Ok(self.attribute(key, kind::STRING)?.map_or(default.into(), |a| String::from_utf8_lossy(&a.s).into_owned()))
     }
 
-    /// Whole numbers.
+    /// Integers.
     pub fn ints(&self, key: &str) -> Result<Option<&'a [i64]>, String> {
         Ok(self.attribute(key, kind::INTS)?.map(|a| a.ints.as_slice()))
     }
 
-    /// Real numbers.
+    /// Floats.
     pub fn floats(&self, key: &str) -> Result<Option<&'a [f32]>, String> {
         Ok(self.attribute(key, kind::FLOATS)?.map(|a| a.floats.as_slice()))
     }
@@ -85,18 +85,18 @@ impl<'a> Node<'a> {
         Ok(self.attribute(key, kind::TENSOR)?.and_then(|a| a.t.as_ref()))
     }
 
-    /// `N` numbers of a window, each at least `least` and of a size that a window may have.
+    /// `N` integers of a window, each from `least` to [`LARGEST_SIDE`].
     pub fn sides<const N: usize>(&self, key: &str, least: usize) -> Result<Option<[usize; N]>, String> {
         let Some(list) = self.ints(key)? else { return Ok(None) };
         let found: Option<Vec<usize>> =
             list.iter().map(|v| usize::try_from(*v).ok().filter(|v| (least..=LARGEST_SIDE).contains(v))).collect();
         let found = found.and_then(|list| <[usize; N]>::try_from(list).ok());
         found.map(Some).ok_or_else(|| {
-            format!("the attribute `{key}` is {list:?}; expected {N} numbers from {least} to {LARGEST_SIDE}")
+            format!("the attribute `{key}` is {list:?}; expected {N} integers from {least} to {LARGEST_SIDE}")
         })
     }
 
-    /// Refuses an attribute that is not what it has to be.
+    /// Refuses another value of an attribute.
     pub fn only(&self, key: &str, value: i64) -> Result<(), String> {
         match self.int(key, value)? {
             found if found == value => Ok(()),
@@ -105,5 +105,5 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The largest kernel, stride, padding or dilation: what is larger is a damaged file.
+/// The largest kernel, stride, padding or dilation; a larger one is a damaged file.
 pub const LARGEST_SIDE: usize = 4096;

@@ -7,18 +7,18 @@ use super::value::{EPSILON, Value};
 use super::view::Axis;
 use crate::arch::op::Op;
 
-/// `BatchNormalization` as it is in use. The engine's epsilon is fixed: the difference goes into the variance.
+/// `BatchNormalization` in inference. The engine's epsilon is fixed: the difference is added to the variance.
 pub fn batch(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     node.only("training_mode", 0)?;
     let x = low.settled(node, 0)?;
     let shape = low.shape(&x);
     if x.view.axes.get(1) != Some(&Axis::channels(shape.c)) {
-        return Err(format!("of [{}] that was {} planes is not supported", x.view.words(), shape.c));
+        return Err(format!("of [{}], reshaped from {} planes, is not supported", x.view.words(), shape.c));
     }
     let trainable = vec![low.vector(node, 1, shape.c)?, low.vector(node, 2, shape.c)?];
     let (mean, mut variance) = (low.vector(node, 3, shape.c)?, low.vector(node, 4, shape.c)?);
     let epsilon = f64::from(node.float("epsilon", EPSILON as f32)?);
-    // What is left of 1e-5 in single precision is no difference.
+    // 1e-5 in single precision is the same epsilon.
     if (epsilon - EPSILON).abs() > 1e-11 {
         variance.iter_mut().for_each(|v| *v = (f64::from(*v) + epsilon - EPSILON) as f32);
     }
@@ -42,7 +42,7 @@ pub fn layer(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     low.push(node, op, &[x.layer], weights, x.view)
 }
 
-/// `InstanceNormalization` of channels, or of groups of them that stand for one.
+/// `InstanceNormalization` of channels, or of groups reshaped to channels.
 pub fn instance(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.settled(node, 0)?;
     let (c, words) = (low.shape(&x).c, x.view.words());

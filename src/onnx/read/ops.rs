@@ -7,7 +7,7 @@ use super::value::Value;
 use super::{cut, linear, norm, product, reshape, windows};
 use crate::arch::op::Act;
 
-/// What makes a node's layer.
+/// The rule that lowers a node.
 type Rule = fn(&mut Lowering<'_>, &Node<'_>) -> Result<Value, String>;
 
 /// Every operation with its rule, sorted by name.
@@ -59,7 +59,7 @@ const RULES: [(&str, Rule); 45] = [
     ("Unsqueeze", |low, node| reshape::squeeze(low, node, true)),
 ];
 
-/// What is to be done about a softmax at the end.
+/// Advice for a softmax at the end.
 pub const WITHOUT_SOFTMAX: &str = "attacks need the logits: export the model without its last softmax; ";
 
 /// The names of the operations that are supported.
@@ -67,7 +67,7 @@ pub fn supported() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(name, _)| *name)
 }
 
-/// What a node gives; layers are added for it.
+/// Lowers a node; returns its output.
 pub fn lower(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let op = node.op();
     match RULES.iter().find(|(name, _)| *name == op) {

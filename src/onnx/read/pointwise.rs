@@ -1,11 +1,11 @@
-//! Operations that look at one place at a time: arithmetic and activations; and channels side by side.
+//! Element-wise operations, arithmetic and activations; and concatenation.
 
 use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
 use super::product;
-use super::value::{Activation, Line, Sides, Value};
+use super::value::{Activation, Affine, Sides, Value};
 use super::view::{Axis, View};
 use crate::arch::op::{Act, Op, Shape};
 
@@ -22,7 +22,7 @@ pub enum Arithmetic {
     Div,
 }
 
-/// Arithmetic of two activations, or of one with numbers.
+/// Arithmetic of two activations, or of one with a constant.
 pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> Result<Value, String> {
     match (low.value(node, 0)?.clone(), low.value(node, 1)?.clone()) {
         (Value::Constant(_), Value::Constant(_)) => {
@@ -36,28 +36,30 @@ pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> 
         (Value::Scores(scores), Value::Constant(c)) if what == Arithmetic::Div => {
             scores.times(&c.floats()?.iter().map(|v| 1.0 / v).collect::<Vec<_>>())
         }
-        (Value::Turned(a), Value::Turned(b)) if what == Arithmetic::Sub => product::spectral_pool(low, node, &a, &b),
+        (Value::Transformed(a), Value::Transformed(b)) if what == Arithmetic::Sub => {
+            product::spectral_pool(low, node, &a, &b)
+        }
         (Value::Activation(x), Value::Length(y)) if what == Arithmetic::Div => product::unit(&x, &y),
-        (_, Value::Constant(right)) => behind(low, node, 0, &right, what),
+        (_, Value::Constant(right)) => with_constant(low, node, 0, &right, what),
         (Value::Constant(left), _) => match what {
             Arithmetic::Div => Err("divides by an activation, which is not supported".into()),
             // `c - x` is `-x + c`.
             Arithmetic::Sub => {
                 let x = low.unpadded(node, 1)?;
-                let negative = low.line(x, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
-                let Value::Activation(x) = negative else { return Err("is no activation".into()) };
-                let numbers = per_channel(low, &x, &left)?;
-                Ok(low.line(x, |k, _, shift| *shift += numbers[k]))
+                let negative = low.affine(x, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
+                let Value::Activation(x) = negative else { return Err("is not an activation".into()) };
+                let values = per_channel(low, &x, &left)?;
+                Ok(low.affine(x, |k, _, shift| *shift += values[k]))
             }
-            Arithmetic::Add | Arithmetic::Mul => behind(low, node, 1, &left, what),
+            Arithmetic::Add | Arithmetic::Mul => with_constant(low, node, 1, &left, what),
         },
         _ => match what {
             Arithmetic::Add => sum(low, node),
             Arithmetic::Sub => {
                 let (x, y) = (low.settled(node, 0)?, low.unpadded(node, 1)?);
-                let negative = low.line(y, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
-                let Value::Activation(y) = negative else { return Err("is no activation".into()) };
-                let y = low.draw("", y)?;
+                let negative = low.affine(y, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
+                let Value::Activation(y) = negative else { return Err("is not an activation".into()) };
+                let y = low.apply("", y)?;
                 add(low, node, vec![x, y])
             }
             Arithmetic::Mul => product::mul(low, node),
@@ -67,7 +69,7 @@ pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> 
 }
 
 /// `x what constant`.
-fn behind(
+fn with_constant(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
     at: usize,
@@ -75,29 +77,30 @@ fn behind(
     what: Arithmetic,
 ) -> Result<Value, String> {
     let x = low.unpadded(node, at)?;
-    let numbers = match per_channel(low, &x, constant) {
-        Ok(numbers) => numbers,
+    let values = match per_channel(low, &x, constant) {
+        Ok(values) => values,
         Err(why) if matches!(what, Arithmetic::Add | Arithmetic::Sub) => {
             return position(low, node, at, constant, what)?.ok_or(why);
         }
         Err(why) => return Err(why),
     };
-    // A bias of its own behind a layer without one.
-    if what == Arithmetic::Add && x.line.is_none() && low.is_only_reader(node.input(at).unwrap_or_default(), x.layer) {
-        let bias: Vec<f32> = numbers.iter().map(|v| *v as f32).collect();
+    // The bias of a layer without one.
+    if what == Arithmetic::Add && x.affine.is_none() && low.is_only_reader(node.input(at).unwrap_or_default(), x.layer)
+    {
+        let bias: Vec<f32> = values.iter().map(|v| *v as f32).collect();
         if low.draft.add_bias(x.layer, &bias) {
             return Ok(Value::Activation(x));
         }
     }
-    Ok(low.line(x, |k, scale, shift| match what {
-        Arithmetic::Add => *shift += numbers[k],
-        Arithmetic::Sub => *shift -= numbers[k],
-        Arithmetic::Mul => (*scale, *shift) = (*scale * numbers[k], *shift * numbers[k]),
-        Arithmetic::Div => (*scale, *shift) = (*scale / numbers[k], *shift / numbers[k]),
+    Ok(low.affine(x, |k, scale, shift| match what {
+        Arithmetic::Add => *shift += values[k],
+        Arithmetic::Sub => *shift -= values[k],
+        Arithmetic::Mul => (*scale, *shift) = (*scale * values[k], *shift * values[k]),
+        Arithmetic::Div => (*scale, *shift) = (*scale / values[k], *shift / values[k]),
     }))
 }
 
-/// A constant as a number for every channel of an activation.
+/// A constant as one value per channel of an activation.
 fn per_channel(low: &Lowering<'_>, x: &Activation, constant: &Constant) -> Result<Vec<f64>, String> {
     let (c, values, rank) = (low.shape(x).c, constant.floats()?, x.view.axes.len());
     if let [one] = values
@@ -106,7 +109,7 @@ fn per_channel(low: &Lowering<'_>, x: &Activation, constant: &Constant) -> Resul
         return Ok(vec![f64::from(*one); c]);
     }
     let place = x.view.axes.iter().rposition(|a| *a == Axis::channels(c));
-    // From the end, as ONNX lays shapes over one another.
+    // From the last axis, as ONNX broadcasts.
     let behind = place.map(|at| rank - at);
     let mut dims = constant.dims.iter().rev().enumerate();
     let fits = dims.all(|(at, d)| *d == if Some(at + 1) == behind { c } else { 1 });
@@ -118,10 +121,13 @@ fn per_channel(low: &Lowering<'_>, x: &Activation, constant: &Constant) -> Resul
         .skip(place.unwrap_or(0))
         .collect();
     let expected = if rank == 4 { format!("1, {}", sides.join(", ")) } else { sides.join(", ") };
-    Err(format!("has a constant of shape {:?}; expected one number, or one a channel: [{expected}]", constant.dims))
+    Err(format!(
+        "has a constant of shape {:?}; expected a scalar, or one value per channel: [{expected}]",
+        constant.dims
+    ))
 }
 
-/// A sum with a number for every entry, if it is one.
+/// A sum with a constant of the activation's shape (position embedding), if it is one.
 fn position(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
@@ -148,7 +154,7 @@ fn position(
     low.push(node, Op::Position, &[x.layer], weights, x.view).map(Some)
 }
 
-/// `Sum`, and `Add` of activations; constants among them are numbers a channel.
+/// `Sum`, and `Add` of activations; constants among them have one value per channel.
 pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let (mut list, mut constants) = (Vec::new(), Vec::new());
     for at in 0..node.inputs().len() {
@@ -159,14 +165,14 @@ pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     let mut sum = add(low, node, list)?;
     for constant in constants {
-        let Value::Activation(x) = sum else { return Err("is no activation".into()) };
-        let numbers = per_channel(low, &x, &constant)?;
-        sum = low.line(x, |k, _, shift| *shift += numbers[k]);
+        let Value::Activation(x) = sum else { return Err("is not an activation".into()) };
+        let values = per_channel(low, &x, &constant)?;
+        sum = low.affine(x, |k, _, shift| *shift += values[k]);
     }
     Ok(sum)
 }
 
-/// A sum of activations that are seen alike.
+/// A sum of activations with the same view.
 fn add(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>) -> Result<Value, String> {
     let first = list.first().cloned().ok_or("adds no activations")?;
     let shape = low.shape(&first);
@@ -184,7 +190,7 @@ fn add(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>) -> Result
     low.push(node, Op::Add, &layers, Weights::default(), first.view)
 }
 
-/// `Concat` of channels, of a token and tokens, or of sides.
+/// `Concat` of channels, of a token and tokens, or of shapes.
 pub fn concat(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let axis = node.int("axis", 0)?;
     let count = node.inputs().len();
@@ -212,7 +218,7 @@ pub fn concat(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
     let all: usize = list.iter().map(|x| low.shape(x).c).sum();
     let is_flat = |x: &Activation| x.view == View::flat(low.shape(x));
     let place = place_of(axis, rank);
-    // Flat planes hold channel after channel, so side by side they are still those of all channels.
+    // Flattened planes are channel-major, so their concatenation is that of the channels.
     let view = if place == 1 && list.iter().all(is_flat) {
         View::flat(Shape { c: all, ..shape })
     } else {
@@ -239,7 +245,7 @@ fn place_of(axis: i64, rank: i64) -> i64 {
     if axis < 0 { axis + rank } else { axis }
 }
 
-/// A learned token in front of all pixels.
+/// A learned token before all pixels.
 fn class_token(low: &mut Lowering<'_>, node: &Node<'_>, axis: i64) -> Result<Value, String> {
     let x = low.settled(node, 1)?;
     let token = low.constant(node, 0)?;
@@ -247,7 +253,7 @@ fn class_token(low: &mut Lowering<'_>, node: &Node<'_>, axis: i64) -> Result<Val
     let place = usize::try_from(place_of(axis, rank)).ok().filter(|at| *at < x.view.axes.len());
     let pixels = place.filter(|at| x.view.axes[*at] == Axis::pixels(shape));
     let (Some(place), true) = (pixels, token.len() == shape.c) else {
-        return Err(format!("of a constant {:?} and [{}] is no class token", token.dims, x.view.words()));
+        return Err(format!("of a constant {:?} and [{}] is not a class token", token.dims, x.view.words()));
     };
     let weights = Weights { trainable: vec![token.floats()?.to_vec()], running: None };
     let mut view = x.view.clone();
@@ -266,7 +272,7 @@ pub fn gelu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     match node.text("approximate", "none")?.as_str() {
         "none" => act(low, node, Act::Gelu),
         "tanh" => act(low, node, Act::GeluTanh),
-        other => Err(format!("approximate={other} is not known")),
+        other => Err(format!("approximate={other} is not supported")),
     }
 }
 
@@ -277,7 +283,7 @@ pub fn clip(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     };
     let bounds = (bound(low, 1)?, bound(low, 2)?);
     if let (Value::Length(x), (Some(least), None)) = (low.value(node, 0)?, bounds) {
-        // So that nothing is divided by zero.
+        // Avoids a division by zero.
         return if least <= product::LEAST { Ok(Value::Length(x.clone())) } else { Err("limits a length".into()) };
     }
     let x = low.settled(node, 0)?;
@@ -296,8 +302,8 @@ pub fn hard_sigmoid(low: &mut Lowering<'_>, node: &Node<'_>, swish: bool) -> Res
     };
     let x = low.settled(node, 0)?;
     let c = low.shape(&x).c;
-    let line = Some(Line { scale: vec![alpha; c], shift: vec![beta; c] });
-    let gate = low.draw("", Activation { line, ..x.clone() })?;
+    let affine = Some(Affine { scale: vec![alpha; c], shift: vec![beta; c] });
+    let gate = low.apply("", Activation { affine, ..x.clone() })?;
     let op = Op::Clip { min: 0.0, max: 1.0 };
     if !swish {
         return low.push(node, op, &[gate.layer], Weights::default(), x.view);
@@ -311,10 +317,10 @@ pub fn leaky_relu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, Stri
     let alpha = f64::from(node.float("alpha", 0.01)?);
     let x = low.settled(node, 0)?;
     let c = low.shape(&x).c;
-    let scaled = |scale: f64| Some(Line { scale: vec![scale; c], shift: vec![0.0; c] });
+    let scaled = |scale: f64| Some(Affine { scale: vec![scale; c], shift: vec![0.0; c] });
     let relu = low.draft.push("", Op::Act { act: Act::Relu }, &[x.layer], Weights::default())?;
-    let own = low.draw("", Activation { line: scaled(alpha), ..x.clone() })?;
-    let relu = low.draw("", Activation { layer: relu, line: scaled(1.0 - alpha), ..x.clone() })?;
+    let own = low.apply("", Activation { affine: scaled(alpha), ..x.clone() })?;
+    let relu = low.apply("", Activation { layer: relu, affine: scaled(1.0 - alpha), ..x.clone() })?;
     low.push(node, Op::Add, &[own.layer, relu.layer], Weights::default(), x.view)
 }
 

@@ -1,18 +1,19 @@
-//! Products of two activations, and what is known by the products it is made of.
+//! Products of two activations, and the operations that are recognised by them.
 
 use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Turned, Value};
+use super::value::{Activation, Transformed, Value};
 use super::view::View;
 use crate::arch::fourier::flc_matrix;
 use crate::arch::op::{Act, Op};
 
-/// The largest least length by which is divided: it only keeps from dividing by zero.
+/// The largest epsilon of a division by a length; a larger one would not only avoid a division by zero.
 pub const LEAST: f32 = 1e-6;
 
-/// `Mul` of activations: entry by entry, or of planes with a number a channel; SiLU and GELU by what they are made of.
+/// `Mul` of activations: entry by entry, or of planes with one value per channel; SiLU and GELU, recognised by their
+/// factors.
 pub fn mul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     for (at, other) in [(0, 1), (1, 0)] {
         if let Some(found) = gated(low, node, at, other)? {
@@ -30,13 +31,13 @@ pub fn mul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if channels.area() != 1 || channels.c != shape.c || whole.view.of_one_pixel(shape.c) != factor.view {
         let (a, b) = (whole.view.words(), factor.view.words());
         return Err(format!(
-            "of [{a}] and [{b}] is not supported, only of the same places, or with a number a channel"
+            "of [{a}] and [{b}] is not supported, only of equal shapes, or with one value per channel"
         ));
     }
     low.push(node, Op::Mul, &[whole.layer, factor.layer], Weights::default(), whole.view)
 }
 
-/// `x sigmoid(x)`, or `x (1 + erf(x / sqrt 2))` with factors.
+/// `x sigmoid(x)`, or `x (1 + erf(x / sqrt 2))` times a factor.
 fn gated(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, other: usize) -> Result<Option<Value>, String> {
     let (x, gate) = (low.unpadded(node, at)?, low.unpadded(node, other)?);
     if x.view != gate.view || x.unit || gate.unit {
@@ -44,7 +45,7 @@ fn gated(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, other: usize) -> Re
     }
     let (op, source) = low.draft.made_by(gate.layer);
     match op {
-        Op::Act { act: Act::Sigmoid } if source == Some(x.layer) && x.line.is_none() && gate.line.is_none() => {
+        Op::Act { act: Act::Sigmoid } if source == Some(x.layer) && x.affine.is_none() && gate.affine.is_none() => {
             let silu = Op::Act { act: Act::Silu };
             low.push(node, silu, &[x.layer], Weights::default(), x.view).map(Some)
         }
@@ -53,23 +54,23 @@ fn gated(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, other: usize) -> Re
             let (Op::Normalize { mean, std }, Some(inner)) = low.draft.made_by(inside) else { return Ok(None) };
             let halved =
                 mean.iter().all(|m| *m == 0.0) && std.iter().all(|s| (s - std::f32::consts::SQRT_2).abs() < 1e-6);
-            let lines = (x.line.as_ref().map(|l| l.uniform()), gate.line.as_ref().and_then(|l| l.uniform()));
-            let (of_x, Some((scale, shift))) = lines else { return Ok(None) };
+            let affine = (x.affine.as_ref().map(|l| l.uniform()), gate.affine.as_ref().and_then(|l| l.uniform()));
+            let (of_x, Some((gain, shift))) = affine else { return Ok(None) };
             let Some((factor, 0.0)) = of_x.unwrap_or(Some((1.0, 0.0))) else { return Ok(None) };
-            if inner != x.layer || !halved || scale != shift {
+            if inner != x.layer || !halved || gain != shift {
                 return Ok(None);
             }
             let layer = low.draft.push(node.name, Op::Act { act: Act::Gelu }, &[x.layer], Weights::default())?;
             let gelu = Activation::new(layer, x.view);
-            Ok(Some(low.line(gelu, |_, line, _| *line *= 2.0 * factor * scale)))
+            Ok(Some(low.affine(gelu, |_, scale, _| *scale *= 2.0 * factor * gain)))
         }
         _ => Ok(None),
     }
 }
 
-/// `x / |x|` along the last axis, to be read by attention over channels alone.
+/// `x / |x|` along the last axis, which only attention over channels may read.
 pub fn unit(x: &Activation, length: &Activation) -> Result<Value, String> {
-    if x.layer != length.layer || x.view != length.view || x.line.is_some() || x.pad.is_some() {
+    if x.layer != length.layer || x.view != length.view || x.affine.is_some() || x.pad.is_some() {
         return Err("divides by a length that is not its own".into());
     }
     Ok(Value::Activation(Activation { unit: true, ..x.clone() }))
@@ -90,7 +91,12 @@ pub fn length(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
 }
 
 /// Low-frequency-cut pooling: `Re(A X B^T)` as a difference of real products with its matrices.
-pub fn spectral_pool(low: &mut Lowering<'_>, node: &Node<'_>, re: &Turned, im: &Turned) -> Result<Value, String> {
+pub fn spectral_pool(
+    low: &mut Lowering<'_>,
+    node: &Node<'_>,
+    re: &Transformed,
+    im: &Transformed,
+) -> Result<Value, String> {
     let shape = low.shape(&re.image);
     let same = re.image.layer == im.image.layer;
     for hamming in [false, true] {
@@ -102,7 +108,7 @@ pub fn spectral_pool(low: &mut Lowering<'_>, node: &Node<'_>, re: &Turned, im: &
             let close = |found: &[f32]| found.iter().zip(values).all(|(f, v)| (f64::from(*f) - v).abs() < 1e-6);
             constant.dims == sides && constant.floats().is_ok_and(close)
         };
-        let fits = |turned: &Turned, left: &[f64], right: &[f64]| {
+        let fits = |turned: &Transformed, left: &[f64], right: &[f64]| {
             is(&turned.left, left, rows.sides)
                 && turned.right.as_ref().is_some_and(|found| is(found, right, columns.sides))
         };
@@ -112,5 +118,5 @@ pub fn spectral_pool(low: &mut Lowering<'_>, node: &Node<'_>, re: &Turned, im: &
             return Ok(Value::Activation(Activation::new(layer, View::planes(shape))));
         }
     }
-    Err("of planes multiplied by matrices is not the low-frequency-cut pooling that is known".into())
+    Err("of planes multiplied by matrices is not low-frequency-cut pooling".into())
 }

@@ -1,9 +1,8 @@
-//! Operations that move no number of an activation: reshapes that only see it otherwise, and what exporters compute to
-//! write such a reshape.
+//! Operations that only change the view of an activation, and the shape arithmetic that exporters write for them.
 
 use std::rc::Rc;
 
-use super::constant::{Constant, Numbers};
+use super::constant::{Constant, Data};
 use super::cut;
 use super::linear::turned;
 use super::lowering::Lowering;
@@ -12,12 +11,12 @@ use super::value::{Activation, Sides, Value};
 use super::view::{Axis, words};
 use crate::onnx::proto::dtype;
 
-/// `Identity`, `Dropout` and `Cast`: what goes in comes out.
+/// `Identity`, `Dropout` and `Cast`: the identity.
 pub fn same(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     Ok(low.value(node, 0)?.clone())
 }
 
-/// `Dropout` as it is in use.
+/// `Dropout` in inference.
 pub fn dropout(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if low.ints(node, 2)?.is_some_and(|training| training.iter().any(|t| *t != 0)) {
         return Err("training_mode is on; export the model after `model.eval()`".into());
@@ -25,7 +24,7 @@ pub fn dropout(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     same(low, node)
 }
 
-/// `Cast` of an activation to the type it has, or of sides.
+/// `Cast` of an activation to its own type, or of a shape.
 pub fn cast(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let (to, value) = (node.int("to", 0)?, low.value(node, 0)?);
     let has = match value {
@@ -41,19 +40,19 @@ pub fn cast(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
 
 /// `Constant`.
 pub fn constant(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let vector = |numbers: Numbers, len: usize| Constant { dims: vec![len], numbers };
+    let vector = |data: Data, len: usize| Constant { dims: vec![len], data };
     let constant = if let Some(tensor) = node.tensor("value")? {
         low.constants.read(tensor).map_err(|why| format!("its value {why}"))?
     } else if let Some(list) = node.floats("value_floats")? {
-        vector(Numbers::Float(list.to_vec()), list.len())
+        vector(Data::Float(list.to_vec()), list.len())
     } else if let Some(list) = node.ints("value_ints")? {
-        vector(Numbers::Int(list.to_vec()), list.len())
+        vector(Data::Int(list.to_vec()), list.len())
     } else if node.has("value_float") {
-        Constant { dims: vec![], numbers: Numbers::Float(vec![node.float("value_float", 0.0)?]) }
+        Constant { dims: vec![], data: Data::Float(vec![node.float("value_float", 0.0)?]) }
     } else if node.has("value_int") {
-        Constant { dims: vec![], numbers: Numbers::Int(vec![node.int("value_int", 0)?]) }
+        Constant { dims: vec![], data: Data::Int(vec![node.int("value_int", 0)?]) }
     } else {
-        return Err("has no value of numbers".into());
+        return Err("has no numeric value".into());
     };
     Ok(Value::Constant(Rc::new(constant)))
 }
@@ -70,12 +69,12 @@ pub fn flatten(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
     seen(low, x, &[low.images(), rest])
 }
 
-/// The same activation with other sides.
+/// The same activation with another shape.
 fn seen(low: &Lowering<'_>, x: Activation, sides: &[i64]) -> Result<Value, String> {
     let view = x.view.reshaped(sides, low.images()).ok_or_else(|| {
         let own = x.view.sides(low.images());
         format!(
-            "makes [{}] of [{}]; only sides of the same numbers in the same order are supported",
+            "makes [{}] of [{}]; only shapes with the same elements in the same order are supported",
             words(sides),
             words(&own)
         )
@@ -86,12 +85,12 @@ fn seen(low: &Lowering<'_>, x: Activation, sides: &[i64]) -> Result<Value, Strin
     Ok(Value::Activation(Activation { view, ..x }))
 }
 
-/// `Reshape` of an activation or a constant to sides that hold as much.
+/// `Reshape` of an activation or a constant to a shape with as many elements.
 pub fn reshape(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let target = match low.value(node, 1)? {
         Value::Sides(sides) => sides.list.clone(),
         Value::Constant(constant) => constant.ints()?.to_vec(),
-        _ => return Err("takes its shape from an activation's numbers".into()),
+        _ => return Err("computes its shape from the values of an activation".into()),
     };
     let copied = node.int("allowzero", 0)? == 0;
     let filled = |now: &[i64]| -> Vec<i64> {
@@ -101,19 +100,19 @@ pub fn reshape(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
         let now: Vec<i64> = constant.dims.iter().map(|d| *d as i64).collect();
         let dims = resolved(&filled(&now), constant.len())
             .ok_or_else(|| format!("cannot make {target:?} of a constant of shape {:?}", constant.dims))?;
-        return Ok(Value::Constant(Rc::new(Constant { dims, numbers: constant.numbers.clone() })));
+        return Ok(Value::Constant(Rc::new(Constant { dims, data: constant.data.clone() })));
     }
     let x = low.unpadded(node, 0)?;
     let wanted = filled(&x.view.sides(low.images()));
     seen(low, x, &wanted)
 }
 
-/// `Expand`: what the operations behind it do anyway, to numbers a channel and to what is the same for every image.
+/// `Expand`: the operations after it broadcast anyway, over pixels and over images.
 pub fn expand(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let target = match low.value(node, 1)? {
         Value::Sides(sides) => sides.list.clone(),
         Value::Constant(constant) => constant.ints()?.to_vec(),
-        _ => return Err("takes its shape from an activation's numbers".into()),
+        _ => return Err("computes its shape from the values of an activation".into()),
     };
     match low.value(node, 0)? {
         Value::Constant(constant) if target.len() >= constant.dims.len() => same(low, node),
@@ -131,7 +130,7 @@ pub fn expand(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
 }
 
-/// Sides with the one that is -1 filled in, if they hold `len` numbers.
+/// A shape with its -1 filled in, if it has `len` elements.
 fn resolved(sides: &[i64], len: usize) -> Option<Vec<usize>> {
     let known = sides.iter().filter(|s| **s != -1).try_fold(1usize, |n, s| n.checked_mul(usize::try_from(*s).ok()?))?;
     let open = sides.iter().filter(|s| **s == -1).count();
@@ -143,7 +142,7 @@ fn resolved(sides: &[i64], len: usize) -> Option<Vec<usize>> {
     sides.iter().map(|s| if *s == -1 { Some(missing) } else { usize::try_from(*s).ok() }).collect()
 }
 
-/// `Squeeze` and `Unsqueeze` of axes of one entry; of sides, of their axis.
+/// `Squeeze` and `Unsqueeze` of axes of one entry; of a shape, of its axis.
 pub fn squeeze(low: &mut Lowering<'_>, node: &Node<'_>, more: bool) -> Result<Value, String> {
     let axes = match node.ints("axes")? {
         Some(axes) => Some(axes.to_vec()),
@@ -170,7 +169,7 @@ pub fn squeeze(low: &mut Lowering<'_>, node: &Node<'_>, more: bool) -> Result<Va
                 };
                 dims = dims.iter().enumerate().filter(|(at, d)| !(**d == 1 && named(*at))).map(|(_, d)| *d).collect();
             }
-            Ok(Value::Constant(Rc::new(Constant { dims, numbers: constant.numbers.clone() })))
+            Ok(Value::Constant(Rc::new(Constant { dims, data: constant.data.clone() })))
         }
         Value::Activation(_) => {
             let mut x = low.unpadded(node, 0)?;
@@ -197,7 +196,7 @@ pub fn squeeze(low: &mut Lowering<'_>, node: &Node<'_>, more: bool) -> Result<Va
     }
 }
 
-/// `Transpose`: an activation is seen otherwise; of a constant matrix, another.
+/// `Transpose`: another view of an activation; of a constant matrix, its transpose.
 pub fn transpose(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let order = node.ints("perm")?;
     if let Value::Constant(constant) = low.value(node, 0)? {
@@ -207,11 +206,11 @@ pub fn transpose(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, Strin
         if order == Some(&[0, 1]) {
             return same(low, node);
         }
-        let numbers = match &constant.numbers {
-            Numbers::Float(values) => Numbers::Float(turned(values, [rows, columns])),
-            Numbers::Int(values) => Numbers::Int(turned(values, [rows, columns])),
+        let data = match &constant.data {
+            Data::Float(values) => Data::Float(turned(values, [rows, columns])),
+            Data::Int(values) => Data::Int(turned(values, [rows, columns])),
         };
-        return Ok(Value::Constant(Rc::new(Constant { dims: vec![columns, rows], numbers })));
+        return Ok(Value::Constant(Rc::new(Constant { dims: vec![columns, rows], data })));
     }
     let x = low.unpadded(node, 0)?;
     let order = order.map_or_else(|| (0..x.view.axes.len() as i64).rev().collect(), <[i64]>::to_vec);
@@ -234,7 +233,7 @@ pub fn shape(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     Ok(Value::Sides(Sides { list: list.get(start..end).unwrap_or_default().to_vec(), scalar: false }))
 }
 
-/// `Gather` of sides, or of one place of an activation.
+/// `Gather` of a shape, or of one index of an activation.
 pub fn gather(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let Value::Sides(sides) = low.value(node, 0)? else {
         return cut::gather(low, node);
@@ -247,6 +246,6 @@ pub fn gather(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
         usize::try_from(at).ok().and_then(|at| sides.list.get(at)).copied()
     });
     let list: Option<Vec<i64>> = list.collect();
-    let list = list.ok_or_else(|| format!("takes the sides {:?} of {len}", places.numbers))?;
+    let list = list.ok_or_else(|| format!("takes the dimensions {:?} of {len}", places.data))?;
     Ok(Value::Sides(Sides { list, scalar: places.dims.is_empty() }))
 }

@@ -1,4 +1,4 @@
-//! What a tensor of an ONNX graph is while its layers are made.
+//! The value of a tensor while an ONNX graph is read.
 
 use std::rc::Rc;
 
@@ -10,69 +10,69 @@ use crate::arch::op::Op;
 /// A tensor.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// The same numbers for every image.
+    /// A constant.
     Constant(Rc<Constant>),
-    /// Sides of an activation, as exporters compute them to reshape it.
+    /// The shape of an activation, as exporters compute it for a reshape.
     Sides(Sides),
-    /// What a layer gives.
+    /// The output of a layer.
     Activation(Activation),
     /// The Euclidean length of an activation along its last axis.
     Length(Activation),
-    /// How much queries and keys of attention agree.
+    /// The product of queries and keys.
     Scores(Scores),
-    /// An image multiplied by constant matrices from both sides, of which a spectral pool is made.
-    Turned(Turned),
-    /// What a node with several outputs gives.
+    /// An image multiplied by constant matrices from both sides, part of a spectral pool.
+    Transformed(Transformed),
+    /// The outputs of a node with several.
     Parts(Vec<Value>),
 }
 
-/// How much queries and keys agree, not yet a layer.
+/// The product of queries and keys, not yet a layer.
 #[derive(Clone, Debug)]
 pub struct Scores {
     /// The queries.
     pub queries: Activation,
     /// The keys.
     pub keys: Activation,
-    /// By what they were multiplied: one number, or one a head.
+    /// The factor: one, or one per head.
     pub factor: Vec<f32>,
     /// Whether the softmax over the keys is taken.
     pub shared: bool,
 }
 
-/// Some sides of an activation.
+/// Dimensions of an activation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sides {
     /// In order; [`IMAGES`](super::view::IMAGES) is the number of images.
     pub list: Vec<i64>,
-    /// Whether it is one number without an axis.
+    /// Whether it is a scalar.
     pub scalar: bool,
 }
 
-/// What a layer gives, and what is still to be done to it.
+/// The output of a layer, and operations on it that are not layers yet.
 #[derive(Clone, Debug)]
 pub struct Activation {
     /// The layer.
     pub layer: usize,
-    /// How it is seen.
+    /// Its view.
     pub view: View,
-    /// A line per channel, not yet a layer: several of them become one.
-    pub line: Option<Line>,
-    /// Zeros around it, `[top, left, bottom, right]`, which the window that reads it takes over.
+    /// An affine map per channel, not yet a layer: several of them become one.
+    pub affine: Option<Affine>,
+    /// Zero padding, `[top, left, bottom, right]`, which becomes that of the window that reads it.
     pub pad: Option<[usize; 4]>,
     /// Whether it is divided by its length along its last axis: queries or keys of cross-covariance attention.
     pub unit: bool,
 }
 
 impl Activation {
-    /// A layer's output as it is.
+    /// A layer's output, unchanged.
     pub fn new(layer: usize, view: View) -> Self {
-        Activation { layer, view, line: None, pad: None, unit: false }
+        Activation { layer, view, affine: None, pad: None, unit: false }
     }
 }
 
 /// Products with constant matrices, not yet a layer: `left X right`.
 #[derive(Clone, Debug)]
-pub struct Turned {
+pub struct Transformed {
     /// The image, seen as planes.
     pub image: Activation,
     /// On its columns.
@@ -81,10 +81,9 @@ pub struct Turned {
     pub right: Option<Rc<Constant>>,
 }
 
-/// `x scale + shift` per channel. In double precision: of the mean and deviation that an exporter wrote, the same must
-/// come out again.
+/// `x scale + shift` per channel, in double precision so that the mean and deviation of an exporter are reproduced.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct Affine {
     /// Per channel.
     pub scale: Vec<f64>,
     /// Per channel.
@@ -93,22 +92,23 @@ pub struct Line {
 
 pub use crate::arch::op::BATCH_NORM_EPSILON as EPSILON;
 
-impl Line {
-    /// That which changes nothing.
+impl Affine {
+    /// The identity.
     pub fn identity(channels: usize) -> Self {
-        Line { scale: vec![1.0; channels], shift: vec![0.0; channels] }
+        Affine { scale: vec![1.0; channels], shift: vec![0.0; channels] }
     }
 
-    /// The one factor and the one summand of all channels, if they are the same.
+    /// Scale and shift, if all channels have the same.
     pub fn uniform(&self) -> Option<(f64, f64)> {
         let one = |list: &[f64]| list.first().copied().filter(|first| list.iter().all(|v| v == first));
         Some((one(&self.scale)?, one(&self.shift)?))
     }
 
-    /// The operation that computes it: a normalisation where all scales are positive, else a batch-norm of unit variance.
+    /// The operation that computes it: a normalisation where all scales are positive, else a batch-norm of unit
+    /// variance.
     pub fn layer(&self) -> Result<(Op, Weights), String> {
         if self.scale.iter().chain(&self.shift).any(|v| !v.is_finite()) {
-            return Err("divides by zero, or by what is not a number".into());
+            return Err("divides by zero or NaN".into());
         }
         let of = |f: fn(f64, f64) -> f64| -> Vec<f32> {
             self.scale.iter().zip(&self.shift).map(|(scale, shift)| f(*scale, *shift) as f32).collect()

@@ -1,33 +1,32 @@
-//! How ONNX sees an activation that the engine keeps as `[h, w, c]`. Reshapes and transposes move no number: they are
-//! other views of the same layer.
+//! The view that ONNX has of an activation, which the engine stores as `[h, w, c]`. Reshapes and transposes are other
+//! views of the same layer.
 
 use crate::arch::op::Shape;
 
-/// Stands for the number of images where that is open: a prime that no side of a real tensor has, so that products of
-/// sides can be taken apart again.
+/// A dynamic batch size: a prime that is no dimension of a real tensor, so that products of dimensions can be factored.
 pub const IMAGES: i64 = 2_147_483_647;
 
-/// For each axis of a tensor, outermost first, what it runs through.
+/// The axes of a tensor, outermost first, each as ranges of the batch and of `[h, w, c]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// Outermost first.
     pub axes: Vec<Axis>,
 }
 
-/// What an axis runs through, outermost first. Parts of one entry are left out, parts that follow each other are one.
+/// The ranges of an axis, outermost first. Ranges of one entry are left out, adjacent ones are merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axis(pub Vec<Part>);
 
-/// A part of an axis.
+/// A range of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The images.
     Images,
     /// Entries of one image.
     Steps {
-        /// How many.
+        /// Number of entries.
         len: usize,
-        /// How far apart in `[h, w, c]`.
+        /// Stride in `[h, w, c]`.
         stride: usize,
     },
 }
@@ -70,7 +69,7 @@ impl Axis {
         Axis(list)
     }
 
-    /// Its one part, `[len, stride]`; an axis of one entry has none.
+    /// Its only range, `[len, stride]`; an axis of one entry has none.
     pub fn only(&self) -> Option<[usize; 2]> {
         match self.0[..] {
             [Part::Steps { len, stride }] => Some([len, stride]),
@@ -78,12 +77,12 @@ impl Axis {
         }
     }
 
-    /// How many entries of one image it runs through.
+    /// Number of entries of one image.
     pub fn len(&self) -> usize {
         self.0.iter().map(|part| if let Part::Steps { len, .. } = part { *len } else { 1 }).product()
     }
 
-    /// Whether it runs through the images.
+    /// Whether it has the batch.
     pub fn has_images(&self) -> bool {
         self.0.contains(&Part::Images)
     }
@@ -112,7 +111,7 @@ impl View {
         View { axes: vec![images, Axis::of(rest)] }
     }
 
-    /// The sides, `images` standing for the number of images.
+    /// The shape, with `images` as batch size.
     pub fn sides(&self, images: i64) -> Vec<i64> {
         let side = |a: &Axis| a.len() as i64 * if a.has_images() { images } else { 1 };
         self.axes.iter().map(side).collect()
@@ -129,7 +128,7 @@ impl View {
         axes.filter(|axes| axes.len() == self.axes.len()).map(|axes| View { axes })
     }
 
-    /// The same entries in the same order on other sides, of which one may be -1.
+    /// The same entries in the same order in another shape, one dimension of which may be -1.
     pub fn reshaped(&self, sides: &[i64], images: i64) -> Option<Self> {
         let all = self.sides(images).into_iter().try_fold(1, i64::checked_mul)?;
         let known = sides.iter().copied().filter(|s| *s != -1).try_fold(1, i64::checked_mul)?;
@@ -167,7 +166,7 @@ impl View {
         parts.is_empty().then_some(View { axes })
     }
 
-    /// The view of a layer of the same pixels with other channels: an axis that ran through all of them does again.
+    /// The view of a layer of the same pixels with other channels; an axis of all channels stays one.
     pub fn with_channels(&self, c: usize, now: usize) -> Self {
         let channels = Axis::channels(c);
         let place = self.axes.iter().rposition(|a| *a == channels);
@@ -182,7 +181,7 @@ impl View {
         View { axes: axes.collect() }
     }
 
-    /// The entry of `[h, w, c]` that every place has, in the view's order.
+    /// The index in `[h, w, c]` of every entry, in the view's order.
     pub fn order(&self) -> Vec<usize> {
         let mut places = vec![0];
         for part in self.axes.iter().flat_map(|a| &a.0) {
@@ -193,13 +192,13 @@ impl View {
         places
     }
 
-    /// The sides in words.
+    /// The shape as text.
     pub fn words(&self) -> String {
         words(&self.sides(IMAGES))
     }
 }
 
-/// Sides in words, `n` for the images.
+/// A shape as text, `n` for a dynamic batch size.
 pub fn words(sides: &[i64]) -> String {
     let word = |side: &i64| match (side / IMAGES, side % IMAGES) {
         (1, 0) => "n".to_owned(),

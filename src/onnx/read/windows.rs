@@ -1,6 +1,6 @@
-//! Operations with a sliding window: convolutions and pools, and the zeros around what they look at.
+//! Operations with a sliding window: convolutions and pools, and their padding.
 
-use super::constant::{Constant, Numbers};
+use super::constant::{Constant, Data};
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::{LARGEST_SIDE, Node};
@@ -8,7 +8,7 @@ use super::value::{Activation, Value};
 use super::view::{Axis, View};
 use crate::arch::op::{Op, Shape, Window};
 
-/// A window as ONNX describes it: zeros at the beginning and the end of an axis may differ.
+/// A window of ONNX: padding at the start and the end of an axis may differ.
 struct Sliding {
     kernel: [usize; 2],
     stride: [usize; 2],
@@ -39,12 +39,12 @@ impl Sliding {
                     (sliding.begin[axis], sliding.end[axis]) = if upper { (less, more) } else { (more, less) };
                 }
             }
-            other => return Err(format!("auto_pad={other} is not known")),
+            other => return Err(format!("auto_pad={other} is not supported")),
         }
         Ok(sliding)
     }
 
-    /// Takes over zeros that stand around its input.
+    /// Adds the padding of its input.
     fn widen(&mut self, [top, left, bottom, right]: [usize; 4]) {
         for (axis, (begin, end)) in [(top, bottom), (left, right)].into_iter().enumerate() {
             self.begin[axis] += begin;
@@ -56,18 +56,18 @@ impl Sliding {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
-    /// Outputs along an axis of `n` pixels with a number of zeros in all.
+    /// Outputs along an axis of `n` pixels with this much padding in all.
     fn outputs(&self, axis: usize, n: usize, zeros: usize) -> Option<usize> {
         (n + zeros).checked_sub(self.span(axis)).map(|free| free / self.stride[axis] + 1)
     }
 
-    /// Whether as many zeros at the end as at the beginning give the same windows.
+    /// Whether symmetric padding gives the same windows.
     fn even(&self, axis: usize, n: usize) -> bool {
         let (begin, end) = (self.begin[axis], self.end[axis]);
         self.outputs(axis, n, 2 * begin) == self.outputs(axis, n, begin + end)
     }
 
-    /// The window of a pool, whose zeros must be even.
+    /// The window of a pool, whose padding must be symmetric.
     fn pool(&self, node: &Node<'_>, shape: Shape) -> Result<Window, String> {
         let ceil = node.int("ceil_mode", 0)? != 0;
         for (axis, n) in [shape.h, shape.w].into_iter().enumerate() {
@@ -87,13 +87,13 @@ impl Sliding {
     }
 }
 
-/// A layer that gives planes.
+/// A layer whose output is planes.
 fn planes(low: &mut Lowering<'_>, node: &Node<'_>, op: Op, x: &Activation, weights: Weights) -> Result<Value, String> {
     let layer = low.draft.push(node.name, op, &[x.layer], weights)?;
     Ok(Value::Activation(Activation::new(layer, View::planes(low.draft.shape(layer)))))
 }
 
-/// A matrix on every pixel of a constant `[1, in, h, w]`, as of a position encoding.
+/// A 1x1 convolution of a constant `[1, in, h, w]`, as of a position encoding.
 fn conv_of_constant(low: &Lowering<'_>, node: &Node<'_>, x: &Constant) -> Result<Value, String> {
     let weight = low.constant(node, 1)?;
     let (&[1, fan, h, w], &[out, taps, 1, 1]) = (&x.dims[..], &weight.dims[..]) else {
@@ -104,26 +104,26 @@ fn conv_of_constant(low: &Lowering<'_>, node: &Node<'_>, x: &Constant) -> Result
         return Err(format!("of a constant has {groups} groups or pads; expected neither"));
     }
     let bias = if node.input(2).is_some() { low.vector(node, 2, out)? } else { vec![0.0; out] };
-    let (numbers, weights) = (x.floats()?, weight.floats()?);
-    if numbers.len() != fan * h * w || weights.len() != out * fan {
-        return Err("takes a constant whose numbers do not fit its shape".into());
+    let (values, weights) = (x.floats()?, weight.floats()?);
+    if values.len() != fan * h * w || weights.len() != out * fan {
+        return Err("takes a constant whose data do not fit its shape".into());
     }
     let mut given = Vec::with_capacity(out * h * w);
     for (o, bias) in bias.iter().enumerate() {
         for pixel in 0..h * w {
-            let sum = (0..fan).map(|i| f64::from(weights[o * fan + i]) * f64::from(numbers[i * h * w + pixel]));
+            let sum = (0..fan).map(|i| f64::from(weights[o * fan + i]) * f64::from(values[i * h * w + pixel]));
             given.push((f64::from(*bias) + sum.sum::<f64>()) as f32);
         }
     }
-    Ok(Value::Constant(Constant { dims: vec![1, out, h, w], numbers: Numbers::Float(given) }.into()))
+    Ok(Value::Constant(Constant { dims: vec![1, out, h, w], data: Data::Float(given) }.into()))
 }
 
-/// `Conv`. Zeros that differ at both ends become taps of weight zero.
+/// `Conv`. Asymmetric padding becomes taps of weight zero.
 pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if let Value::Constant(x) = low.value(node, 0)? {
         return conv_of_constant(low, node, x);
     }
-    let x = low.drawn_planes(node, 0)?;
+    let x = low.applied_planes(node, 0)?;
     let shape = low.shape(&x);
     let weight = low.constant(node, 1)?;
     let name = node.input(1).unwrap_or_default();
@@ -153,7 +153,7 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
                 return Err(format!("pads {begin} and {end} at the ends of an axis of dilation {dilation}"));
             }
             let taps = uneven / dilation;
-            // Before the first tap where the end has more zeros: the window then begins as much earlier.
+            // Before the first tap where the end has more padding: the window then starts earlier.
             lead[axis] = if end > begin { taps } else { 0 };
             kernel[axis] += taps;
             pad[axis] = begin.max(end);
@@ -178,7 +178,7 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     planes(low, node, op, &x, Weights { trainable, running: None })
 }
 
-/// How many times as many taps a kernel may get for zeros that differ at both ends.
+/// The largest factor by which asymmetric padding may enlarge a kernel.
 const MOST_PADDED: usize = 64;
 
 /// `MaxPool`.
@@ -194,12 +194,12 @@ pub fn max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
 
 /// `AveragePool`.
 pub fn average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.drawn_planes(node, 0)?;
+    let x = low.applied_planes(node, 0)?;
     let shape = low.shape(&x);
     let mut sliding = Sliding::read(node, kernel(node)?, shape)?;
     let mut count_include_pad = node.int("count_include_pad", 0)? != 0;
     if let Some(pad) = x.pad {
-        // Zeros of a Pad are pixels like others, the pool's own only where it says so.
+        // Zeros of a Pad count as pixels, the pool's own padding only with count_include_pad.
         let own = sliding.begin.iter().chain(&sliding.end).any(|p| *p > 0);
         if own && !count_include_pad {
             return Err("a Pad before an AveragePool with pads of its own needs count_include_pad=1".into());
@@ -256,7 +256,7 @@ pub fn reduce_mean(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, Str
     low.push(node, Op::GlobalAvgPool, &[x.layer], Weights::default(), view)
 }
 
-/// `Pad` with zeros: kept until a window takes it over.
+/// `Pad` with zeros: kept until a window reads it.
 pub fn pad(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let mode = node.text("mode", "constant")?;
     if mode != "constant" {
@@ -265,11 +265,11 @@ pub fn pad(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if let Some(fill) = low.optional(node, 2)?
         && fill.floats().is_ok_and(|v| v.iter().any(|v| *v != 0.0))
     {
-        return Err("pads with another number than zero, which is not supported".into());
+        return Err("pads with another value than zero, which is not supported".into());
     }
     let pads = low.ints(node, 1)?.ok_or("pads are missing")?;
     let axes = low.ints(node, 3)?.unwrap_or_else(|| (0..4).collect());
-    let x = low.drawn_planes(node, 0)?;
+    let x = low.applied_planes(node, 0)?;
     if pads.len() != 2 * axes.len() {
         return Err(format!("has {} pads for {} axes", pads.len(), axes.len()));
     }

@@ -1,8 +1,8 @@
-//! Tokens: attention over pixels and over channels, and the class token. Channels `[n, heads d, h, w]` are seen as
+//! Tokens: attention over pixels and over channels, and the class token. Channels `[n, heads d, h, w]` are reshaped to
 //! `[n, heads, d, h w]`.
 
 use super::graph::Attribute;
-use super::numbers;
+use super::transpose;
 use super::writer::{Tensor, Writer};
 use crate::arch::op::Shape;
 
@@ -32,7 +32,8 @@ pub fn attention(w: &mut Writer<'_, '_>, names: &[String], inputs: &[Tensor], he
     w.reshape(&sums, &[out.c, out.h, out.w])
 }
 
-/// `softmax(temperature q k^T)` over the keys' channels, times the values; queries and keys of unit length over the pixels.
+/// `softmax(temperature q k^T)` over the keys' channels, times the values; queries and keys of unit length over the
+/// pixels.
 pub fn cross_covariance(w: &mut Writer<'_, '_>, x: &str, shape: Shape, heads: usize) -> Result<String, String> {
     let out = w.node.shape;
     let temperature = w.tensor("temperature", &[1, heads, 1, 1])?;
@@ -49,7 +50,7 @@ pub fn cross_covariance(w: &mut Writer<'_, '_>, x: &str, shape: Shape, heads: us
     Ok(w.reshape(&sums, &[out.c, out.h, out.w]))
 }
 
-/// The least length by which is divided, PyTorch's.
+/// PyTorch's lower bound on the length in `normalize`.
 const LEAST_LENGTH: f32 = 1e-12;
 
 /// `x / max(|x|, 1e-12)` along the last axis.
@@ -61,10 +62,10 @@ fn unit(w: &mut Writer<'_, '_>, x: &str) -> String {
     w.op("Div", &[x, &length], &[])
 }
 
-/// A learned token in front of the pixels.
+/// A learned token before the pixels.
 pub fn class_token(w: &mut Writer<'_, '_>, x: &str, shape: Shape) -> Result<String, String> {
-    let weight = w.numbers("weight", shape.c)?;
-    let token = w.floats("weight", &[1, shape.c, 1, 1], &numbers::planes(weight, shape.c));
+    let weight = w.values("weight", shape.c)?;
+    let token = w.floats("weight", &[1, shape.c, 1, 1], &transpose::planes(weight, shape.c));
     let token = w.for_every_image(&token, x, &[shape.c, 1, 1]);
     let pixels = w.reshape(x, &[shape.c, 1, shape.area()]);
     Ok(w.op("Concat", &[&token, &pixels], &[Attribute::Int("axis", 3)]))

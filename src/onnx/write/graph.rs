@@ -10,18 +10,18 @@ pub struct Graph {
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
     names: HashSet<String>,
-    /// Lists of whole numbers by their content: the same shape is written once.
+    /// Lists of integers by content: the same shape is written once.
     lists: HashMap<Vec<i64>, String>,
 }
 
-/// A hyper-parameter of a node.
+/// An attribute of a node.
 #[derive(Clone, Copy, Debug)]
 pub enum Attribute<'a> {
-    /// A whole number.
+    /// An integer.
     Int(&'static str, i64),
-    /// Whole numbers.
+    /// Integers.
     Ints(&'static str, &'a [i64]),
-    /// A real number.
+    /// A float.
     Float(&'static str, f32),
 }
 
@@ -37,7 +37,7 @@ impl Attribute<'_> {
 }
 
 impl Graph {
-    /// A name that nothing else has: the one wanted, or that one with a number behind.
+    /// A unique name: the one wanted, or that one with a number appended.
     pub fn name(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_owned();
         let mut k = 0;
@@ -48,7 +48,7 @@ impl Graph {
         name
     }
 
-    /// Adds a node; returns the tensor it gives, which has the node's name.
+    /// Adds a node; returns its output, which has the node's name.
     pub fn node(&mut self, name: &str, op: &str, inputs: &[&str], attributes: &[Attribute<'_>]) -> String {
         let name = self.name(name);
         self.nodes.push(NodeProto {
@@ -62,7 +62,7 @@ impl Graph {
         name
     }
 
-    /// Gives the last node, which nothing reads yet, the name of the layer that it ends.
+    /// Renames the last node, which nothing reads yet, and its output.
     pub fn rename_last(&mut self, name: String) -> String {
         if let Some(last) = self.nodes.last_mut() {
             self.names.remove(&last.name);
@@ -72,14 +72,14 @@ impl Graph {
         name
     }
 
-    /// Real numbers that every call uses.
+    /// A constant of floats.
     pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
         let name = self.name(name);
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.push(name, dims, dtype::FLOAT, bytes)
     }
 
-    /// A list of whole numbers: a shape, axes, the ends of a slice.
+    /// A constant of integers: a shape, axes, the ends of a slice.
     pub fn ints(&mut self, values: &[i64]) -> String {
         if let Some(name) = self.lists.get(values) {
             return name.clone();
@@ -97,7 +97,7 @@ impl Graph {
         name
     }
 
-    /// The message, with what goes in and what comes out.
+    /// The message, with input and output.
     pub fn finish(self, name: &str, input: ValueInfoProto, output: ValueInfoProto) -> GraphProto {
         GraphProto {
             node: self.nodes,

@@ -1,13 +1,13 @@
-//! What every operation becomes.
+//! Every operation in ONNX.
 
 use super::graph::Attribute;
 use super::view::{back, per_channel};
 use super::writer::{Tensor, Writer};
-use super::{attention, norm, numbers, spectral, windows};
+use super::{attention, norm, spectral, transpose, windows};
 use crate::arch::op::{Act, Op};
 use crate::arch::position::sine;
 
-/// Writes a layer; says what it gives.
+/// Writes a layer; returns its output.
 pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, String> {
     let shape = w.node.shape;
     let Some(x) = inputs.first().cloned() else { return Err("has no input".into()) };
@@ -15,8 +15,8 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
     let named: Vec<String> = inputs.iter().map(|x| if flat { w.flat(x) } else { w.planes(x) }).collect();
     let first = named[0].as_str();
     let given = match &w.node.op {
-        Op::Input { .. } => return Err("is an input behind the first node".into()),
-        // Nothing while in use.
+        Op::Input { .. } => return Err("is a second input".into()),
+        // The identity in inference.
         Op::Dropout { .. } | Op::StochasticDepth { .. } => return Ok(x),
         Op::Normalize { mean, std } => {
             let (mean, std) = (per_channel(&mut w, "mean", mean, flat), per_channel(&mut w, "std", std, flat));
@@ -41,7 +41,7 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
         Op::GlobalAvgPool => w.op("GlobalAveragePool", &[first], &[]),
         Op::FlcPool { hamming } => spectral::flc_pool(&mut w, first, x.shape, *hamming),
         Op::Linear { out, bias } => {
-            let turned = numbers::planes(w.numbers("weight", x.shape.c * out)?, *out);
+            let turned = transpose::planes(w.values("weight", x.shape.c * out)?, *out);
             let weight = w.floats("weight", &[*out, x.shape.c], &turned);
             let bias = if *bias { Some(w.tensor("bias", &[*out])?) } else { None };
             let operands: Vec<&str> = [first, &weight].into_iter().chain(bias.as_deref()).collect();
@@ -52,7 +52,7 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
         Op::Add => w.op("Sum", &refs(&named), &[]),
         Op::Mul => w.op("Mul", &refs(&named), &[]),
         Op::Scale { .. } => {
-            let weight = w.numbers("weight", shape.c)?;
+            let weight = w.values("weight", shape.c)?;
             let weight = per_channel(&mut w, "weight", weight, flat);
             w.op("Mul", &[first, &weight], &[])
         }
@@ -84,13 +84,13 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
         Op::CrossCovariance { heads } => attention::cross_covariance(&mut w, first, x.shape, *heads)?,
         Op::ClassToken => attention::class_token(&mut w, first, x.shape)?,
         Op::Position => {
-            let turned = numbers::planes(w.numbers("weight", shape.len())?, shape.c);
+            let turned = transpose::planes(w.values("weight", shape.len())?, shape.c);
             let weight = w.floats("weight", &[1, shape.c, shape.h, shape.w], &turned);
             w.op("Add", &[first, &weight], &[])
         }
         Op::SinePosition { channels } => {
             let positions: Vec<f32> = sine(shape).into_iter().map(|v| v as f32).collect();
-            let turned = numbers::planes(&positions, *channels);
+            let turned = transpose::planes(&positions, *channels);
             let table = w.floats("table", &[1, shape.c, shape.h, shape.w], &turned);
             w.for_every_image(&table, first, &[shape.c, shape.h, shape.w])
         }
@@ -109,7 +109,7 @@ fn refs(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-/// An activation. GELU and SiLU are no operations of the operator set, but products.
+/// An activation. The operator set has no GELU and SiLU; they are products.
 fn activation(w: &mut Writer<'_, '_>, x: &str, act: Act) -> String {
     match act {
         Act::Relu => w.op("Relu", &[x], &[]),
@@ -148,13 +148,13 @@ fn gated(w: &mut Writer<'_, '_>, x: &str, s: &str) -> String {
     w.op("Mul", &[&product, &half], &[])
 }
 
-/// The relaxation of a choice, its shares fixed.
+/// The relaxation of a choice, with fixed mixing weights.
 fn mixed_sum(w: &mut Writer<'_, '_>, inputs: &[String], places: &[usize]) -> Result<String, String> {
     let mix = w.export.mix;
     let shares: Option<Vec<f32>> = places.iter().map(|p| mix.get(*p).copied()).collect();
     let shares = shares.ok_or_else(|| {
         format!(
-            "mixes {} inputs by a vector that comes with each call, of which {} numbers are given: export a network \
+            "mixes {} inputs by a mixing vector, of which {} entries are given: export a network \
              whose choices are made",
             inputs.len(),
             mix.len()

@@ -1,12 +1,12 @@
-//! From a network to a file. Everything that a layer does in use becomes operations of ONNX; what happens while training
-//! alone (dropout, stochastic depth) is left out.
+//! From a network to a file. Layers become operations of ONNX as they are in inference; dropout and stochastic depth
+//! are left out.
 
 mod attention;
 mod graph;
 mod layer;
 mod norm;
-mod numbers;
 mod spectral;
+mod transpose;
 mod view;
 mod windows;
 mod writer;
@@ -29,10 +29,10 @@ pub const OPSET: i64 = 17;
 /// The version of the file format that came with [`OPSET`].
 const IR_VERSION: i64 = 8;
 
-/// What goes in: pixels in `[0, 1]`, `[n, c, h, w]`.
+/// The input: pixels in `[0, 1]`, `[n, c, h, w]`.
 const INPUT: &str = "pixels";
 
-/// What comes out, `[n, classes]`.
+/// The output, `[n, classes]`.
 const OUTPUT: &str = "logits";
 
 /// A network to be written.
@@ -40,9 +40,9 @@ const OUTPUT: &str = "logits";
 pub struct Export<'a> {
     /// The graph.
     pub net: &'a Net,
-    /// The numbers of a tensor in the engine's layout, by its name there (`node.weight`, `node.running_mean`).
-    pub numbers: &'a dyn Fn(&str) -> Option<&'a [f32]>,
-    /// Which of several batch normalisations side by side is in use.
+    /// A weight tensor in the engine's layout, by its name there (`node.weight`, `node.running_mean`).
+    pub weights: &'a dyn Fn(&str) -> Option<&'a [f32]>,
+    /// Which branch of multi-branch batch-norms is used.
     pub branch: usize,
     /// The mixing vector of a network with mixed sums.
     pub mix: &'a [f32],
@@ -51,8 +51,8 @@ pub struct Export<'a> {
 /// The content of an ONNX file: operator set [`OPSET`], any number of images `n` a call.
 ///
 /// # Errors
-/// [`Error::Net`] naming the node whose numbers are missing or unfit, a mixed sum without its share of `mix`, a branch
-/// that is not there, or a network that is too large for one file.
+/// [`Error::Net`] naming the node whose weights are missing or of another length, a mixed sum beyond the length of
+/// `mix`, or a branch that does not exist; for a network of more than 2 GiB.
 pub fn write(export: &Export<'_>) -> Result<Vec<u8>> {
     let net = export.net;
     net.validate()?;
@@ -72,7 +72,7 @@ pub fn write(export: &Export<'_>) -> Result<Vec<u8>> {
     let last = net.node(net.output());
     let mut end = Writer { graph: &mut graph, export, node: last };
     let logits = end.flat(&tensors[net.output().index()]);
-    // A name of its own: the last layer may be one that is left out.
+    // A node of its own: the last layer may be one that is left out.
     end.op("Identity", &[&logits], &[]);
     graph.rename_last(output.clone());
     let Shape { h, w, c } = net.input_shape();
@@ -86,13 +86,13 @@ pub fn write(export: &Export<'_>) -> Result<Vec<u8>> {
     let bytes = model.encoded_len();
     if i32::try_from(bytes).is_err() {
         return Err(Error::Net(format!(
-            "the network has {bytes} bytes of numbers; an ONNX file in one piece holds less than 2 GiB"
+            "the network has {bytes} bytes of weights; an ONNX file in one piece holds less than 2 GiB"
         )));
     }
     Ok(model.encode_to_vec())
 }
 
-/// A tensor that goes in or comes out: `n` images of some sides.
+/// An input or output: `[n, ..sides]`.
 fn value(name: &str, sides: &[usize]) -> ValueInfoProto {
     let images = DimensionProto { dim_value: None, dim_param: Some("n".into()) };
     let side = |s: &usize| DimensionProto { dim_value: Some(*s as i64), dim_param: None };

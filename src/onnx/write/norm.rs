@@ -5,7 +5,7 @@ use super::view::{back, per_channel};
 use super::writer::Writer;
 use crate::arch::op::BATCH_NORM_EPSILON;
 
-/// By running statistics.
+/// Batch-norm with running statistics.
 pub fn batch(w: &mut Writer<'_, '_>, x: &str, affine: bool) -> Result<String, String> {
     let c = w.node.shape.c;
     let (weight, bias) = if affine {
@@ -21,7 +21,7 @@ pub fn batch(w: &mut Writer<'_, '_>, x: &str, affine: bool) -> Result<String, St
     ))
 }
 
-/// By the numbers of the branch that is in use.
+/// With the statistics and weights of the selected branch.
 pub fn multi_batch(w: &mut Writer<'_, '_>, x: &str, branches: usize) -> Result<String, String> {
     let (c, branch) = (w.node.shape.c, w.export.branch);
     if branch >= branches {
@@ -29,7 +29,7 @@ pub fn multi_batch(w: &mut Writer<'_, '_>, x: &str, branches: usize) -> Result<S
     }
     let mut operands = vec![x.to_owned()];
     for suffix in ["weight", "bias"] {
-        let all = w.numbers(suffix, branches * c)?;
+        let all = w.values(suffix, branches * c)?;
         operands.push(w.floats(suffix, &[c], &all[branch * c..][..c]));
     }
     for suffix in ["running_mean", "running_var"] {
@@ -39,7 +39,7 @@ pub fn multi_batch(w: &mut Writer<'_, '_>, x: &str, branches: usize) -> Result<S
     Ok(w.op("BatchNormalization", &operands, &[Attribute::Float("epsilon", BATCH_NORM_EPSILON as f32)]))
 }
 
-/// Every pixel over its channels.
+/// Layer normalisation of every pixel over its channels.
 pub fn layer(w: &mut Writer<'_, '_>, x: &str, flat: bool, epsilon: f32) -> Result<String, String> {
     let c = w.node.shape.c;
     let (weight, bias) = (w.tensor("weight", &[c])?, w.tensor("bias", &[c])?);
@@ -52,10 +52,10 @@ pub fn layer(w: &mut Writer<'_, '_>, x: &str, flat: bool, epsilon: f32) -> Resul
     Ok(w.transpose(&normal, &[0, 3, 1, 2]))
 }
 
-/// Every image over the pixels and channels of a group: an instance normalisation of groups that stand for channels.
+/// Group normalisation: an instance normalisation of groups reshaped to channels.
 pub fn group(w: &mut Writer<'_, '_>, x: &str, flat: bool, groups: usize, epsilon: f32) -> Result<String, String> {
     let shape = w.node.shape;
-    let (weight, bias) = (w.numbers("weight", shape.c)?, w.numbers("bias", shape.c)?);
+    let (weight, bias) = (w.values("weight", shape.c)?, w.values("bias", shape.c)?);
     let (weight, bias) = (per_channel(w, "weight", weight, flat), per_channel(w, "bias", bias, flat));
     let (one, zero) = (w.floats("one", &[groups], &vec![1.0; groups]), w.floats("zero", &[groups], &vec![0.0; groups]));
     let grouped = w.reshape(x, &[groups, shape.len() / groups]);

@@ -1,8 +1,8 @@
-//! Layers that look at the spectrum. ONNX Runtime and PyTorch agree on no Fourier transform for images; products with
-//! constant matrices of cosines and sines are the same.
+//! Spectral layers. ONNX Runtime and PyTorch support no common Fourier transform of images, so transforms are products
+//! with constant matrices of cosines and sines.
 
 use super::graph::Attribute;
-use super::numbers;
+use super::transpose;
 use super::writer::Writer;
 use crate::arch::fourier::{Complex, flc_matrix};
 use crate::arch::op::{Shape, Window};
@@ -22,13 +22,13 @@ pub fn flc_pool(w: &mut Writer<'_, '_>, x: &str, shape: Shape, hamming: bool) ->
     w.op("Sub", &[&real, &imaginary], &[])
 }
 
-/// A convolution over all positions in which kernel and image meet, the spectrum of what comes out multiplied by the
-/// running inverse amplitude, then the positions that the padding and the stride leave.
+/// ConvNorm: the full convolution, its output's spectrum multiplied by the running inverse amplitude, then the crop to
+/// padding and stride.
 pub fn conv_norm(w: &mut Writer<'_, '_>, x: &str, shape: Shape, window: &Window) -> Result<String, String> {
     let (out, [rows, columns]) = (w.node.shape, window.kernel);
     let whole = Shape::new(shape.h + rows - 1, shape.w + columns - 1, out.c);
-    let values = w.numbers("weight", window.taps() * shape.c * out.c)?;
-    let turned = numbers::convolution(values, [rows, columns, shape.c, out.c]);
+    let values = w.values("weight", window.taps() * shape.c * out.c)?;
+    let turned = transpose::convolution(values, [rows, columns, shape.c, out.c]);
     let weight = w.floats("weight", &[out.c, shape.c, rows, columns], &turned);
     let around = [rows - 1, columns - 1, rows - 1, columns - 1].map(|n| n as i64);
     let mut y = w.op("Conv", &[x, &weight], &[Attribute::Ints("pads", &around)]);
@@ -49,7 +49,7 @@ pub fn conv_norm(w: &mut Writer<'_, '_>, x: &str, shape: Shape, window: &Window)
 /// Every plane's spectrum, one-sided in the columns, times a factor, and back.
 fn precondition(w: &mut Writer<'_, '_>, y: &str, Shape { h, w: width, c }: Shape) -> Result<String, String> {
     let half = width / 2 + 1;
-    let factor = numbers::planes(w.numbers("running_amplitude", h * half * c)?, c);
+    let factor = transpose::planes(w.values("running_amplitude", h * half * c)?, c);
     let factor = w.floats("running_amplitude", &[1, c, h, half], &factor);
     let (rows, columns) = (Complex::fourier(h, h), Complex::fourier(width, half));
     let back = Complex::inverse_one_sided(h, width);
@@ -62,7 +62,7 @@ fn precondition(w: &mut Writer<'_, '_>, y: &str, Shape { h, w: width, c }: Shape
     let [re, im] = columns.map(|m| w.op("MatMul", &[y, &m], &[]));
     let [re, im] = turned(w, &rows, [&re, &im], ["Sub", "Add"]);
     let [re, im] = [re, im].map(|part| w.op("Mul", &[&part, &factor], &[]));
-    // The conjugate turns back.
+    // The conjugate is the inverse transform.
     let [re, im] = turned(w, &rows, [&re, &im], ["Add", "Sub"]);
     let [re, im] = [w.op("MatMul", &[&re, &back[0]], &[]), w.op("MatMul", &[&im, &back[1]], &[])];
     Ok(w.op("Sub", &[&re, &im], &[]))

@@ -1,7 +1,7 @@
 //! Convolutions and pools.
 
 use super::graph::Attribute;
-use super::numbers;
+use super::transpose;
 use super::writer::Writer;
 use crate::arch::op::{Shape, Window};
 
@@ -13,8 +13,8 @@ pub fn conv(
     (window, groups, bias): (&Window, usize, bool),
 ) -> Result<String, String> {
     let (out, fan, [rows, columns]) = (w.node.shape.c, shape.c / groups, window.kernel);
-    let values = w.numbers("weight", window.taps() * fan * out)?;
-    let turned = numbers::convolution(values, [rows, columns, fan, out]);
+    let values = w.values("weight", window.taps() * fan * out)?;
+    let turned = transpose::convolution(values, [rows, columns, fan, out]);
     let weight = w.floats("weight", &[out, fan, rows, columns], &turned);
     let bias = if bias { Some(w.tensor("bias", &[out])?) } else { None };
     let operands: Vec<&str> = [x, &weight].into_iter().chain(bias.as_deref()).collect();
@@ -23,7 +23,7 @@ pub fn conv(
     Ok(sliding(w, "Conv", &operands, window, &more))
 }
 
-/// Padding never wins: the operator pads with minus infinity.
+/// The operator pads with minus infinity, so padding is ignored.
 pub fn max_pool(w: &mut Writer<'_, '_>, x: &str, window: &Window) -> String {
     let dilation = window.dilation.map(|n| n as i64);
     sliding(w, "MaxPool", &[x], window, &[Attribute::Ints("dilations", &dilation)])

@@ -1,11 +1,11 @@
-//! What the operations of a layer are written with.
+//! Helpers that write the operations of a layer.
 
 use super::Export;
 use super::graph::{Attribute, Graph};
 use crate::arch::net::Node;
 use crate::arch::op::Shape;
 
-/// What a layer gives, as a tensor of the file.
+/// The output of a layer, as a tensor of the file.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     /// Its name.
@@ -20,43 +20,43 @@ pub struct Tensor {
 pub struct Writer<'a, 'b> {
     /// The file's graph.
     pub graph: &'a mut Graph,
-    /// What is written.
+    /// The export.
     pub export: &'a Export<'b>,
     /// The layer.
     pub node: &'a Node,
 }
 
 impl<'b> Writer<'_, 'b> {
-    /// Adds an operation under the layer's name; returns the tensor it gives.
+    /// Adds an operation under the layer's name; returns its output.
     pub fn op(&mut self, op: &str, inputs: &[&str], attributes: &[Attribute<'_>]) -> String {
         let name = format!("{}/{op}", self.node.name);
         self.graph.node(&name, op, inputs, attributes)
     }
 
-    /// Adds real numbers under the layer's name.
+    /// Adds a constant of floats under the layer's name.
     pub fn floats(&mut self, suffix: &str, dims: &[usize], values: &[f32]) -> String {
         let name = format!("{}.{suffix}", self.node.name);
         self.graph.floats(&name, dims, values)
     }
 
-    /// Adds one real number.
+    /// Adds a scalar.
     pub fn float(&mut self, suffix: &str, value: f32) -> String {
         self.floats(suffix, &[], &[value])
     }
 
-    /// The numbers of one of the layer's tensors, `len` of them.
-    pub fn numbers(&self, suffix: &str, len: usize) -> Result<&'b [f32], String> {
+    /// One of the layer's weight tensors, of `len` elements.
+    pub fn values(&self, suffix: &str, len: usize) -> Result<&'b [f32], String> {
         let name = format!("{}.{suffix}", self.node.name);
-        let found = (self.export.numbers)(&name).ok_or_else(|| format!("the numbers of `{name}` are missing"))?;
+        let found = (self.export.weights)(&name).ok_or_else(|| format!("the weights `{name}` are missing"))?;
         if found.len() != len {
-            return Err(format!("`{name}` has {} numbers, expected {len}", found.len()));
+            return Err(format!("`{name}` has {} elements, expected {len}", found.len()));
         }
         Ok(found)
     }
 
-    /// One of the layer's tensors as it is, in a shape that fits its use.
+    /// Adds one of the layer's weight tensors in a shape.
     pub fn tensor(&mut self, suffix: &str, dims: &[usize]) -> Result<String, String> {
-        let values = self.numbers(suffix, dims.iter().product())?;
+        let values = self.values(suffix, dims.iter().product())?;
         Ok(self.floats(suffix, dims, values))
     }
 
@@ -74,7 +74,7 @@ impl<'b> Writer<'_, 'b> {
         if x.flat { x.name.clone() } else { self.op("Flatten", &[&x.name], &[Attribute::Int("axis", 1)]) }
     }
 
-    /// `[n, sides]` of the same numbers.
+    /// A reshape to `[n, sides]`.
     pub fn reshape(&mut self, x: &str, sides: &[usize]) -> String {
         let sides: Vec<i64> = std::iter::once(0).chain(sides.iter().map(|s| *s as i64)).collect();
         let sides = self.graph.ints(&sides);
@@ -92,7 +92,7 @@ impl<'b> Writer<'_, 'b> {
         self.op("Slice", &[x, &ends[0], &ends[1], &ends[2]], &[])
     }
 
-    /// Numbers that are the same for every image, once for each image of an activation: `[1, ..]` to `[n, sides]`.
+    /// Broadcasts `[1, ..]` to the batch of an activation: `[n, sides]`.
     pub fn for_every_image(&mut self, constant: &str, x: &str, sides: &[usize]) -> String {
         let n = self.op("Shape", &[x], &[Attribute::Int("start", 0), Attribute::Int("end", 1)]);
         let sides: Vec<i64> = sides.iter().map(|s| *s as i64).collect();

@@ -1,4 +1,4 @@
-//! One block with all its operations: what follows without a branch is one stack of coloured strips.
+//! One block with all its operations: a chain without a branch is one stack of coloured strips.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const RADIUS: f64 = 10.0;
 /// Between two lanes.
 const BETWEEN: f64 = 18.0;
 
-/// Labels are short with more units than `CROWDED`, or where one reads more than `BROAD` others.
+/// Labels are short with more units than `CROWDED`, or where one has more than `BROAD` inputs.
 const CROWDED: usize = 24;
 const BROAD: usize = 5;
 /// The most units and nodes of a block that is drawn: a supernet's cell has hundreds.
@@ -30,7 +30,7 @@ const LARGEST: usize = 256;
 struct Unit {
     form: Form,
     strips: Vec<Strip>,
-    /// Its nodes; none for what comes in and goes out.
+    /// Its nodes; none for inputs and outputs.
     nodes: Vec<NodeId>,
     reads: Vec<usize>,
 }
@@ -58,7 +58,7 @@ impl Unit {
     }
 }
 
-/// The block as a drawing, and the sorts of operations in it; nothing where a page could not hold it.
+/// The block as a drawing, and the kinds of operations in it; `None` where it does not fit a page.
 pub(super) fn draw(net: &Net, block: &Block) -> Option<(Svg, Vec<Sort>)> {
     let mut units = units(net, block);
     if units.len() > MOST || block.nodes.len() > LARGEST {
@@ -76,7 +76,7 @@ pub(super) fn draw(net: &Net, block: &Block) -> Option<(Svg, Vec<Sort>)> {
 
 fn units(net: &Net, block: &Block) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
-    // Which unit's result a node is part of; what comes from outside has units of its own.
+    // The unit of each node; inputs have their own units.
     let mut home: BTreeMap<NodeId, usize> = BTreeMap::new();
     for id in block.nodes.iter().flat_map(|id| net.inputs(*id)) {
         if !block.nodes.contains(&id) && !home.contains_key(&id) {
@@ -132,7 +132,7 @@ fn units(net: &Net, block: &Block) -> Vec<Unit> {
         home.insert(*id, units.len());
         units.push(Unit { form, strips: vec![strip], nodes: vec![*id], reads });
     }
-    // What leaves the block.
+    // The outputs of the block.
     let leaves =
         |id: &NodeId| *id == net.output() || net.readers(*id).iter().any(|reader| !block.nodes.contains(reader));
     for id in block.nodes.iter().filter(|id| leaves(id)) {
@@ -203,7 +203,7 @@ fn paint(units: &[Unit]) -> Svg {
     svg
 }
 
-/// A sum or a product: the sign is drawn, not written, so that it stands in the middle.
+/// A sum or a product: the sign is drawn, not written, so that it is centred.
 fn circle(svg: &mut Svg, (x, y): (f64, f64), strip: &Strip) {
     svg.circle((x, y), RADIUS, "#ffffff", Stroke::solid(INK, 1.3));
     let arm = 5.0;
@@ -230,7 +230,7 @@ fn line(svg: &mut Svg, route: &Route, into: Form, centre: &dyn Fn(i32) -> f64) {
     svg.arrow_head(tip, direction, INK);
 }
 
-/// A dot where a line leaves another that goes on.
+/// A dot where a line branches off.
 fn joints(svg: &mut Svg, routes: &[Route], centre: &dyn Fn(i32) -> f64) {
     for route in routes {
         let Some([(lane, _), (_, turn), ..]) = route.points.get(..2) else { continue };

@@ -1,8 +1,8 @@
-//! A network divided into blocks, equal neighbours folded into one row, likes recognised.
+//! A network divided into blocks; equal consecutive blocks are one row, blocks of one kind are recognised.
 //!
-//! Names say what belongs together: `stage1.block0.conv1` is of the block `stage1.block0`, because `stage1` holds
-//! numbered parts; `block3.mlp.fc1` is of `block3`. A network whose names say nothing (an ONNX file with flat names) is
-//! divided where a single value is all that goes on.
+//! Blocks are read from the names: `stage1.block0.conv1` is of the block `stage1.block0`, because `stage1` has
+//! numbered children; `block3.mlp.fc1` is of `block3`. A network without such names (an ONNX file with flat names) is
+//! divided where only a single value is still used.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -12,21 +12,21 @@ use crate::arch::cost::per_node;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Op, Shape};
 
-/// Names that leave more rows than this say nothing.
+/// Names that give more rows than this are not used.
 const MOST: usize = 80;
 
-/// Nodes that belong together and follow each other.
+/// Consecutive nodes of one block.
 #[derive(Debug)]
 pub(super) struct Block {
     pub name: String,
     pub nodes: Vec<NodeId>,
     /// Earlier blocks it reads.
     pub reads: Vec<usize>,
-    /// What its last node gives.
+    /// The output shape of its last node.
     pub shape: Shape,
     pub params: u64,
     pub macs: u64,
-    /// Blocks of one kind differ in channels, sizes and strides alone.
+    /// Blocks of one kind differ in channels, sizes and strides only.
     pub kind: usize,
 }
 
@@ -115,14 +115,14 @@ fn span(first: &str, last: &str) -> String {
     if a < first.len() && first[..a] == last[..b] {
         return format!("{first}–{}", &last[b..]);
     }
-    // `cell2.normal` to `cell5.normal`: the number stands in front.
+    // `cell2.normal` to `cell5.normal`: the number is in the prefix.
     match (first.split_once('.'), last.split_once('.')) {
         (Some((head, kind)), Some((tail, other))) if kind == other => format!("{}.{kind}", span(head, tail)),
         _ => format!("{first} to {last}"),
     }
 }
 
-/// The parts of a name in front of its last: folders.
+/// The prefixes of a name.
 fn folders(name: &str) -> Vec<&str> {
     let parts: Vec<&str> = match name.strip_prefix('/') {
         Some(path) => path.split('/').collect(),
@@ -165,8 +165,8 @@ fn name_whole(net: &Net, block: &mut Block) {
     }
 }
 
-/// Divides behind every node that alone is still read; lone nodes follow each other in one block, an activation
-/// belongs to the block in front of it.
+/// Divides after every node whose output is the only one still read; consecutive single nodes are one block, an
+/// activation belongs to the block before it.
 fn keys_by_cut(net: &Net) -> Vec<String> {
     let (mut keys, mut block, mut start) = (Vec::with_capacity(net.len()), 0, 0);
     let (mut reach, mut lone) = (0, false);
@@ -188,8 +188,8 @@ fn keys_by_cut(net: &Net) -> Vec<String> {
     keys
 }
 
-/// A block's nodes in words, each with what it reads: places within the block, or `x` for what comes from outside. What
-/// does nothing but while training is passed over: its rate, which differs from block to block, makes no other block.
+/// A block's nodes as text, each with its inputs: indices within the block, or `x` for those from outside. Dropout and
+/// stochastic depth are ignored, since a rate that differs between blocks does not make them different.
 fn wiring(net: &Net, block: &Block, words: impl Fn(&Net, NodeId) -> String) -> String {
     let mut places: HashMap<NodeId, String> = HashMap::new();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Any network as a figure: on the left all its blocks from image to logits, equal neighbours folded into one row, with
+//! Any network as a figure: on the left all its blocks from image to logits, equal consecutive ones in one row, with
 //! sizes and shares of the cost; on the right one block of each kind with all its operations.
 
 mod detail;
@@ -16,12 +16,12 @@ use crate::units::{Macs, Params};
 
 const INK: &str = "#2b2f36";
 const PALE: &str = "#7a828e";
-/// Behind every other stage of one resolution.
+/// Background of every other stage of one resolution.
 const BAND: &str = "#f5f6f9";
 /// Height of a row of the overview and of the box in it.
 const ROW: f64 = 30.0;
 const HIGH: f64 = 22.0;
-/// Where the first row begins.
+/// Top of the first row.
 const TOP: f64 = 74.0;
 /// The least and the greatest width of a box; widths grow with the logarithm of the channels.
 const WIDE: (f64, f64) = (44.0, 150.0);
@@ -31,7 +31,7 @@ const SHARE: f64 = 90.0;
 const MARGIN: f64 = 20.0;
 /// Between panels.
 const BETWEEN: f64 = 14.0;
-/// Kinds drawn in detail: the most a page holds.
+/// The most kinds drawn in detail.
 const DETAILED: usize = 16;
 
 /// Fill and border of kinds, in order of appearance.
@@ -171,7 +171,7 @@ fn bands(svg: &mut Svg, groups: &Groups) {
     }
 }
 
-/// Connections that pass rows over: from, to, and the lane each runs in so that none hides another.
+/// Connections that skip rows: from, to, and the lane of each, so that none covers another.
 fn arcs(groups: &Groups) -> Vec<(usize, usize, usize)> {
     let row_of = |block: usize| groups.rows.iter().position(|row| row.contains(&block)).unwrap_or(0);
     let mut pairs: Vec<(usize, usize)> = groups
@@ -217,7 +217,7 @@ fn details(net: &Net, groups: &Groups) -> (Vec<Svg>, Vec<Sort>) {
     (panels, sorts)
 }
 
-/// A detail under its title: the letter, which block it is, and where else the kind stands.
+/// A detail under its title: the letter, which block it is, and the other blocks of the kind.
 fn panel(groups: &Groups, row: &Range<usize>, body: &Svg) -> Svg {
     let kind = groups.blocks[row.start].kind;
     let count = |row: &Range<usize>| match row.len() {
@@ -294,7 +294,7 @@ fn pack(left: Svg, panels: &[Svg]) -> Svg {
     svg
 }
 
-/// Where a panel of width `w` goes on a page: as high up as it can, then as far left.
+/// The position of a panel of width `w` on a page: as high as possible, then as far left.
 fn highest(placed: &[[f64; 4]], w: f64, width: f64) -> [f64; 2] {
     let starts = std::iter::once(0.0).chain(placed.iter().map(|p| p[2] + BETWEEN));
     let spots = starts.filter(|x| *x == 0.0 || x + w <= width + 0.5).map(|x| {
@@ -306,7 +306,7 @@ fn highest(placed: &[[f64; 4]], w: f64, width: f64) -> [f64; 2] {
         .unwrap_or_default()
 }
 
-/// What the colours of the strips mean, in lines no wider than `width`.
+/// The legend of the strips, in lines no wider than `width`.
 fn legend(sorts: &[Sort], width: f64) -> Svg {
     let (mut x, mut y) = (0.0, 0.0);
     let mut spots = Vec::new();

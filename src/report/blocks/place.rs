@@ -1,7 +1,7 @@
-//! Where the units of a block stand: lanes beside each other, each unit below what it reads.
+//! The positions of a block's units: in lanes side by side, each unit below its inputs.
 //!
-//! The longest way through a block goes straight down; what branches off takes the nearest free lane. A line leaves a
-//! unit downwards, changes lanes half a gap below it or beside the unit it leads to, and never runs down through another
+//! The longest path through a block goes straight down; branches take the nearest free lane. A line leaves a unit
+//! downwards, changes lanes half a gap below it or beside the unit it leads to, and never runs down through another
 //! unit.
 
 use std::collections::BTreeMap;
@@ -9,20 +9,20 @@ use std::collections::BTreeMap;
 /// Between a unit and the one below.
 pub(super) const GAP: f64 = 22.0;
 
-/// How a unit is drawn.
+/// The shape of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// What comes in and what goes out.
+    /// Inputs and outputs.
     Terminal,
     /// Operations one after another.
     Stack,
     /// A sum or a product, a circle.
     Circle,
-    /// What reads several values, side by side: as wide as their lanes.
+    /// An operation with several inputs: as wide as their lanes.
     Bar,
 }
 
-/// What is placed.
+/// A unit to place.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub form: Form,
@@ -31,7 +31,7 @@ pub(super) struct Item {
     pub reads: Vec<usize>,
 }
 
-/// Where an item stands.
+/// The position of an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spot {
     pub lane: i32,
@@ -180,7 +180,7 @@ impl Layout {
         self.routes.push(Route { from, to, points });
     }
 
-    /// Makes a bar wide enough to cover a lane, where nothing stands in the way.
+    /// Makes a bar wide enough to cover a lane, where the space is free.
     fn widen(&mut self, bar: usize, lane: i32) -> bool {
         let Spot { span, top, .. } = self.spots[bar];
         let bottom = self.spots[bar].bottom();
@@ -215,7 +215,7 @@ impl Layout {
     }
 }
 
-/// The height from the top of each item to the end of the longest way from it.
+/// The height from the top of each item to the end of the longest path from it.
 fn tails(items: &[Item]) -> Vec<f64> {
     let mut tails: Vec<f64> = items.iter().map(|i| i.height).collect();
     for i in (0..items.len()).rev() {
@@ -242,7 +242,7 @@ mod tests {
         Item { form, height: 20.0, reads: reads.into() }
     }
 
-    /// A residual block: the branch goes straight, what skips past takes a lane of its own.
+    /// A residual block: the branch goes straight, the shortcut takes a lane of its own.
     #[test]
     fn what_skips_past_takes_a_lane() {
         let items = [item(Form::Terminal, &[]), item(Form::Stack, &[0]), item(Form::Circle, &[1, 0])];

@@ -1,10 +1,10 @@
-//! An operation as a strip of colour: what it is called in a drawing, and which colour its sort has.
+//! An operation as a coloured strip: its label, and the colour of its kind.
 
 use crate::arch::cell::CellOp;
 use crate::arch::net::{Net, NodeId};
 use crate::arch::op::{Act, Op, Shape, Window};
 
-/// Sorts of operations, each with a colour of its own.
+/// Kinds of operations, each with a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sort {
     Convolution,
@@ -21,7 +21,7 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    /// What the legend says.
+    /// The text of the legend.
     pub fn name(self) -> &'static str {
         match self {
             Sort::Convolution => "convolution",
@@ -60,13 +60,13 @@ impl Sort {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Strip {
     pub label: String,
-    /// What a block of many lanes has room for; the colour says the rest.
+    /// The short label, for blocks of many lanes.
     pub short: String,
     pub sort: Sort,
 }
 
 impl Strip {
-    /// The strip of a node: kernel, channels, stride, dilation and groups where they say something.
+    /// The strip of a node: kernel, channels, stride, dilation and groups where they are not the defaults.
     pub fn of(net: &Net, id: NodeId) -> Self {
         let node = net.node(id);
         let channels = net.input_shapes(id).first().map_or(0, |x| x.c);
@@ -80,7 +80,7 @@ impl Strip {
 }
 
 impl From<CellOp> for Strip {
-    /// A candidate operation of a cell, under the name the literature gives it.
+    /// A candidate operation of a cell, under its name in the literature.
     fn from(op: CellOp) -> Self {
         let sort = match op {
             CellOp::None | CellOp::SkipConnect => Sort::Selection,
@@ -92,7 +92,7 @@ impl From<CellOp> for Strip {
     }
 }
 
-/// What two nodes have in common that differ in channels, sizes and strides alone.
+/// The text of a node without channels, sizes and strides: equal for nodes that differ in these only.
 pub(super) fn likeness(net: &Net, id: NodeId) -> String {
     let op = &net.node(id).op;
     match op {

@@ -1,4 +1,4 @@
-//! Weights from the engine's layouts into those of ONNX.
+//! Weights from the engine's layouts to those of ONNX.
 
 /// A convolution's `[rows, columns, in, out]` as `[out, in, rows, columns]`.
 pub fn convolution(values: &[f32], [rows, columns, fan, out]: [usize; 4]) -> Vec<f32> {
@@ -13,7 +13,7 @@ pub fn convolution(values: &[f32], [rows, columns, fan, out]: [usize; 4]) -> Vec
     turned
 }
 
-/// Pixel after pixel, `[pixels, channels]`, as plane after plane; also a matrix `[in, out]` as `[out, in]`.
+/// `[pixels, channels]` as `[channels, pixels]`; also a matrix `[in, out]` as `[out, in]`.
 pub fn planes(values: &[f32], channels: usize) -> Vec<f32> {
     (0..channels).flat_map(|c| values.iter().skip(c).step_by(channels.max(1)).copied()).collect()
 }
