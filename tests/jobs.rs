@@ -251,7 +251,7 @@ fn a_stopped_attack_goes_on() -> Result<()> {
             Progress::Attacked { attack: name, stand, .. } if *name == attack.name => Some(*stand as u64),
             _ => None,
         });
-        assert_eq!(stand.last(), Some(attack.stands), "attack {i}");
+        assert_eq!(stand.next_back(), Some(attack.stands), "attack {i}");
     }
 
     for after in [1, batches, 2 * batches - 1] {

@@ -66,8 +66,8 @@ const ONLY: &[Only] = &[
     },
     Only {
         names: &["unsafe"],
-        places: &["engine/cpu/vector.rs", "engine/cpu/kernels", "engine/cpu/pages.rs"],
-        why: "registers are filled through pointers, inner loops read behind one check of their furthest index, and the \
+        places: &["engine/cpu/vector.rs", "engine/cpu/pack.rs", "engine/cpu/kernels", "engine/cpu/pages.rs"],
+        why: "registers are filled through pointers, packs are seen where scalars lie, inner loops read behind one check of their furthest index, and the \
               processor and the system are told what memory comes next",
     },
 ];

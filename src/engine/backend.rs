@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use candle_core::{DType, Tensor};
 
+use super::arena::Place;
 use super::layout::ArenaLayout;
 use super::mode::Direction;
 use super::plan::Plan;
@@ -13,11 +14,11 @@ use crate::seed::Seed;
 
 /// A kind of device that runs plans.
 pub trait Backend: Debug + Send + Sync {
-    /// Makes a plan runnable: kernels are chosen and room is found for what they want beside the plan's buffers.
+    /// Makes a plan runnable on numbers of a type: kernels are chosen and room is found for what they want beside the plan's buffers.
     ///
     /// # Errors
     /// [`Error::Internal`](crate::error::Error::Internal) for a plan that, in the order in which this backend takes it, reads what is not there.
-    fn prepare(&self, plan: Plan) -> Result<Box<dyn Program>>;
+    fn prepare(&self, plan: Plan, dtype: DType) -> Result<Box<dyn Program>>;
 
     /// Memory for passes, at least `len` scalars.
     ///
@@ -40,6 +41,19 @@ pub trait Program: Debug + Send + Sync {
     /// # Errors
     /// [`Error::Tensor`](crate::error::Error::Tensor) for tensors of different types.
     fn run(&self, pass: &Pass<'_>, arena: &Tensor, state: &Tensor, batch: &Tensor) -> Result<()>;
+
+    /// One buffer of every image, one after the other, flat.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::error::Error::Tensor) for an arena of another device.
+    fn buffers(&self, layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor>;
+
+    /// The gradients of the weights and of the mixing vector, those of them that are wanted, added up over the batch that
+    /// was run backward last, flat.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::error::Error::Tensor) for an arena of another device.
+    fn gathered(&self, layout: ArenaLayout, arena: &Arena) -> Result<Tensor>;
 
     /// Moves the running statistics in `state` towards those of the batch that was run forward last.
     ///

@@ -4,6 +4,7 @@
 //! The arena is what the plans themselves lay out, so it is exact. What stands beside it is counted in vectors as long as
 //! the weights and in batches of images by those who hold them ([`Work`]); labels, logits and the plans are a few pages.
 
+use candle_core::DType;
 use serde::Serialize;
 
 use super::backend::Backend;
@@ -57,7 +58,7 @@ impl Memory {
             let choice = Choice { dropping: *mode == NormMode::Train, ..choice };
             let setting = Setting { statistics, choice };
             let plan = Plan::compile(net, &layout, *wrt, setting, fusion)?;
-            Ok(backend.prepare(plan)?.layout(work.batch, 0).scalars())
+            Ok(backend.prepare(plan, DType::F32)?.layout(work.batch, 0).scalars())
         };
         let arenas = work.passes.iter().map(arena).collect::<Result<Vec<_>>>()?;
         let bytes = |scalars: usize| (scalars * size_of::<f32>()) as u64;

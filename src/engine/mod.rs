@@ -32,7 +32,7 @@ pub use call::{
     Activation, Attention, Convolution, CrossCovariance, Depthwise, FlcPool, GroupNorm, Load, Over, Pool, Precondition,
     Separable, Softmax,
 };
-pub use cpu::{Cpu, Isa, Real};
+pub use cpu::{Cpu, Isa, Packing, Real};
 pub use device::backend_of;
 pub use fuse::{Choice, Fusion};
 pub use layout::ArenaLayout;

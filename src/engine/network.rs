@@ -6,7 +6,6 @@ use std::collections::hash_map::Entry;
 use candle_core::{DType, Device, Tensor};
 
 use super::answer::{Gradients, Logits, LossGradient};
-use super::arena::Place;
 use super::backend::{Arena, Backend, Pass, Program};
 use super::device::backend_of;
 use super::fuse::Fusion;
@@ -124,7 +123,7 @@ impl Network {
             Entry::Occupied(program) => program.into_mut(),
             Entry::Vacant(free) => {
                 let plan = Plan::compile(&self.net, &self.layout, wrt, setting, self.fusion)?;
-                free.insert(self.backend.prepare(plan)?)
+                free.insert(self.backend.prepare(plan, self.state.dtype())?)
             }
         })
     }
@@ -160,29 +159,26 @@ impl Network {
         }
         let dlogits =
             Tensor::from_vec(dlogits, logits.values.len(), self.state.device())?.to_dtype(self.state.dtype())?;
-        let Arena { memory: arena, .. } = self.arena(layout.scalars())?;
+        let arena = self.arena(layout.scalars())?;
         let program = &self.programs[&(wrt, mode.setting())];
         let pass = Pass { direction: Direction::Backward, layout, mix, drop: mode.drop };
-        program.run(&pass, &arena, &self.state, &dlogits)?;
+        program.run(&pass, &arena.memory, &self.state, &dlogits)?;
         let plan = program.plan();
-        let gathered = layout.gathered(plan);
-        let params = if wrt.params {
-            // Not `copy`, which would take the whole arena along.
-            Some(arena.narrow(0, gathered.start, self.layout.trainable())?.force_contiguous()?)
-        } else {
-            None
-        };
-        let mix = if wrt.mix {
-            let at = gathered.end - plan.mix_len;
-            let mut found = arena.narrow(0, at, plan.mix_len)?.to_dtype(DType::F64)?.to_vec1()?;
-            // Weights beyond the last one that the network uses have no influence.
-            found.resize(mix.len(), 0.0);
-            Some(found)
-        } else {
-            None
+        let (weights, mixing) = (plan.weights_len(), plan.mixing_len());
+        let gathered = if weights + mixing > 0 { Some(program.gathered(layout, &arena)?) } else { None };
+        let part = |from: usize, len: usize| gathered.as_ref().map(|g| g.narrow(0, from, len)).transpose();
+        let params = if wrt.params { part(0, weights)? } else { None };
+        let mix = match part(weights, mixing)? {
+            Some(found) if wrt.mix => {
+                let mut found = found.to_dtype(DType::F64)?.to_vec1()?;
+                // Weights beyond the last one that the network uses have no influence.
+                found.resize(mix.len(), 0.0);
+                Some(found)
+            }
+            _ => None,
         };
         let input = match plan.own_gradient(0) {
-            Some(place) if wrt.input => Some(gather(&arena, layout, place)?.reshape(x.dims())?),
+            Some(place) if wrt.input => Some(program.buffers(layout, &arena, place)?.reshape(x.dims())?),
             _ => None,
         };
         Ok(Gradients { logits, loss: value, input, params, mix })
@@ -233,25 +229,11 @@ impl Network {
     }
 
     fn read_logits(&self, wrt: Wrt, mode: Mode, layout: ArenaLayout) -> Result<Logits> {
-        let plan = self.programs[&(wrt, mode.setting())].plan();
+        let program = &self.programs[&(wrt, mode.setting())];
+        let plan = program.plan();
         let arena = self.arena.as_ref().ok_or_else(|| Error::Net("no forward pass was run".into()))?;
         let place = plan.value[plan.nodes.len() - 1];
-        let values = gather(&arena.memory, layout, place)?.to_dtype(DType::F64)?.to_vec1()?;
+        let values = program.buffers(layout, arena, place)?.to_dtype(DType::F64)?.to_vec1()?;
         Ok(Logits { values, classes: self.net.classes() })
-    }
-}
-
-/// One buffer of every image, one after the other.
-fn gather(arena: &Tensor, layout: ArenaLayout, place: Place) -> Result<Tensor> {
-    let views = (0..layout.batch)
-        .map(|i| {
-            let at = layout.of_image(i, place);
-            arena.narrow(0, at.start, at.len())
-        })
-        .collect::<candle_core::Result<Vec<_>>>()?;
-    match &views[..] {
-        // `cat` of one view is that view, which the next pass would write over.
-        [one] => Ok(one.force_contiguous()?),
-        _ => Ok(Tensor::cat(&views, 0)?),
     }
 }

@@ -209,9 +209,19 @@ impl Plan {
         self.places[buffer.index()]
     }
 
-    /// Scalars of gradient that every lane gathers for itself.
+    /// Weights whose gradient is wanted.
+    pub(super) fn weights_len(&self) -> usize {
+        self.trainable * usize::from(self.wrt.params)
+    }
+
+    /// Mixing weights whose gradient is wanted.
+    pub(super) fn mixing_len(&self) -> usize {
+        self.mix_len * usize::from(self.wrt.mix)
+    }
+
+    /// Gradients that are added up over images: the weights', then the mixing vector's.
     pub(super) fn gathered_len(&self) -> usize {
-        self.trainable * usize::from(self.wrt.params) + self.mix_len * usize::from(self.wrt.mix)
+        self.weights_len() + self.mixing_len()
     }
 
     /// The batch-norm that must be applied to what stands in a node's place.

@@ -6,6 +6,7 @@
 
 mod layers;
 mod norms;
+mod sums;
 
 use std::ops::Range;
 
@@ -17,12 +18,12 @@ use super::isa::Isa;
 use super::kernels::conv::{Direction, Target};
 use super::kernels::incoming::Incoming;
 use super::kernels::load::Source;
-use super::kernels::pointwise::Term;
 use super::kernels::prefetch::Prefetch;
 use super::kernels::separable::{Room, Wanted, WeightGradients, Weights};
 use super::kernels::{channels, norm, pointwise};
+use super::pack::Pack;
 use super::tuned::{Fetch, Tuned, Tuning};
-use super::vector::Real;
+use super::vector::Number;
 use crate::engine::arena::{BufferId, Place};
 use crate::engine::backend::Pass;
 use crate::engine::call::{Kind, Layer, Pool};
@@ -52,19 +53,46 @@ impl InplaceOp3 for Execution<'_> {
         batch: &CpuStorage,
         _: &Layout,
     ) -> candle_core::Result<()> {
-        match (&*arena, state, batch) {
-            (CpuStorage::F32(_), CpuStorage::F32(s), CpuStorage::F32(b)) => self.run::<f32>(arena, s, b),
-            (CpuStorage::F64(_), CpuStorage::F64(s), CpuStorage::F64(b)) => self.run::<f64>(arena, s, b),
+        let start = self.pass.layout.start;
+        match (arena, state, batch, self.pass.layout.pack) {
+            (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), 1) => self.run(&mut a[start..], s, b),
+            (CpuStorage::F64(a), CpuStorage::F64(s), CpuStorage::F64(b), 1) => self.run(&mut a[start..], s, b),
+            #[cfg(target_arch = "x86_64")]
+            (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), 8) => self.packed::<8>(&mut a[start..], s, b),
+            #[cfg(target_arch = "x86_64")]
+            (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), 16) => {
+                self.packed::<16>(&mut a[start..], s, b);
+            }
             _ => candle_core::bail!("a plan runs on f32 or f64, with one type for arena, state and batch"),
         }
+        Ok(())
     }
 }
 
 impl Execution<'_> {
-    fn run<T: Real>(&self, arena: &mut CpuStorage, state: &[T], batch: &[T]) -> candle_core::Result<()> {
-        let Some(arena) = T::of_storage(arena) else { candle_core::bail!("the arena has another type") };
+    /// Runs on packs of `N` images; `arena` begins at its first aligned scalar.
+    fn packed<const N: usize>(&self, arena: &mut [f32], state: &[f32], batch: &[f32])
+    where
+        Pack<N>: Number,
+    {
+        let state: Vec<Pack<N>> = state.par_iter().map(|v| Pack::same(*v)).collect();
+        let layout = self.pass.layout;
+        let len = batch.len() / layout.batch;
+        let mut packs = vec![Pack::<N>::default(); layout.packs() * len];
+        packs.par_chunks_mut(len).zip(batch.par_chunks(N * len)).for_each(|(packs, images)| {
+            for (k, image) in images.chunks_exact(len).enumerate() {
+                for (pack, v) in packs.iter_mut().zip(image) {
+                    pack.images_mut()[k] = *v;
+                }
+            }
+        });
+        self.run(Pack::view_mut(arena), &state, &packs);
+    }
+
+    /// `arena` begins at its first aligned scalar.
+    fn run<T: Number>(&self, arena: &mut [T], state: &[T], batch: &[T]) {
         let Execution { program, pass } = *self;
-        let mix: Vec<T> = pass.mix.iter().map(|v| T::from_f64(*v)).collect();
+        let mix: Vec<T> = pass.mix.iter().map(|v| T::of(*v)).collect();
         let layout = pass.layout;
         let call = Call {
             program,
@@ -77,19 +105,20 @@ impl Execution<'_> {
             drop: pass.drop,
             poison: program.poison,
         };
-        let (shared, lanes) = arena[layout.start..].split_at_mut(layout.shared);
+        let (shared, lanes) = arena.split_at_mut(layout.shared);
         let lanes = &mut lanes[..layout.lanes * layout.lane];
         if call.poison && pass.direction == Direction::Forward {
             // Nothing is there before the first step.
-            lanes.fill(T::from_f64(f64::NAN));
+            lanes.fill(T::of(f64::NAN));
         }
         if pass.direction == Direction::Backward {
-            lanes.par_chunks_mut(layout.lane).for_each(|lane| call.split(lane).gathered.fill(T::zero()));
+            lanes.par_chunks_mut(layout.lane).for_each(|lane| call.split(lane).gathered.fill(T::ZERO));
         }
         call.prepare(pass.direction, shared);
+        let grouping = program.grouping(layout);
         let (segments, tuning) = match pass.direction {
-            Direction::Forward => (&program.plan.forward, &program.forward),
-            Direction::Backward => (&program.plan.backward, &program.backward),
+            Direction::Forward => (&program.plan.forward, &grouping.forward),
+            Direction::Backward => (&program.plan.backward, &grouping.backward),
         };
         for (segment, tuning) in segments.iter().zip(tuning) {
             for merge in &segment.before {
@@ -100,10 +129,10 @@ impl Execution<'_> {
                 .enumerate()
                 .for_each(|(l, lane)| call.segment(segment, tuning, shared, l, lane));
         }
-        if pass.direction == Direction::Backward {
+        // Of packs, images are added up as well, when the sums are read.
+        if pass.direction == Direction::Backward && T::IMAGES == 1 {
             call.add_up_lanes(lanes);
         }
-        Ok(())
     }
 }
 
@@ -132,7 +161,7 @@ struct Lane<'a, T> {
     prefetch: Prefetch,
 }
 
-/// Some images of a lane: what one kernel call works on.
+/// Some images (or packs of images) of a lane: what one kernel call works on.
 #[derive(Clone, Copy)]
 struct Part {
     /// The first one's place in the lane.
@@ -177,7 +206,7 @@ fn disagree(node: usize, what: &str) -> ! {
 /// Where nothing is written: the gradient of an input that wants none.
 const NOWHERE: Place = Place { start: 0, len: 0 };
 
-impl<T: Real> Call<'_, T> {
+impl<T: Number> Call<'_, T> {
     fn split<'l>(&self, lane: &'l mut [T]) -> Lane<'l, T> {
         let (planes, rest) = lane.split_at_mut(self.layout.per_lane * self.plan.image_len);
         let (gathered, rest) = rest.split_at_mut(self.layout.gathered);
@@ -238,12 +267,12 @@ impl<T: Real> Call<'_, T> {
         let per_lane = self.layout.per_lane;
         let mut lane = self.split(lane);
         let begin = lane_index * per_lane;
-        let images = per_lane.min(self.layout.batch - begin);
+        let images = per_lane.min(self.layout.packs() - begin);
         let whole = Part { first: 0, count: images, per_lane, index: begin };
         self.bury(&segment.dead_before, whole, &mut lane);
         if self.poison {
-            lane.gradient.fill(T::from_f64(f64::NAN));
-            lane.scratch.fill(T::from_f64(f64::NAN));
+            lane.gradient.fill(T::of(f64::NAN));
+            lane.scratch.fill(T::of(f64::NAN));
         }
         for group in groups(images, tuning.together) {
             let images = Part { first: group.start, count: group.len(), per_lane, index: begin + group.start };
@@ -266,7 +295,7 @@ impl<T: Real> Call<'_, T> {
     fn bury(&self, dead: &[BufferId], images: Part, lane: &mut Lane<'_, T>) {
         if self.poison {
             for buffer in dead {
-                lane.planes[images.of(self.plan.places[buffer.index()])].fill(T::from_f64(f64::NAN));
+                lane.planes[images.of(self.plan.places[buffer.index()])].fill(T::of(f64::NAN));
             }
         }
     }
@@ -308,9 +337,10 @@ impl<T: Real> Call<'_, T> {
         let c = place.c;
         let affine = affine.as_ref().map(|(w, b)| (&self.state[w.clone()], &self.state[b.clone()]));
         let area = self.plan.nodes[i].shape.area();
-        let before = self.layout.start + self.layout.shared;
-        let images = (0..self.layout.batch).map(|k| {
-            let at = self.layout.of_image(k, self.plan.stats[i]);
+        let before = self.layout.shared;
+        let batch = self.layout.batch;
+        let packs = (0..self.layout.packs()).map(|k| {
+            let at = self.layout.of_pack(k, self.plan.stats[i]);
             &lanes[at.start - before..at.end - before]
         });
         let [stats, folded, unit, line, sums] =
@@ -325,12 +355,12 @@ impl<T: Real> Call<'_, T> {
                     mean.copy_from_slice(m);
                     var.copy_from_slice(v);
                 } else {
-                    norm::merge_moments(images, area, mean, var);
+                    norm::merge_moments(packs, batch, area, mean, var);
                 }
                 norm::fold(mean, var, affine, scale, shift);
                 if self.plan.in_place(i) {
-                    unit.fill(T::one());
-                    offset.fill(T::zero());
+                    unit.fill(T::ONE);
+                    offset.fill(T::ZERO);
                 } else {
                     norm::fold(mean, var, None, unit, offset);
                 }
@@ -343,7 +373,7 @@ impl<T: Real> Call<'_, T> {
                 match self.plan.statistics {
                     Statistics::Running => line.running(factor, scale),
                     Statistics::Batch => {
-                        norm::merge_sums(images, sums);
+                        norm::merge_sums(packs, batch, sums);
                         line.batch(factor, scale, unit, offset, sums, area * self.layout.batch);
                     }
                 }
@@ -355,7 +385,7 @@ impl<T: Real> Call<'_, T> {
     fn factor(&self, node: usize) -> T {
         match self.plan.grad[node] {
             Some(Gradient::Shared { factor: Some(w), .. }) => self.mix[w],
-            _ => T::one(),
+            _ => T::ONE,
         }
     }
 
@@ -418,33 +448,9 @@ impl<T: Real> Call<'_, T> {
             Kind::Crop { top, left } => {
                 pointwise::crop(x, self.plan.nodes[node.inputs[0]].shape, [*top, *left], node.shape, (y, false));
             }
-            Kind::Zero => y.fill(T::zero()),
+            Kind::Zero => y.fill(T::ZERO),
             Kind::Image | Kind::Norm { .. } | Kind::Sum { .. } | Kind::Concat | Kind::Layer { .. } => {}
         }
-    }
-
-    /// Adds up all inputs in one pass over the output.
-    fn weighted_sum(
-        &self,
-        i: usize,
-        weights: &[Option<usize>],
-        to: Range<usize>,
-        part: Part,
-        shared: &[T],
-        lane: &mut Lane<'_, T>,
-    ) {
-        let node = &self.plan.nodes[i];
-        let (others, y) = around(lane.planes, to);
-        let terms: Vec<Term<'_, T>> = node
-            .inputs
-            .iter()
-            .zip(weights)
-            .map(|(x, w)| Term {
-                weight: w.map_or(T::one(), |w| self.mix[w]),
-                source: Source { values: others.get(part.of(self.plan.value[*x])), affine: self.affine(*x, shared) },
-            })
-            .collect();
-        pointwise::sum(self.isa, &terms, node.shape.c, y);
     }
 
     /// Where the gradient of a node's value comes from.
@@ -532,7 +538,7 @@ impl<T: Real> Call<'_, T> {
             Kind::Crop { top, left } => {
                 pointwise::place(dy, node.shape, [*top, *left], plan.nodes[x].shape, (dx, acc));
             }
-            Kind::Zero if !acc => dx.fill(T::zero()),
+            Kind::Zero if !acc => dx.fill(T::ZERO),
             Kind::Zero
             | Kind::Image
             | Kind::Norm { .. }
@@ -540,44 +546,6 @@ impl<T: Real> Call<'_, T> {
             | Kind::Sum { .. }
             | Kind::Concat
             | Kind::Layer { .. } => {}
-        }
-    }
-
-    /// The backward pass of operations with several inputs.
-    fn fan_out(&self, i: usize, accumulate: &[bool], part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
-        let node = &self.plan.nodes[i];
-        let mix_at = self.plan.trainable * usize::from(self.plan.wrt.params);
-        let mut channel = 0;
-        for (k, (x, acc)) in node.inputs.iter().zip(accumulate).enumerate() {
-            let c = self.plan.nodes[*x].shape.c;
-            let weight = match &node.kind {
-                Kind::Sum { weights } => weights[k],
-                _ => None,
-            };
-            let wanted = weight.filter(|_| self.plan.wrt.mix);
-            let dx = self.plan.own_gradient(*x);
-            let (planes, to) = around(lane.planes, part.of(dx.unwrap_or(NOWHERE)));
-            let incoming = self.incoming(i, part, shared, &planes);
-            // Computed once for all inputs where it has to be.
-            let dy = match incoming {
-                Incoming::Plain(dy) => dy,
-                _ if k == 0 => incoming.part(self.isa, 0..part.count * node.shape.len(), lane.gradient),
-                _ => &lane.gradient[..part.count * node.shape.len()],
-            };
-            if let Some(w) = wanted {
-                let values = planes.get(part.of(self.plan.value[*x]));
-                let source = Source { values, affine: self.affine(*x, shared) };
-                lane.gathered[mix_at + w] += pointwise::dot(self.isa, source, dy);
-            }
-            match &node.kind {
-                _ if dx.is_none() => {}
-                Kind::Concat => pointwise::take_channels(dy, node.shape.c, channel, to, c, *acc),
-                _ => {
-                    let factor = weight.map_or(T::one(), |w| self.mix[w]);
-                    pointwise::axpy(self.isa, factor, dy, to, *acc);
-                }
-            }
-            channel += c;
         }
     }
 }

@@ -5,7 +5,7 @@ use super::kernels::attention::Planes;
 use super::kernels::group_norm::Affine;
 use super::kernels::load::Source;
 use super::kernels::{channels, pointwise, tokens};
-use super::vector::Real;
+use super::vector::Number;
 use crate::engine::call::Layer;
 use crate::seed::Seed;
 
@@ -26,7 +26,7 @@ pub struct Reads<'a, 'x, T> {
     pub chance: Option<(Seed, usize)>,
 }
 
-impl<'a, T: Real> Reads<'a, '_, T> {
+impl<'a, T: Number> Reads<'a, '_, T> {
     fn source(&self) -> Source<'a, T> {
         Source { values: self.inputs[0], affine: self.affine }
     }
@@ -75,7 +75,7 @@ impl Layer {
     }
 
     /// The value.
-    pub fn forward<T: Real>(&self, r: Reads<'_, '_, T>, y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, r: Reads<'_, '_, T>, y: &mut [T], scratch: &mut [T]) {
         let (isa, x) = (r.isa, r.inputs[0]);
         match self {
             Layer::Activation(f) => f.forward(isa, r.source(), y),
@@ -97,7 +97,7 @@ impl Layer {
             Layer::Position => channels::add(isa, x, r.params, y),
             Layer::SinePosition(table) => {
                 for (y, v) in y.iter_mut().zip(table) {
-                    *y = T::from_f64(*v);
+                    *y = T::of(*v);
                 }
             }
             Layer::FlcPool(pool) => pool.forward(isa, x, y, scratch),
@@ -107,7 +107,7 @@ impl Layer {
     }
 
     /// The gradient of an input.
-    pub fn backward<T: Real>(
+    pub fn backward<T: Number>(
         &self,
         r: Reads<'_, '_, T>,
         input: usize,
@@ -127,11 +127,11 @@ impl Layer {
             Layer::Slice { from, c } => {
                 let len = dy.len() / (dx.len() / c);
                 if !accumulate {
-                    dx.fill(T::zero());
+                    dx.fill(T::ZERO);
                 }
                 pointwise::put_channels(dy, len, dx, *c, *from, true);
             }
-            Layer::Reshape | Layer::Position => pointwise::axpy(isa, T::one(), dy, dx, accumulate),
+            Layer::Reshape | Layer::Position => pointwise::axpy(isa, T::ONE, dy, dx, accumulate),
             Layer::Pad { front, source, output } => pointwise::crop(dy, *output, *front, *source, (dx, accumulate)),
             Layer::Softmax(softmax) => softmax.backward(r.inputs[0], dy, (dx, accumulate), scratch),
             Layer::Attention(attention) => {
@@ -141,9 +141,9 @@ impl Layer {
             Layer::CrossCovariance(attention) => {
                 attention.backward(isa, r.inputs[0], r.params, dy, (dx, accumulate), scratch);
             }
-            Layer::ClassToken => pointwise::axpy(isa, T::one(), &dy[r.params.len()..], dx, accumulate),
+            Layer::ClassToken => pointwise::axpy(isa, T::ONE, &dy[r.params.len()..], dx, accumulate),
             Layer::SinePosition(_) if accumulate => {}
-            Layer::SinePosition(_) => dx.fill(T::zero()),
+            Layer::SinePosition(_) => dx.fill(T::ZERO),
             Layer::FlcPool(pool) => pool.backward(isa, dy, (dx, accumulate), scratch),
             Layer::Precondition { map, .. } => map.backward(isa, dy, r.prepared, (dx, accumulate), scratch),
             Layer::Dropout { .. } | Layer::StochasticDepth { .. } => self.drop(r, dy, (dx, accumulate), scratch),
@@ -151,7 +151,7 @@ impl Layer {
     }
 
     /// Adds to the gradient of the trainable numbers.
-    pub fn backward_params<T: Real>(&self, r: Reads<'_, '_, T>, dy: &[T], dparams: &mut [T], scratch: &mut [T]) {
+    pub fn backward_params<T: Number>(&self, r: Reads<'_, '_, T>, dy: &[T], dparams: &mut [T], scratch: &mut [T]) {
         let isa = r.isa;
         match self {
             Layer::Scale => channels::factor_backward(isa, dy, r.inputs[0], dparams, true),
@@ -180,20 +180,20 @@ impl Layer {
     }
 
     /// `to (+)= from` times what is left by chance; forward and backward are the same.
-    fn drop<T: Real>(&self, r: Reads<'_, '_, T>, from: &[T], (to, accumulate): (&mut [T], bool), scratch: &mut [T]) {
+    fn drop<T: Number>(&self, r: Reads<'_, '_, T>, from: &[T], (to, accumulate): (&mut [T], bool), scratch: &mut [T]) {
         match (self, r.chance) {
             (Layer::Dropout { rate, seed }, Some(chance)) => {
-                let (mut stream, kept) = (stream(seed, chance), T::from_f64(1.0 / (1.0 - f64::from(*rate))));
+                let (mut stream, kept) = (stream(seed, chance), T::of(1.0 / (1.0 - f64::from(*rate))));
                 let mask = &mut scratch[..to.len()];
-                mask.fill_with(|| if stream.uniform() < *rate { T::zero() } else { kept });
+                mask.fill_with(|| if stream.uniform() < *rate { T::ZERO } else { kept });
                 channels::multiply_backward(r.isa, from, mask, to, accumulate);
             }
             (Layer::StochasticDepth { rate, seed }, Some(chance)) => {
                 let dropped = stream(seed, chance).uniform() < *rate;
                 let kept = if dropped { 0.0 } else { 1.0 / (1.0 - f64::from(*rate)) };
-                pointwise::axpy(r.isa, T::from_f64(kept), from, to, accumulate);
+                pointwise::axpy(r.isa, T::of(kept), from, to, accumulate);
             }
-            _ => pointwise::axpy(r.isa, T::one(), from, to, accumulate),
+            _ => pointwise::axpy(r.isa, T::ONE, from, to, accumulate),
         }
     }
 }

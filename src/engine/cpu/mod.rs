@@ -7,9 +7,11 @@ mod isa;
 pub mod kernels;
 mod lanes;
 mod layer;
+mod pack;
 mod pages;
 mod prefetch;
 mod program;
+mod read;
 mod record;
 mod tuned;
 mod vector;
@@ -18,6 +20,7 @@ use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use tuned::Tuned;
 
 pub use isa::Isa;
+pub use tuned::Packing;
 pub use vector::Real;
 
 use super::backend::{Arena, Backend, Program};
@@ -30,6 +33,7 @@ use crate::error::Result;
 pub struct Cpu {
     isa: Isa,
     poison: bool,
+    packing: Packing,
 }
 
 impl Cpu {
@@ -40,7 +44,7 @@ impl Cpu {
 
     /// With chosen instructions.
     pub fn on(isa: Isa) -> Cpu {
-        Cpu { isa, poison: cfg!(debug_assertions) }
+        Cpu { isa, poison: cfg!(debug_assertions), packing: Packing::ByShape }
     }
 
     /// With memory that holds nothing filled with NaN, or not: whoever reads a buffer before it is written or after its life
@@ -48,11 +52,17 @@ impl Cpu {
     pub fn poisoned(self, poison: bool) -> Cpu {
         Cpu { poison, ..self }
     }
+
+    /// With images as lanes where it is said; every choice gives the same logits and image gradients to the bit, weights'
+    /// gradients that are added up in another order.
+    pub fn packing(self, packing: Packing) -> Cpu {
+        Cpu { packing, ..self }
+    }
 }
 
 impl Backend for Cpu {
-    fn prepare(&self, plan: Plan) -> Result<Box<dyn Program>> {
-        Ok(Box::new(Tuned::new(self.isa, self.poison, plan)?))
+    fn prepare(&self, plan: Plan, dtype: DType) -> Result<Box<dyn Program>> {
+        Ok(Box::new(Tuned::new(self.isa, self.poison, self.packing, plan, dtype)?))
     }
 
     fn arena(&self, len: usize, dtype: DType) -> Result<Arena> {

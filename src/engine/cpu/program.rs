@@ -3,9 +3,11 @@
 use candle_core::Tensor;
 
 use super::exec::Execution;
+use super::read;
 use super::record::Record;
 use super::tuned::Tuned;
-use crate::engine::backend::{Pass, Program};
+use crate::engine::arena::Place;
+use crate::engine::backend::{Arena, Pass, Program};
 use crate::engine::layout::ArenaLayout;
 use crate::engine::plan::Plan;
 use crate::error::Result;
@@ -21,6 +23,14 @@ impl Program for Tuned {
 
     fn run(&self, pass: &Pass<'_>, arena: &Tensor, state: &Tensor, batch: &Tensor) -> Result<()> {
         Ok(arena.inplace_op3(state, batch, &Execution { program: self, pass })?)
+    }
+
+    fn buffers(&self, layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor> {
+        read::buffers(layout, arena, place)
+    }
+
+    fn gathered(&self, layout: ArenaLayout, arena: &Arena) -> Result<Tensor> {
+        read::gathered(self, layout, arena)
     }
 
     fn record(&self, layout: ArenaLayout, arena: &Tensor, state: &Tensor) -> Result<()> {

@@ -3,8 +3,9 @@
 use candle_core::{CpuStorage, InplaceOp2, Layout};
 
 use super::kernels::conv_norm;
+use super::pack::Pack;
 use super::tuned::Tuned;
-use super::vector::Real;
+use super::vector::{Number, Real};
 use crate::arch::op::BATCH_NORM_MOMENTUM;
 use crate::engine::call::{Kind, Layer};
 use crate::engine::layout::ArenaLayout;
@@ -18,22 +19,25 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
-    fn run<T: Real>(&self, state: &mut [T], arena: &[T]) {
+    /// `arena` from its first aligned scalar on.
+    fn run<T: Number, S: Real>(&self, state: &mut [S], arena: &[T]) {
         let plan = &self.program.plan;
         for (i, node) in plan.nodes.iter().enumerate() {
             if let Kind::Layer { layer: Layer::Precondition { map, running, .. }, .. } = &node.kind {
-                let seen = &arena[self.layout.of_shared(self.program.weights[i].clone())][..map.amplitudes.len()];
+                let seen = &arena[self.program.weights[i].clone()][..map.amplitudes.len()];
                 conv_norm::record(seen, &mut state[running.clone()]);
             }
             let (Some(place), Kind::Norm { running, .. }) = (&plan.norms[i], &node.kind) else {
                 continue;
             };
             let n = (node.shape.area() * self.layout.batch) as f64;
-            let unbiased = T::from_f64(n / (n - 1.0).max(1.0));
-            let (keep, take) = (T::from_f64(1.0 - BATCH_NORM_MOMENTUM), T::from_f64(BATCH_NORM_MOMENTUM));
-            let stats = &arena[self.layout.of_shared(place.stats())];
+            let unbiased = S::of(n / (n - 1.0).max(1.0));
+            let (keep, take) = (S::of(1.0 - BATCH_NORM_MOMENTUM), S::of(BATCH_NORM_MOMENTUM));
+            let stats = &arena[place.stats()];
             for (k, r) in state[running.clone()].iter_mut().enumerate() {
-                let seen = if k < place.c { stats[k] } else { stats[k] * unbiased };
+                // The batch's statistics are the same in every image.
+                let seen = S::of(stats[k].image(0));
+                let seen = if k < place.c { seen } else { seen * unbiased };
                 *r = *r * keep + seen * take;
             }
         }
@@ -46,9 +50,14 @@ impl InplaceOp2 for Record<'_> {
     }
 
     fn cpu_fwd(&self, state: &mut CpuStorage, _: &Layout, arena: &CpuStorage, _: &Layout) -> candle_core::Result<()> {
-        match (state, arena) {
-            (CpuStorage::F32(s), CpuStorage::F32(a)) => self.run(s, a),
-            (CpuStorage::F64(s), CpuStorage::F64(a)) => self.run(s, a),
+        let start = self.layout.start;
+        match (state, arena, self.layout.pack) {
+            (CpuStorage::F32(s), CpuStorage::F32(a), 1) => self.run(s, &a[start..]),
+            #[cfg(target_arch = "x86_64")]
+            (CpuStorage::F32(s), CpuStorage::F32(a), 8) => self.run(s, Pack::<8>::view(&a[start..])),
+            #[cfg(target_arch = "x86_64")]
+            (CpuStorage::F32(s), CpuStorage::F32(a), 16) => self.run(s, Pack::<16>::view(&a[start..])),
+            (CpuStorage::F64(s), CpuStorage::F64(a), 1) => self.run(s, &a[start..]),
             _ => candle_core::bail!("state and arena have different types"),
         }
         Ok(())

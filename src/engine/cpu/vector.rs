@@ -6,15 +6,33 @@
 //! through them; a tile of accumulators is too much for it to be relied on.
 
 use std::fmt::Debug;
-use std::ops::{AddAssign, Neg};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use candle_core::cpu::erf::erf_f64;
 use candle_core::{CpuStorage, WithDType};
 
 use super::elementary;
 
-/// A floating-point type of the engine.
-pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign + Default {
+/// What a kernel computes with: a number of one image, or those of several images side by side ([`Pack`](super::pack::Pack)).
+/// Everything happens image by image.
+pub trait Number:
+    Copy
+    + Send
+    + Sync
+    + Debug
+    + Default
+    + PartialEq
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + 'static
+{
     /// Vectors of what every target has.
     type Portable: Vector<Scalar = Self>;
     /// Vectors of AVX2.
@@ -23,12 +41,30 @@ pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign
     /// Vectors of AVX-512.
     #[cfg(target_arch = "x86_64")]
     type Avx512: Vector<Scalar = Self>;
+    /// Images side by side.
+    const IMAGES: usize;
+    /// 0 in every image.
+    const ZERO: Self;
+    /// 1 in every image.
+    const ONE: Self;
     /// Smaller than every number.
     const LOWEST: Self;
+    /// The same number in every image.
+    fn of(v: f64) -> Self;
+    /// The number of one image.
+    fn image(self, k: usize) -> f64;
     /// Fused `self * a + b`.
     fn fma(self, a: Self, b: Self) -> Self;
-    /// The larger of two.
+    /// The larger of two; `other` where one of them is NaN.
     fn larger(self, other: Self) -> Self;
+    /// The smaller of two.
+    fn smaller(self, other: Self) -> Self;
+    /// `self` where `x > 0`, else 0.
+    fn where_positive(self, x: Self) -> Self;
+    /// `self` where `a == b`, else 0.
+    fn where_equal(self, a: Self, b: Self) -> Self;
+    /// `self` where `min <= x <= max`, else 0.
+    fn where_within(self, x: Self, min: Self, max: Self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
     /// `e^self`.
@@ -39,8 +75,14 @@ pub trait Real: WithDType + Send + Sync + Debug + Neg<Output = Self> + AddAssign
     fn tanh(self) -> Self;
     /// The error function.
     fn erf(self) -> Self;
+}
+
+/// A floating-point type of the engine: what networks hold, in tensors too.
+pub trait Real: Number + WithDType {
+    /// View of a host storage of this type.
+    fn storage(storage: &CpuStorage) -> Option<&[Self]>;
     /// Mutable view of a host storage of this type.
-    fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+    fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 macro_rules! real {
@@ -52,22 +94,52 @@ macro_rules! real {
         $avx512:ident,
         [$exp:path, $ln_1p:path, $tanh:path, $erf:path]
     ) => {
-        impl Real for $t {
+        impl Number for $t {
             type Portable = $portable;
             #[cfg(target_arch = "x86_64")]
             type Avx2 = $avx2;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = $avx512;
 
+            const IMAGES: usize = 1;
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
             const LOWEST: Self = <$t>::NEG_INFINITY;
 
+            #[inline(always)]
+            #[allow(clippy::cast_possible_truncation, reason = "the precision that the network computes in")]
+            fn of(v: f64) -> Self {
+                v as $t
+            }
+            #[inline(always)]
+            #[allow(clippy::useless_conversion, reason = "one of the two types is f64")]
+            fn image(self, _: usize) -> f64 {
+                f64::from(self)
+            }
             #[inline(always)]
             fn fma(self, a: Self, b: Self) -> Self {
                 self.mul_add(a, b)
             }
             #[inline(always)]
             fn larger(self, other: Self) -> Self {
-                if other > self { other } else { self }
+                if self > other { self } else { other }
+            }
+            #[inline(always)]
+            fn smaller(self, other: Self) -> Self {
+                if other < self { other } else { self }
+            }
+            #[inline(always)]
+            fn where_within(self, x: Self, min: Self, max: Self) -> Self {
+                if x >= min && x <= max { self } else { 0.0 }
+            }
+            #[inline(always)]
+            fn where_positive(self, x: Self) -> Self {
+                if x > 0.0 { self } else { 0.0 }
+            }
+            #[inline(always)]
+            #[allow(clippy::float_cmp, reason = "the largest under a window is one of them")]
+            fn where_equal(self, a: Self, b: Self) -> Self {
+                if a == b { self } else { 0.0 }
             }
             #[inline(always)]
             fn sqrt(self) -> Self {
@@ -89,7 +161,16 @@ macro_rules! real {
             fn erf(self) -> Self {
                 $erf(self)
             }
-            fn of_storage(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        }
+
+        impl Real for $t {
+            fn storage(storage: &CpuStorage) -> Option<&[Self]> {
+                match storage {
+                    CpuStorage::$variant(data) => Some(data),
+                    _ => None,
+                }
+            }
+            fn storage_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
                 match storage {
                     CpuStorage::$variant(data) => Some(data),
                     _ => None,
@@ -107,7 +188,7 @@ real!(f64, F64, Array<f64, 2>, F64x4, F64x8, [f64::exp, f64::ln_1p, f64::tanh, e
 /// [`vectorized!`] puts them.
 pub trait Vector: Copy {
     /// What a lane holds.
-    type Scalar: Real;
+    type Scalar: Number;
     /// The next narrower vector, for channels that do not fill this one; the narrowest is its own half.
     type Half: Vector<Scalar = Self::Scalar>;
     /// Scalars in a register.
@@ -120,6 +201,15 @@ pub trait Vector: Copy {
     /// # Safety
     /// `LANES` scalars from `at` on can be read.
     unsafe fn load(at: *const Self::Scalar) -> Self;
+    /// The scalar that is read in every lane.
+    ///
+    /// # Safety
+    /// The scalar at `at` can be read.
+    #[inline(always)]
+    unsafe fn broadcast(at: *const Self::Scalar) -> Self {
+        // SAFETY: the caller's promise.
+        Self::splat(unsafe { *at })
+    }
     /// # Safety
     /// `LANES` scalars from `at` on can be written.
     unsafe fn store(self, at: *mut Self::Scalar);
@@ -131,7 +221,7 @@ pub trait Vector: Copy {
     fn sub(self, other: Self) -> Self;
     /// Lane by lane.
     fn mul(self, other: Self) -> Self;
-    /// The larger of two, lane by lane.
+    /// The larger of two, lane by lane; `other` where one of them is NaN.
     fn max(self, other: Self) -> Self;
     /// `self` in the lanes where `x > 0`, else 0.
     fn where_positive(self, x: Self) -> Self;
@@ -141,7 +231,7 @@ pub trait Vector: Copy {
     /// All lanes added up, neighbours first.
     #[inline(always)]
     fn sum(self) -> Self::Scalar {
-        let mut lanes = [Self::Scalar::default(); 16];
+        let mut lanes = [Self::Scalar::ZERO; 16];
         // SAFETY: no vector has more than 16 lanes.
         unsafe { self.store(lanes.as_mut_ptr()) };
         let mut n = Self::LANES;
@@ -157,7 +247,7 @@ pub trait Vector: Copy {
     /// Zeros.
     #[inline(always)]
     fn zero() -> Self {
-        Self::splat(Self::Scalar::default())
+        Self::splat(Self::Scalar::ZERO)
     }
 
     /// [`Vector::load`] from a slice.
@@ -187,14 +277,14 @@ pub trait Vector: Copy {
 #[derive(Clone, Copy, Debug)]
 pub struct Array<T, const N: usize>([T; N]);
 
-impl<T: Real, const N: usize> Array<T, N> {
+impl<T: Number, const N: usize> Array<T, N> {
     #[inline(always)]
     fn each(f: impl Fn(usize) -> T) -> Self {
         Array(std::array::from_fn(f))
     }
 }
 
-impl<T: Real, const N: usize> Vector for Array<T, N> {
+impl<T: Number, const N: usize> Vector for Array<T, N> {
     type Scalar = T;
     type Half = Array<T, 1>;
     const LANES: usize = N;
@@ -236,11 +326,11 @@ impl<T: Real, const N: usize> Vector for Array<T, N> {
     }
     #[inline(always)]
     fn where_positive(self, x: Self) -> Self {
-        Array::each(|i| if x.0[i] > T::zero() { self.0[i] } else { T::zero() })
+        Array::each(|i| self.0[i].where_positive(x.0[i]))
     }
     #[inline(always)]
     fn where_equal(self, a: Self, b: Self) -> Self {
-        Array::each(|i| if a.0[i] == b.0[i] { self.0[i] } else { T::zero() })
+        Array::each(|i| self.0[i].where_equal(a.0[i], b.0[i]))
     }
 }
 
@@ -338,18 +428,18 @@ mod x86 {
 macro_rules! vectorized {
     ($isa:expr, $scalar:ty, $kernel:ident($($arg:expr),* $(,)?)) => {{
         match $isa.level() {
-            $crate::engine::cpu::isa::Level::Portable => $kernel::<<$scalar as $crate::engine::cpu::vector::Real>::Portable>($($arg),*),
+            $crate::engine::cpu::isa::Level::Portable => $kernel::<<$scalar as $crate::engine::cpu::vector::Number>::Portable>($($arg),*),
             #[cfg(target_arch = "x86_64")]
             $crate::engine::cpu::isa::Level::Avx2(v3) => $crate::engine::cpu::isa::compiled_for(
                 v3,
                 #[inline(always)]
-                || $kernel::<<$scalar as $crate::engine::cpu::vector::Real>::Avx2>($($arg),*),
+                || $kernel::<<$scalar as $crate::engine::cpu::vector::Number>::Avx2>($($arg),*),
             ),
             #[cfg(target_arch = "x86_64")]
             $crate::engine::cpu::isa::Level::Avx512(v4) => $crate::engine::cpu::isa::compiled_for(
                 v4,
                 #[inline(always)]
-                || $kernel::<<$scalar as $crate::engine::cpu::vector::Real>::Avx512>($($arg),*),
+                || $kernel::<<$scalar as $crate::engine::cpu::vector::Number>::Avx512>($($arg),*),
             ),
         }
     }};
@@ -386,14 +476,13 @@ pub(crate) use for_groups;
 
 #[cfg(test)]
 mod tests {
-    use candle_core::WithDType;
 
     use super::*;
     use crate::engine::cpu::isa::{Isa, Level};
 
     /// As many numbers as the widest vector has lanes, of both signs, with a zero.
-    fn numbers<T: Real>(phase: f64) -> Vec<T> {
-        (0..16).map(|i| T::from_f64(if i == 5 { 0.0 } else { (1.7 * f64::from(i) + phase).sin() })).collect()
+    fn numbers<T: Number>(phase: f64) -> Vec<T> {
+        (0..16).map(|i| T::of(if i == 5 { 0.0 } else { (1.7 * f64::from(i) + phase).sin() })).collect()
     }
 
     /// Every operation of a vector against the same on scalars.
@@ -407,10 +496,10 @@ mod tests {
         let (a, b, c, t) = unsafe { (V::read(&x, 0), V::read(&y, 0), V::read(&z, 0), V::read(&twin, 0)) };
         let lanes = |v: V| {
             // One scalar more on both sides, to see that they stay.
-            let mut out = vec![V::Scalar::from_f64(7.0); V::LANES + 2];
+            let mut out = vec![V::Scalar::of(7.0); V::LANES + 2];
             // SAFETY: `1 + LANES` scalars are there.
             unsafe { v.write(&mut out, 1) };
-            assert!(out[0] == V::Scalar::from_f64(7.0) && out[V::LANES + 1] == V::Scalar::from_f64(7.0));
+            assert!(out[0] == V::Scalar::of(7.0) && out[V::LANES + 1] == V::Scalar::of(7.0));
             out[1..=V::LANES].to_vec()
         };
         let each = |f: &dyn Fn(usize) -> V::Scalar| (0..V::LANES).map(f).collect::<Vec<_>>();
@@ -423,14 +512,14 @@ mod tests {
             ("sub", a.sub(b), each(&|i| x[i] - y[i])),
             ("mul", a.mul(b), each(&|i| x[i] * y[i])),
             ("max", a.max(b), each(&|i| x[i].larger(y[i]))),
-            ("where_positive", b.where_positive(a), each(&|i| if x[i] > zero { y[i] } else { zero })),
+            ("where_positive", b.where_positive(a), each(&|i| y[i].where_positive(x[i]))),
             ("where_equal", c.where_equal(a, t), each(&|i| if x[i] == twin[i] { z[i] } else { zero })),
         ];
         for (name, found, want) in expected {
-            assert_eq!(lanes(found), want, "{name} of {} lanes of {:?}", V::LANES, V::Scalar::DTYPE);
+            assert_eq!(lanes(found), want, "{name} of {} lanes of {:?}", V::LANES, std::any::type_name::<V::Scalar>());
         }
         // Whole numbers, so that no order of additions rounds.
-        let whole: Vec<V::Scalar> = (0..16).map(|i| V::Scalar::from_f64(f64::from(i * i - 40))).collect();
+        let whole: Vec<V::Scalar> = (0..16).map(|i| V::Scalar::of(f64::from(i * i - 40))).collect();
         let sum = whole[..V::LANES].iter().fold(zero, |sum, v| sum + *v);
         // SAFETY: 16 scalars are there.
         assert!(unsafe { V::read(&whole, 0) }.sum() == sum, "sum of {} lanes", V::LANES);
@@ -501,7 +590,7 @@ mod tests {
     fn what_is_no_number_is_neither_positive_nor_equal() {
         #[inline(always)]
         fn check<V: Vector>(_: ()) {
-            let (one, nan) = (V::splat(V::Scalar::from_f64(1.0)), V::splat(V::Scalar::from_f64(f64::NAN)));
+            let (one, nan) = (V::splat(V::Scalar::of(1.0)), V::splat(V::Scalar::of(f64::NAN)));
             assert!(one.where_positive(nan).sum() == V::Scalar::default());
             assert!(one.where_equal(nan, nan).sum() == V::Scalar::default());
         }

@@ -10,9 +10,9 @@ use crate::engine::call::Layer;
 use crate::engine::cpu::disjoint::around;
 use crate::engine::cpu::kernels::incoming::Incoming;
 use crate::engine::cpu::layer::Reads;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
-impl<T: Real> Call<'_, T> {
+impl<T: Number> Call<'_, T> {
     pub(super) fn layer_forward(
         &self,
         i: usize,

@@ -5,10 +5,10 @@ use crate::engine::arena::Place;
 use crate::engine::call::Kind;
 use crate::engine::cpu::disjoint::{around, disjoint};
 use crate::engine::cpu::kernels::{norm, pointwise};
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 use crate::engine::plan::{Action, Gradient, NormPlace, Statistics, Step};
 
-impl<T: Real> Call<'_, T> {
+impl<T: Number> Call<'_, T> {
     pub(super) fn norm_forward(&self, step: &Step, part: Part, shared: &[T], lane: &mut Lane<'_, T>) {
         let i = step.node;
         let place = self.norm_place(i);

@@ -4,7 +4,7 @@ use super::load::Source;
 use crate::arch::op::Act;
 use crate::engine::call::Activation;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// `sqrt(2 / pi)`.
 const ROOT: f64 = 0.797_884_560_802_865_4;
@@ -13,9 +13,9 @@ const CUBIC: f64 = 0.044_715;
 
 impl Activation {
     /// `y = f(x)`.
-    pub fn forward<T: Real>(self, isa: Isa, x: Source<'_, T>, y: &mut [T]) {
-        let of = |v: f64| T::from_f64(v);
-        let (zero, one, half) = (T::zero(), T::one(), of(0.5));
+    pub fn forward<T: Number>(self, isa: Isa, x: Source<'_, T>, y: &mut [T]) {
+        let of = |v: f64| T::of(v);
+        let (one, half) = (T::ONE, of(0.5));
         match self {
             Activation::Act(Act::Relu) => x.read(isa, true, y),
             Activation::Act(Act::Sigmoid) => map(
@@ -56,7 +56,7 @@ impl Activation {
                     x,
                     y,
                     #[inline(always)]
-                    |x| x.larger(zero) + (-x.larger(-x)).exp().ln_1p(),
+                    |x| x.larger(T::ZERO) + (-x.larger(-x)).exp().ln_1p(),
                 );
             }
             Activation::Act(Act::Tanh) => map(
@@ -80,16 +80,16 @@ impl Activation {
                     x,
                     y,
                     #[inline(always)]
-                    |x| if x > max { max } else { x.larger(min) },
+                    |x| x.larger(min).smaller(max),
                 );
             }
         }
     }
 
     /// `dx (+)= dy f'(x)`.
-    pub fn backward<T: Real>(self, isa: Isa, x: Source<'_, T>, dy: &[T], (dx, accumulate): (&mut [T], bool)) {
-        let of = |v: f64| T::from_f64(v);
-        let (zero, one, half) = (T::zero(), T::one(), of(0.5));
+    pub fn backward<T: Number>(self, isa: Isa, x: Source<'_, T>, dy: &[T], (dx, accumulate): (&mut [T], bool)) {
+        let of = |v: f64| T::of(v);
+        let (one, half) = (T::ONE, of(0.5));
         let to = Target { dy, dx, accumulate };
         match self {
             Activation::Act(Act::Relu) => {
@@ -98,7 +98,7 @@ impl Activation {
                     x,
                     to,
                     #[inline(always)]
-                    |x| if x > zero { one } else { zero },
+                    |x| one.where_positive(x),
                 );
             }
             Activation::Act(Act::Sigmoid) => slope(
@@ -175,7 +175,7 @@ impl Activation {
                     x,
                     to,
                     #[inline(always)]
-                    |x| if x >= min && x <= max { one } else { zero },
+                    |x| one.where_within(x, min, max),
                 );
             }
         }
@@ -183,8 +183,8 @@ impl Activation {
 }
 
 #[inline(always)]
-fn sigmoid<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-x).exp())
+fn sigmoid<T: Number>(x: T) -> T {
+    T::ONE / (T::ONE + (-x).exp())
 }
 
 /// Where a gradient comes from and goes to.
@@ -195,7 +195,7 @@ struct Target<'a, T> {
 }
 
 #[inline(always)]
-fn map<T: Real>(isa: Isa, x: Source<'_, T>, y: &mut [T], f: impl Fn(T) -> T) {
+fn map<T: Number>(isa: Isa, x: Source<'_, T>, y: &mut [T], f: impl Fn(T) -> T) {
     let values = &x.values[..y.len()];
     isa.run(
         #[inline(always)]
@@ -218,7 +218,7 @@ fn map<T: Real>(isa: Isa, x: Source<'_, T>, y: &mut [T], f: impl Fn(T) -> T) {
 }
 
 #[inline(always)]
-fn slope<T: Real>(isa: Isa, x: Source<'_, T>, to: Target<'_, T>, f: impl Fn(T) -> T) {
+fn slope<T: Number>(isa: Isa, x: Source<'_, T>, to: Target<'_, T>, f: impl Fn(T) -> T) {
     let Target { dy, dx, accumulate } = to;
     let values = &x.values[..dx.len()];
     isa.run(
@@ -238,7 +238,7 @@ fn slope<T: Real>(isa: Isa, x: Source<'_, T>, to: Target<'_, T>, f: impl Fn(T) -
                 let c = scale.len();
                 for ((d, g), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(values.chunks_exact(c)) {
                     for ((((d, g), x), a), b) in d.iter_mut().zip(g).zip(x).zip(scale).zip(shift) {
-                        let old = if accumulate { *d } else { T::zero() };
+                        let old = if accumulate { *d } else { T::ZERO };
                         *d = old + *g * f(x.fma(*a, *b));
                     }
                 }

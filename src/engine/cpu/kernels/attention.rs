@@ -7,7 +7,7 @@ use super::product::{Product, Tap};
 use super::softmax;
 use crate::engine::call::Attention;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// Where a head's vectors lie in a plane.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ impl Attention {
     }
 
     /// Rows `[queries, width]` of `a` times rows `[keys, width]` of `b`, transposed: `[queries, keys]`.
-    fn against<T: Real>(
+    fn against<T: Number>(
         &self,
         isa: Isa,
         (a, of_a): (&[T], Lines),
@@ -75,7 +75,7 @@ impl Attention {
     }
 
     /// A head's shares `[queries, keys]`.
-    fn shares<T: Real>(&self, isa: Isa, head: usize, planes: Planes<'_, T>, shares: &mut [T], turned: &mut [T]) {
+    fn shares<T: Number>(&self, isa: Isa, head: usize, planes: Planes<'_, T>, shares: &mut [T], turned: &mut [T]) {
         self.against(isa, (planes.queries, self.query(head)), (planes.keys, self.key(head)), shares, turned);
         let scale = self.scale::<T>();
         for v in shares.iter_mut() {
@@ -85,12 +85,12 @@ impl Attention {
     }
 
     /// `1 / sqrt(width)`.
-    fn scale<T: Real>(&self) -> T {
-        T::from_f64(1.0 / (self.width() as f64).sqrt())
+    fn scale<T: Number>(&self) -> T {
+        T::of(1.0 / (self.width() as f64).sqrt())
     }
 
     /// `y [queries, d] = softmax(q k^T / sqrt(width)) v`.
-    pub fn forward<T: Real>(&self, isa: Isa, planes: Planes<'_, T>, y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, isa: Isa, planes: Planes<'_, T>, y: &mut [T], scratch: &mut [T]) {
         let (m, n, width) = (self.queries, self.keys, self.width());
         let (shares, rest) = scratch.split_at_mut(m * n);
         let turned = &mut rest[m * n..][..n * width];
@@ -105,7 +105,7 @@ impl Attention {
 
     /// The gradient of one plane: of all where queries, keys and values lie in one, of the queries where `first`, else of
     /// keys and values.
-    pub fn backward<T: Real>(
+    pub fn backward<T: Number>(
         &self,
         isa: Isa,
         planes: Planes<'_, T>,

@@ -1,10 +1,10 @@
 //! Factors of channels: products of two planes, of a plane and a factor a channel, and what their gradients add up.
 
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// `y = x g`, entry by entry, or pixel by pixel where `g` holds one number a channel.
-pub fn multiply<T: Real>(isa: Isa, x: &[T], g: &[T], y: &mut [T]) {
+pub fn multiply<T: Number>(isa: Isa, x: &[T], g: &[T], y: &mut [T]) {
     isa.run(
         #[inline(always)]
         || {
@@ -18,7 +18,7 @@ pub fn multiply<T: Real>(isa: Isa, x: &[T], g: &[T], y: &mut [T]) {
 }
 
 /// `dx (+)= dy g` for `g` as in [`multiply`].
-pub fn multiply_backward<T: Real>(isa: Isa, dy: &[T], g: &[T], dx: &mut [T], accumulate: bool) {
+pub fn multiply_backward<T: Number>(isa: Isa, dy: &[T], g: &[T], dx: &mut [T], accumulate: bool) {
     if !accumulate {
         return multiply(isa, dy, g, dx);
     }
@@ -35,9 +35,9 @@ pub fn multiply_backward<T: Real>(isa: Isa, dy: &[T], g: &[T], dx: &mut [T], acc
 }
 
 /// `dg (+)= sum over pixels of dy x`, for as many channels as `dg` holds; entry by entry where it holds all.
-pub fn factor_backward<T: Real>(isa: Isa, dy: &[T], x: &[T], dg: &mut [T], accumulate: bool) {
+pub fn factor_backward<T: Number>(isa: Isa, dy: &[T], x: &[T], dg: &mut [T], accumulate: bool) {
     if !accumulate {
-        dg.fill(T::zero());
+        dg.fill(T::ZERO);
     }
     isa.run(
         #[inline(always)]
@@ -52,7 +52,7 @@ pub fn factor_backward<T: Real>(isa: Isa, dy: &[T], x: &[T], dg: &mut [T], accum
 }
 
 /// `sum (+)= dy` over pixels, for as many channels as `sum` holds.
-pub fn add_up<T: Real>(isa: Isa, dy: &[T], sum: &mut [T]) {
+pub fn add_up<T: Number>(isa: Isa, dy: &[T], sum: &mut [T]) {
     isa.run(
         #[inline(always)]
         || {
@@ -66,7 +66,7 @@ pub fn add_up<T: Real>(isa: Isa, dy: &[T], sum: &mut [T]) {
 }
 
 /// `y = x + b` with one number a channel, or an entry.
-pub fn add<T: Real>(isa: Isa, x: &[T], b: &[T], y: &mut [T]) {
+pub fn add<T: Number>(isa: Isa, x: &[T], b: &[T], y: &mut [T]) {
     isa.run(
         #[inline(always)]
         || {
@@ -80,7 +80,7 @@ pub fn add<T: Real>(isa: Isa, x: &[T], b: &[T], y: &mut [T]) {
 }
 
 /// `y += b` with one number a channel.
-pub fn add_in_place<T: Real>(isa: Isa, b: &[T], y: &mut [T]) {
+pub fn add_in_place<T: Number>(isa: Isa, b: &[T], y: &mut [T]) {
     isa.run(
         #[inline(always)]
         || {
@@ -95,9 +95,9 @@ pub fn add_in_place<T: Real>(isa: Isa, b: &[T], y: &mut [T]) {
 
 /// `sum of f(0..n)`, in sixteen sums side by side so that it becomes vector code.
 #[inline(always)]
-pub fn total<T: Real>(n: usize, f: impl Fn(usize) -> T) -> T {
+pub fn total<T: Number>(n: usize, f: impl Fn(usize) -> T) -> T {
     const LANES: usize = 16;
-    let mut lanes = [T::zero(); LANES];
+    let mut lanes = [T::ZERO; LANES];
     let whole = n / LANES * LANES;
     for at in (0..whole).step_by(LANES) {
         for (l, lane) in lanes.iter_mut().enumerate() {

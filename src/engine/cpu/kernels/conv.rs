@@ -20,7 +20,7 @@ use super::plane::Plane;
 use super::pointwise::store_masked;
 use super::product::{Product, Tap};
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 pub use crate::engine::mode::Direction;
 
 /// Scalars of padded planes kept at a time where every pixel is read by many taps: half of a common second-level cache.
@@ -62,10 +62,10 @@ impl Conv {
     }
 
     /// Prepares one panel of [`Conv::panels`].
-    pub fn prepare<T: Real>(&self, isa: Isa, direction: Direction, panel: &Panel, weight: &[T], to: &mut [T]) {
+    pub fn prepare<T: Number>(&self, isa: Isa, direction: Direction, panel: &Panel, weight: &[T], to: &mut [T]) {
         if let Some(winograd) = Winograd::of(self) {
             let direct = Conv { method: Method::Direct, ..*self };
-            let mut taps = vec![T::zero(); to.len() / winograd.places() * self.shape.window.taps()];
+            let mut taps = vec![T::ZERO; to.len() / winograd.places() * self.shape.window.taps()];
             direct.prepare(isa, direction, panel, weight, &mut taps);
             return winograd.prepare(isa, &taps, to);
         }
@@ -85,7 +85,7 @@ impl Conv {
                 }
             }
             Direction::Backward => {
-                to.fill(T::zero());
+                to.fill(T::ZERO);
                 let there = width.min((taps * c).saturating_sub(panel.col));
                 if there == width {
                     transpose(&weight[panel.col * out + panel.group * og..], out, width, to);
@@ -143,7 +143,7 @@ impl Conv {
     }
 
     /// The padded planes of a block side by side, and the scalars of each.
-    fn load<'p, T: Real>(&self, isa: Isa, x: Source<'p, T>, block: &Block, scratch: &'p mut [T]) -> (&'p [T], usize) {
+    fn load<'p, T: Number>(&self, isa: Isa, x: Source<'p, T>, block: &Block, scratch: &'p mut [T]) -> (&'p [T], usize) {
         let (plane, top) = (self.plane(), block.rows.start * self.shape.window.stride[0]);
         let image = |k: usize| &x.values[(block.image + k) * self.shape.source.len()..][..self.shape.source.len()];
         if plane.is_source(x) {
@@ -181,7 +181,7 @@ impl Conv {
     }
 
     /// `y = conv(load(x), weights)`; `weights` are [`Panels`].
-    fn correlate<T: Real>(&self, isa: Isa, x: Source<'_, T>, weights: &[T], y: &mut [T], scratch: &mut [T]) {
+    fn correlate<T: Number>(&self, isa: Isa, x: Source<'_, T>, weights: &[T], y: &mut [T], scratch: &mut [T]) {
         let panels = self.panels(Direction::Forward);
         if let Some(winograd) = Winograd::of(self) {
             return winograd.correlate(isa, x, weights, y, scratch);
@@ -222,7 +222,7 @@ impl Conv {
 
     /// `y = conv(load(x), weight) + bias` of the images `[n, h, w, c]` that `x` holds, with weights that were prepared for
     /// [`Direction::Forward`].
-    pub fn forward<T: Real>(
+    pub fn forward<T: Number>(
         &self,
         isa: Isa,
         x: Source<'_, T>,
@@ -242,7 +242,7 @@ impl Conv {
     }
 
     /// `dweight += sum over images and pixels of load(x)^T dy`, `dbias += sum dy`.
-    pub fn backward_weight<T: Real>(
+    pub fn backward_weight<T: Number>(
         &self,
         isa: Isa,
         x: Source<'_, T>,
@@ -264,7 +264,7 @@ impl Conv {
         }
     }
 
-    fn correlate_weight<T: Real>(&self, isa: Isa, x: Source<'_, T>, dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
+    fn correlate_weight<T: Number>(&self, isa: Isa, x: Source<'_, T>, dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
         let (out, ow, c) = (self.shape.output.c, self.shape.output.w, self.shape.source.c);
         let (cg, og) = (c / self.shape.groups, out / self.shape.groups);
         let (places, rows) = self.taps();
@@ -303,7 +303,14 @@ impl Conv {
 
     /// `dx = load'(x) * (dy conv^T weight)` of the images that `dy` holds, with weights that were prepared for
     /// [`Direction::Backward`].
-    pub fn backward_input<T: Real>(&self, isa: Isa, weights: &[T], dy: &[T], target: Target<'_, T>, scratch: &mut [T]) {
+    pub fn backward_input<T: Number>(
+        &self,
+        isa: Isa,
+        weights: &[T],
+        dy: &[T],
+        target: Target<'_, T>,
+        scratch: &mut [T],
+    ) {
         let (len, masked) = (self.shape.source.len(), self.shape.load.relu);
         let Target { dx, accumulate, x } = target;
         let Some(back) = self.mirrored() else {
@@ -332,7 +339,7 @@ impl Conv {
                 continue;
             }
             if !accumulate {
-                dx.fill(T::zero());
+                dx.fill(T::ZERO);
             }
             let (row, skip) = (inner.w * inner.c, crop[1] * inner.c);
             for (r, from) in waiting.chunks_exact(row).enumerate() {
@@ -345,11 +352,11 @@ impl Conv {
     }
 
     /// The gradient `[h, w, c]` of one image's source: every pixel's product, each column added where it came from.
-    fn scatter<T: Real>(&self, isa: Isa, weights: &[T], dy: &[T], plane: &mut [T], scratch: &mut [T]) {
+    fn scatter<T: Number>(&self, isa: Isa, weights: &[T], dy: &[T], plane: &mut [T], scratch: &mut [T]) {
         let panels = self.panels(Direction::Backward);
         let (out, c, k) = (self.shape.output.c, self.shape.source.c, self.shape.window.kernel);
         let cg = c / self.shape.groups;
-        plane.fill(T::zero());
+        plane.fill(T::ZERO);
         let pixels = self.shape.output.area();
         for first in (0..pixels).step_by(SCATTERED) {
             let rows = SCATTERED.min(pixels - first);
@@ -397,7 +404,7 @@ impl Conv {
 }
 
 /// `to[r, i] = from[i, r]`, rows of `from` `stride` apart and rows of `to` `width` long; a cache line of every row at a time.
-fn transpose<T: Real>(from: &[T], stride: usize, width: usize, to: &mut [T]) {
+fn transpose<T: Number>(from: &[T], stride: usize, width: usize, to: &mut [T]) {
     const RUN: usize = 16;
     for (block, to) in to.chunks_mut(RUN * width).enumerate() {
         let count = to.len() / width;
@@ -415,11 +422,12 @@ mod tests {
     use super::*;
     use crate::arch::op::{Shape, Window};
     use crate::engine::call::{Convolution, Load};
+    use crate::engine::cpu::vector::Real;
     use crate::seed::Seed;
 
     fn numbers<T: Real>(n: usize, seed: u64) -> Vec<T> {
         let mut stream = Seed::root(seed).stream();
-        (0..n).map(|_| T::from_f64(f64::from(stream.normal()))).collect()
+        (0..n).map(|_| T::of(f64::from(stream.normal()))).collect()
     }
 
     /// Shapes that reach every path: joined and single taps, scattered gradients, groups, crops, ragged tiles.
@@ -462,14 +470,14 @@ mod tests {
     fn run<T: Real>(conv: &Conv, isa: Isa, x: Source<'_, T>, dy: &[T], weight: &[T]) -> Found<T> {
         let prepared = [Direction::Forward, Direction::Backward].map(|direction| {
             let panels = conv.panels(direction);
-            let mut to = vec![T::from_f64(f64::NAN); panels.scalars()];
+            let mut to = vec![T::of(f64::NAN); panels.scalars()];
             panels.each().for_each(|p| conv.prepare(isa, direction, &p, weight, &mut to[p.range.clone()]));
             to
         });
-        let mut scratch = vec![T::from_f64(f64::NAN); conv.scratch()];
-        let (mut y, mut dweight) = (vec![T::from_f64(f64::NAN); dy.len()], vec![T::zero(); weight.len()]);
+        let mut scratch = vec![T::of(f64::NAN); conv.scratch()];
+        let (mut y, mut dweight) = (vec![T::of(f64::NAN); dy.len()], vec![T::ZERO; weight.len()]);
         // Half of the gradient is there already.
-        let mut dx = vec![T::one(); x.values.len()];
+        let mut dx = vec![T::ONE; x.values.len()];
         conv.forward(isa, x, &prepared[0], None, &mut y, &mut scratch);
         conv.backward_weight(isa, x, dy, &mut dweight, None, &mut scratch);
         conv.backward_input(isa, &prepared[1], dy, Target { dx: &mut dx, accumulate: true, x }, &mut scratch);

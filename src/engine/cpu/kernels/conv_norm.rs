@@ -15,7 +15,7 @@ use super::product::{Product, Tap};
 use crate::arch::op::Shape;
 use crate::engine::call::Precondition;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::{Number, Real};
 
 const HERE: [Tap; 1] = [Tap { x: 0, w: 0 }];
 
@@ -58,7 +58,7 @@ impl Precondition {
     }
 
     /// The inverse amplitudes of weights `[kh, kw, in, out]`.
-    pub fn measure<T: Real>(&self, weight: &[T], to: &mut [T]) {
+    pub fn measure<T: Number>(&self, weight: &[T], to: &mut [T]) {
         let ([kh, kw], out) = (self.kernel, self.full.c);
         let inputs = weight.len() / (kh * kw * out);
         let at = |y: usize, x: usize| &weight[(y * kw + x) * inputs * out..][..inputs * out];
@@ -75,7 +75,7 @@ impl Precondition {
                         }
                         for (a, b) in at(y, x).chunks_exact(out).zip(at(v, u).chunks_exact(out)) {
                             for ((sum, a), b) in sum.iter_mut().zip(a).zip(b) {
-                                *sum += a.to_f64() * b.to_f64();
+                                *sum += a.image(0) * b.image(0);
                             }
                         }
                     }
@@ -97,14 +97,14 @@ impl Precondition {
                 }
                 for ((to, p), mean) in to.iter_mut().zip(power).zip(mean) {
                     let least = (mean * LEAST).max(f64::MIN_POSITIVE);
-                    *to = T::from_f64(p.max(least).powf(-0.5));
+                    *to = T::of(p.max(least).powf(-0.5));
                 }
             }
         });
     }
 
     /// `y` of the full convolution `x`, with the inverse amplitudes `v`.
-    pub fn forward<T: Real>(&self, isa: Isa, x: &[T], v: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, isa: Isa, x: &[T], v: &[T], y: &mut [T], scratch: &mut [T]) {
         match self.kernel {
             [1, 1] => {
                 self.pick(x, y);
@@ -117,7 +117,7 @@ impl Precondition {
     }
 
     /// `dx (+)= ..`.
-    pub fn backward<T: Real>(
+    pub fn backward<T: Number>(
         &self,
         isa: Isa,
         dy: &[T],
@@ -128,7 +128,7 @@ impl Precondition {
         match self.kernel {
             [1, 1] => {
                 if !accumulate {
-                    dx.fill(T::zero());
+                    dx.fill(T::ZERO);
                 }
                 let Shape { w, c, .. } = self.full;
                 let grid = self.kept();
@@ -145,7 +145,7 @@ impl Precondition {
     }
 
     /// The kept pixels.
-    fn pick<T: Real>(&self, x: &[T], y: &mut [T]) {
+    fn pick<T: Number>(&self, x: &[T], y: &mut [T]) {
         let Shape { w, c, .. } = self.full;
         let grid = self.kept();
         for (y, row) in y.chunks_exact_mut(self.output.w * c).zip(grid.rows.each()) {
@@ -158,7 +158,7 @@ impl Precondition {
     /// The symmetric map from the pixels of one grid, all others being zero, to those of another.
     ///
     /// A spectrum is held as its real part and the negative of its imaginary part.
-    fn filter<T: Real>(
+    fn filter<T: Number>(
         &self,
         isa: Isa,
         (x, from): (&[T], Grid),
@@ -219,16 +219,16 @@ impl Precondition {
 /// Moves the running inverse amplitudes towards a batch's; the number of batches so far stands behind them.
 ///
 /// The share that is taken falls with the number of batches along half a cosine, as published: all of the first, a hundredth at the end.
-pub fn record<T: Real>(seen: &[T], running: &mut [T]) {
+pub fn record<T: Number, S: Real>(seen: &[T], running: &mut [S]) {
     const BATCHES: f64 = 40_000.0;
     let Some((batches, amplitudes)) = running.split_last_mut() else { return };
-    let passed = batches.to_f64().min(BATCHES) / BATCHES;
+    let passed = batches.image(0).min(BATCHES) / BATCHES;
     let share = (0.5 * (1.0 + (std::f64::consts::PI * passed).cos())).max(0.01);
-    let (take, keep) = (T::from_f64(share), T::from_f64(1.0 - share));
+    let (take, keep) = (S::of(share), S::of(1.0 - share));
     for (r, v) in amplitudes.iter_mut().zip(seen) {
-        *r = *r * keep + *v * take;
+        *r = *r * keep + S::of(v.image(0)) * take;
     }
-    *batches += T::one();
+    *batches += S::ONE;
 }
 
 impl Axis {
@@ -259,11 +259,11 @@ impl Wave {
 }
 
 /// A matrix by its entries.
-fn table<T: Real>(to: &mut [T], [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> f64) -> &[T] {
+fn table<T: Number>(to: &mut [T], [rows, columns]: [usize; 2], entry: impl Fn(usize, usize) -> f64) -> &[T] {
     let to = &mut to[..rows * columns];
     for (i, row) in to.chunks_exact_mut(columns).enumerate() {
         for (j, v) in row.iter_mut().enumerate() {
-            *v = T::from_f64(entry(i, j));
+            *v = T::of(entry(i, j));
         }
     }
     to

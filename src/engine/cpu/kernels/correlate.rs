@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::load::Source;
 use crate::arch::op::{Shape, Window};
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::{Real, Vector, for_groups, vectorized};
+use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 
 /// A plane with a border, rows `row` scalars apart.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ impl<T> Default for Finish<'_, T> {
 ///
 /// # Panics
 /// When something does not reach as far as the shapes say; the inner loops rely on it and do not look again.
-pub fn correlate<T: Real>(
+pub fn correlate<T: Number>(
     isa: Isa,
     plane: Plane<'_, T>,
     weight: &[T],
@@ -246,7 +246,7 @@ fn check_reach<T>(plane: Plane<'_, T>, win: &Window, out: Shape, rows: usize) {
 ///
 /// # Panics
 /// When something does not reach as far as the shapes say; the inner loops rely on it and do not look again.
-pub fn correlate_weight<T: Real>(
+pub fn correlate_weight<T: Number>(
     isa: Isa,
     plane: Plane<'_, T>,
     dy: Plane<'_, T>,

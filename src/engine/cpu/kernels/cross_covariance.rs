@@ -7,7 +7,7 @@ use super::product::{Product, Tap};
 use super::softmax;
 use crate::engine::call::CrossCovariance;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// What lengths are at least, as in PyTorch's `normalize`.
 pub const SHORTEST: f64 = 1e-12;
@@ -49,7 +49,7 @@ impl CrossCovariance {
     }
 
     /// `[width, width]` from the channels of two planes: `sum over pixels of a[t, i] b[t, j]`.
-    fn across<T: Real>(&self, isa: Isa, (a, a_step): (&[T], usize), b: &[T], to: &mut [T]) {
+    fn across<T: Number>(&self, isa: Isa, (a, a_step): (&[T], usize), b: &[T], to: &mut [T]) {
         let width = self.width();
         let product = Product {
             rows: width,
@@ -64,10 +64,10 @@ impl CrossCovariance {
     }
 
     /// Lengths, logits and shares of a head.
-    fn attend<T: Real>(&self, isa: Isa, head: usize, x: &[T], temperature: T, to: &mut Head<'_, T>) {
+    fn attend<T: Number>(&self, isa: Isa, head: usize, x: &[T], temperature: T, to: &mut Head<'_, T>) {
         let width = self.width();
         let [q, k, _] = self.starts(head);
-        to.inverse.fill(T::zero());
+        to.inverse.fill(T::ZERO);
         for pixel in x.chunks_exact(3 * self.d) {
             for (half, at) in to.inverse.chunks_exact_mut(width).zip([q, k]) {
                 for (sum, v) in half.iter_mut().zip(&pixel[at..at + width]) {
@@ -76,7 +76,7 @@ impl CrossCovariance {
             }
         }
         for v in to.inverse.iter_mut() {
-            *v = T::one() / v.sqrt().larger(T::from_f64(SHORTEST));
+            *v = T::ONE / v.sqrt().larger(T::of(SHORTEST));
         }
         self.across(isa, (&x[q..], 3 * self.d), &x[k..], to.logits);
         let (of_q, of_k) = to.inverse.split_at(width);
@@ -90,7 +90,7 @@ impl CrossCovariance {
     }
 
     /// `y [pixels, width] (+)= x [pixels, width] m [width, width]` at places of planes.
-    fn times<T: Real>(
+    fn times<T: Number>(
         &self,
         isa: Isa,
         (x, x_row): (&[T], usize),
@@ -104,7 +104,7 @@ impl CrossCovariance {
     }
 
     /// `y = a v`, see the file's head; `temperature` is `tau` of every head.
-    pub fn forward<T: Real>(&self, isa: Isa, x: &[T], temperature: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, isa: Isa, x: &[T], temperature: &[T], y: &mut [T], scratch: &mut [T]) {
         let width = self.width();
         let (mut room, _) = self.head(scratch);
         for (h, tau) in temperature.iter().enumerate() {
@@ -116,7 +116,7 @@ impl CrossCovariance {
     }
 
     /// The gradient of `x`.
-    pub fn backward<T: Real>(
+    pub fn backward<T: Number>(
         &self,
         isa: Isa,
         x: &[T],
@@ -129,7 +129,7 @@ impl CrossCovariance {
         let (mut room, sums) = self.head(scratch);
         let (of_rows, of_columns) = sums[..2 * width].split_at_mut(width);
         if !accumulate {
-            dx.fill(T::zero());
+            dx.fill(T::ZERO);
         }
         for (h, tau) in temperature.iter().enumerate() {
             let [q, k, v] = self.starts(h);
@@ -139,11 +139,11 @@ impl CrossCovariance {
             self.across(isa, (&dy[h * width..], self.d), &x[v..], scores);
             softmax::rows_backward(isa, width, shares, scores);
             // What the lengths give back: sums of score times logit along rows and columns.
-            of_columns.fill(T::zero());
+            of_columns.fill(T::ZERO);
             for ((scores, logits), sum) in
                 scores.chunks_exact(width).zip(logits.chunks_exact(width)).zip(of_rows.iter_mut())
             {
-                *sum = T::zero();
+                *sum = T::ZERO;
                 for ((s, l), column) in scores.iter().zip(logits).zip(of_columns.iter_mut()) {
                     *sum += *s * *l;
                     *column += *s * *l;
@@ -169,7 +169,7 @@ impl CrossCovariance {
     }
 
     /// `dtemperature += sum of score times logit / tau`, head by head.
-    pub fn backward_temperature<T: Real>(
+    pub fn backward_temperature<T: Number>(
         &self,
         isa: Isa,
         x: &[T],
@@ -190,7 +190,7 @@ impl CrossCovariance {
                 isa,
                 h,
                 x,
-                T::one(),
+                T::ONE,
                 &mut Head { shares: room.shares, logits: room.logits, turned: &mut [], inverse: room.inverse },
             );
             for (s, l) in room.turned.iter().zip(room.logits.iter()) {
@@ -200,7 +200,7 @@ impl CrossCovariance {
     }
 }
 
-fn transpose<T: Real>(m: &[T], n: usize, to: &mut [T]) {
+fn transpose<T: Number>(m: &[T], n: usize, to: &mut [T]) {
     for (i, row) in m.chunks_exact(n).enumerate() {
         for (j, v) in row.iter().enumerate() {
             to[j * n + i] = *v;

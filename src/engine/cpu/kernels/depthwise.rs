@@ -13,7 +13,7 @@ use super::{plane, prefetch};
 use crate::arch::op::{Shape, Window};
 use crate::engine::call::Depthwise;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// Scalars of rows that are worked on together: 2 KB of f32, about as many lines as may be under way to a core at once.
 const ROWS: usize = 1 << 9;
@@ -85,37 +85,51 @@ impl Depthwise {
     }
 
     /// Copies the source into the padded plane.
-    pub fn pad<T: Real>(&self, isa: Isa, x: Source<'_, T>, plane: &mut [T]) {
+    pub fn pad<T: Number>(&self, isa: Isa, x: Source<'_, T>, plane: &mut [T]) {
         self.copy().fill(isa, x, 0..self.copy().size[0], plane);
     }
 
     /// Output rows `rows` from the padded source.
-    pub fn rows<T: Real>(&self, isa: Isa, plane: &[T], weight: &[T], rows: Range<usize>, y: &mut [T]) {
+    pub fn rows<T: Number>(&self, isa: Isa, plane: &[T], weight: &[T], rows: Range<usize>, y: &mut [T]) {
         let plane = Plane { values: plane, row: self.padded_row() };
         correlate(isa, plane, weight, (&self.window, self.output), rows, y, Finish::default());
     }
 
     /// `y = depthwise(load(x), weight)`.
-    pub fn forward<T: Real>(&self, isa: Isa, x: Source<'_, T>, weight: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, isa: Isa, x: Source<'_, T>, weight: &[T], y: &mut [T], scratch: &mut [T]) {
         self.pad(isa, x, scratch);
         self.rows(isa, scratch, weight, 0..self.output.h, y);
     }
 
     /// `dweight += sum over pixels of load(x) dy`.
-    pub fn backward_weight<T: Real>(&self, isa: Isa, x: Source<'_, T>, dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
+    pub fn backward_weight<T: Number>(
+        &self,
+        isa: Isa,
+        x: Source<'_, T>,
+        dy: &[T],
+        dweight: &mut [T],
+        scratch: &mut [T],
+    ) {
         self.pad(isa, x, scratch);
         let dy = Plane { values: dy, row: self.output.w * self.output.c };
         self.weight_rows(isa, scratch, dy, 0..self.output.h, dweight);
     }
 
     /// `dweight +=` the part of some output rows, from the padded source; `dy` begins at the first of them.
-    pub fn weight_rows<T: Real>(&self, isa: Isa, plane: &[T], dy: Plane<'_, T>, rows: Range<usize>, dweight: &mut [T]) {
+    pub fn weight_rows<T: Number>(
+        &self,
+        isa: Isa,
+        plane: &[T],
+        dy: Plane<'_, T>,
+        rows: Range<usize>,
+        dweight: &mut [T],
+    ) {
         let plane = Plane { values: plane, row: self.padded_row() };
         correlate_weight(isa, plane, dy, &self.window, self.output, rows, dweight);
     }
 
     /// `dx = load'(x) * (dy depthwise^T weight)`, added to what is there where `accumulate`.
-    pub fn backward_input<T: Real>(
+    pub fn backward_input<T: Number>(
         &self,
         isa: Isa,
         x: Option<Source<'_, T>>,
@@ -153,19 +167,19 @@ impl Back {
     }
 
     /// Zeros around the inside of a gradient's plane.
-    pub fn clear_border<T: Real>(&self, plane: &mut [T]) {
+    pub fn clear_border<T: Number>(&self, plane: &mut [T]) {
         let (inside, output) = (self.inside, self.conv.output);
         let (mut at, width) = (0, output.w * output.c);
         for y in 0..output.h {
             let row = inside.start + y * inside.row;
-            plane[at..row].fill(T::zero());
+            plane[at..row].fill(T::ZERO);
             at = row + width;
         }
-        plane[at..self.len].fill(T::zero());
+        plane[at..self.len].fill(T::ZERO);
     }
 
     /// [`Depthwise::backward_input`] from the output's gradient in a plane of [`Back::len`] scalars.
-    pub fn lead<T: Real>(
+    pub fn lead<T: Number>(
         &self,
         isa: Isa,
         x: Option<Source<'_, T>>,
@@ -179,7 +193,7 @@ impl Back {
         let x = x.filter(|_| conv.load.relu);
         let reached = crop == [0, 0] && [down, across].iter().all(|a| (0..a.stride).all(|r| a.phase(r).taps > 0));
         if !accumulate && !reached {
-            dx.fill(T::zero());
+            dx.fill(T::ZERO);
         }
         // Every pair of phases with its mirrored weights.
         let (mut pairs, mut rest) = (Vec::with_capacity(down.stride * across.stride), scratch);

@@ -8,7 +8,7 @@ use super::product::{Product, Tap};
 use crate::arch::op::Shape;
 use crate::engine::call::FlcPool;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 const HERE: [Tap; 1] = [Tap { x: 0, w: 0 }];
 
@@ -20,7 +20,7 @@ impl FlcPool {
     }
 
     /// `y [h', w', c]` of `x [h, w, c]`.
-    pub fn forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, isa: Isa, x: &[T], y: &mut [T], scratch: &mut [T]) {
         let Shape { h, w, c } = self.source;
         let Shape { h: rows, w: columns, .. } = self.output;
         let (plane, matrix) = scratch.split_at_mut(h * columns * c);
@@ -36,7 +36,7 @@ impl FlcPool {
     }
 
     /// `dx (+)= ..`: the transposed map.
-    pub fn backward<T: Real>(&self, isa: Isa, dy: &[T], (dx, accumulate): (&mut [T], bool), scratch: &mut [T]) {
+    pub fn backward<T: Number>(&self, isa: Isa, dy: &[T], (dx, accumulate): (&mut [T], bool), scratch: &mut [T]) {
         let Shape { h, w, c } = self.source;
         let Shape { h: rows, w: columns, .. } = self.output;
         let (plane, matrix) = scratch.split_at_mut(h * columns * c);
@@ -53,10 +53,10 @@ impl FlcPool {
 }
 
 /// A matrix times a number, in the kernel's precision.
-fn fill<'m, T: Real>(to: &'m mut [T], from: &[f64], sign: f64) -> &'m [T] {
+fn fill<'m, T: Number>(to: &'m mut [T], from: &[f64], sign: f64) -> &'m [T] {
     let to = &mut to[..from.len()];
     for (to, v) in to.iter_mut().zip(from) {
-        *to = T::from_f64(sign * v);
+        *to = T::of(sign * v);
     }
     to
 }

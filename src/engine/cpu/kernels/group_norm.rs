@@ -6,7 +6,7 @@
 use super::channels::{add_up, total};
 use crate::engine::call::{GroupNorm, Over};
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// Scale and shift, `[c]` each.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl GroupNorm {
     }
 
     /// `y = xhat weight + bias`.
-    pub fn forward<T: Real>(&self, isa: Isa, x: &[T], affine: Affine<'_, T>, y: &mut [T], scratch: &mut [T]) {
+    pub fn forward<T: Number>(&self, isa: Isa, x: &[T], affine: Affine<'_, T>, y: &mut [T], scratch: &mut [T]) {
         let c = self.c;
         match self.over {
             Over::Pixel => isa.run(
@@ -57,7 +57,7 @@ impl GroupNorm {
     }
 
     /// `dx (+)= ..`, see the file's head.
-    pub fn backward<T: Real>(
+    pub fn backward<T: Number>(
         &self,
         isa: Isa,
         x: &[T],
@@ -71,7 +71,7 @@ impl GroupNorm {
             Over::Pixel => isa.run(
                 #[inline(always)]
                 || {
-                    let n = T::from_f64(c as f64);
+                    let n = T::of(c as f64);
                     for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
                         let (mean, inverse) = self.of_pixel(x);
                         let level = total(
@@ -86,7 +86,7 @@ impl GroupNorm {
                         ) / n;
                         for i in 0..c {
                             let xhat = (x[i] - mean) * inverse;
-                            let old = if accumulate { dx[i] } else { T::zero() };
+                            let old = if accumulate { dx[i] } else { T::ZERO };
                             dx[i] = old + inverse * (dy[i] * weight[i] - level - xhat * slope);
                         }
                     }
@@ -98,8 +98,8 @@ impl GroupNorm {
                 let (level, slope) = rest.split_at_mut(c);
                 let slope = &mut slope[..c];
                 self.of_groups(isa, groups, x, mean, inverse);
-                level.fill(T::zero());
-                slope.fill(T::zero());
+                level.fill(T::ZERO);
+                slope.fill(T::ZERO);
                 isa.run(
                     #[inline(always)]
                     || {
@@ -121,7 +121,7 @@ impl GroupNorm {
                         for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
                             for i in 0..c {
                                 let xhat = (x[i] - mean[i]) * inverse[i];
-                                let old = if accumulate { dx[i] } else { T::zero() };
+                                let old = if accumulate { dx[i] } else { T::ZERO };
                                 dx[i] = old + inverse[i] * (dy[i] * weight[i] - level[i] - xhat * slope[i]);
                             }
                         }
@@ -132,7 +132,7 @@ impl GroupNorm {
     }
 
     /// `dweight += sum of dy xhat`, `dbias += sum of dy`.
-    pub fn backward_affine<T: Real>(
+    pub fn backward_affine<T: Number>(
         &self,
         isa: Isa,
         x: &[T],
@@ -174,8 +174,8 @@ impl GroupNorm {
 
     /// A pixel's mean, and one over its deviation.
     #[inline(always)]
-    fn of_pixel<T: Real>(&self, x: &[T]) -> (T, T) {
-        let n = T::from_f64(self.c as f64);
+    fn of_pixel<T: Number>(&self, x: &[T]) -> (T, T) {
+        let n = T::of(self.c as f64);
         let mean = total(
             self.c,
             #[inline(always)]
@@ -186,16 +186,16 @@ impl GroupNorm {
             #[inline(always)]
             |i| (x[i] - mean) * (x[i] - mean),
         ) / n;
-        (mean, T::one() / (var + T::from_f64(self.epsilon.into())).sqrt())
+        (mean, T::ONE / (var + T::of(self.epsilon.into())).sqrt())
     }
 
     /// Every channel's group's mean, and one over its deviation.
-    fn of_groups<T: Real>(&self, isa: Isa, groups: usize, x: &[T], mean: &mut [T], inverse: &mut [T]) {
+    fn of_groups<T: Number>(&self, isa: Isa, groups: usize, x: &[T], mean: &mut [T], inverse: &mut [T]) {
         let (c, entries) = (self.c, x.len() / groups);
-        mean.fill(T::zero());
+        mean.fill(T::ZERO);
         add_up(isa, x, mean);
         share(mean, groups, entries);
-        inverse.fill(T::zero());
+        inverse.fill(T::ZERO);
         isa.run(
             #[inline(always)]
             || {
@@ -207,18 +207,18 @@ impl GroupNorm {
             },
         );
         share(inverse, groups, entries);
-        let epsilon = T::from_f64(self.epsilon.into());
+        let epsilon = T::of(self.epsilon.into());
         for v in inverse {
-            *v = T::one() / (*v + epsilon).sqrt();
+            *v = T::ONE / (*v + epsilon).sqrt();
         }
     }
 }
 
 /// Sums of channels into the means of their groups of `entries` entries, written to every channel.
-fn share<T: Real>(sums: &mut [T], groups: usize, entries: usize) {
-    let n = T::from_f64(entries as f64);
+fn share<T: Number>(sums: &mut [T], groups: usize, entries: usize) {
+    let n = T::of(entries as f64);
     for group in sums.chunks_exact_mut(sums.len() / groups) {
-        let mean = group.iter().fold(T::zero(), |sum, v| sum + *v) / n;
+        let mean = group.iter().fold(T::ZERO, |sum, v| sum + *v) / n;
         group.fill(mean);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::norm::{self, Line};
 use super::pointwise;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// Where a gradient comes from.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ pub enum Incoming<'a, T> {
     },
 }
 
-impl<'a, T: Real> Incoming<'a, T> {
+impl<'a, T: Number> Incoming<'a, T> {
     /// A range of the gradient, whole pixels; computed into the beginning of `room` where it does not stand in memory.
     pub fn part<'r>(&self, isa: Isa, range: Range<usize>, room: &'r mut [T]) -> &'r [T]
     where

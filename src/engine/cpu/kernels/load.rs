@@ -1,7 +1,7 @@
 //! What happens to a plane on its way into a kernel, so that it is never written to memory.
 
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::{Real, Vector, for_groups, vectorized};
+use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 
 /// A plane `[h, w, c]` (or several images' planes) to read, normalised on the way in where `affine` is there.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub struct Source<'a, T> {
     pub affine: Option<(&'a [T], &'a [T])>,
 }
 
-impl<'a, T: Real> Source<'a, T> {
+impl<'a, T: Number> Source<'a, T> {
     /// A plane read as it stands.
     pub fn plain(values: &'a [T]) -> Self {
         Source { values, affine: None }
@@ -32,20 +32,24 @@ impl<'a, T: Real> Source<'a, T> {
             Some((scale, shift)) => {
                 assert!(scale.len() == shift.len() && dst.len().is_multiple_of(scale.len()));
                 // A bound below which nothing falls stands for no ReLU.
-                let least = if relu { T::zero() } else { T::LOWEST };
+                let least = if relu { T::ZERO } else { T::LOWEST };
                 vectorized!(isa, T, affine(src, (scale, shift), least, dst));
             }
-            None if relu => isa.run(
-                #[inline(always)]
-                || {
-                    for (d, s) in dst.iter_mut().zip(src) {
-                        *d = s.larger(T::zero());
-                    }
-                },
-            ),
+            None if relu => vectorized!(isa, T, positive(src, dst)),
             None => dst.copy_from_slice(src),
         }
     }
+}
+
+#[inline(always)]
+fn positive<V: Vector>(src: &[V::Scalar], dst: &mut [V::Scalar]) {
+    for_groups!(V, dst.len(), positive_run(src, dst));
+}
+
+#[inline(always)]
+fn positive_run<V: Vector>(at: usize, src: &[V::Scalar], dst: &mut [V::Scalar]) {
+    // SAFETY: both are as long as the row that is divided into groups.
+    unsafe { V::zero().max(V::read(src, at)).write(dst, at) };
 }
 
 #[inline(always)]
@@ -65,7 +69,7 @@ fn affine_group<V: Vector>(
     unsafe {
         let (a, b, least) = (V::read(scale, c0), V::read(shift, c0), V::splat(least));
         for at in (c0..dst.len()).step_by(scale.len()) {
-            V::read(src, at).mul_add(a, b).max(least).write(dst, at);
+            least.max(V::read(src, at).mul_add(a, b)).write(dst, at);
         }
     }
 }

@@ -7,15 +7,15 @@ use super::load::Source;
 use super::pointwise::stretches;
 use crate::arch::op::BATCH_NORM_EPSILON;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::{Real, Vector, for_groups, vectorized};
+use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 
 /// One image's per-channel mean and sum of squared deviations: `moments = [mean; c] ++ [m2; c]`.
 ///
 /// One pass: deviations from the first pixel are added up and squared, which loses nothing as long as that pixel lies within
 /// a few deviations of the mean.
-pub fn moments<T: Real>(isa: Isa, x: &[T], c: usize, moments: &mut [T]) {
+pub fn moments<T: Number>(isa: Isa, x: &[T], c: usize, moments: &mut [T]) {
     assert!(!x.is_empty() && x.len().is_multiple_of(c) && moments.len() == 2 * c);
-    let share = T::from_f64(c as f64 / x.len() as f64);
+    let share = T::of(c as f64 / x.len() as f64);
     vectorized!(isa, T, moments_here(x, c, share, moments));
 }
 
@@ -52,43 +52,54 @@ fn moments_group<V: Vector>(c0: usize, x: &[V::Scalar], c: usize, share: V::Scal
     }
 }
 
-/// Merges the images' moments into the batch's mean and (biased) variance, channel by channel.
-pub fn merge_moments<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, area: usize, mean: &mut [T], var: &mut [T]) {
+/// Merges the moments of `batch` images into the batch's mean and (biased) variance, channel by channel.
+pub fn merge_moments<'a, T: Number>(
+    packs: impl Iterator<Item = &'a [T]>,
+    batch: usize,
+    area: usize,
+    mean: &mut [T],
+    var: &mut [T],
+) {
     let c = mean.len();
     let area = area as f64;
     let (mut m, mut m2, mut n) = (vec![0.0; c], vec![0.0; c], 0.0);
-    for image in images {
+    for (pack, k) in images(packs, batch) {
         let total = n + area;
         for i in 0..c {
-            let delta = image[i].to_f64() - m[i];
+            let delta = pack[i].image(k) - m[i];
             m[i] += delta * area / total;
-            m2[i] += image[c + i].to_f64() + delta * delta * n * area / total;
+            m2[i] += pack[c + i].image(k) + delta * delta * n * area / total;
         }
         n = total;
     }
     for i in 0..c {
-        mean[i] = T::from_f64(m[i]);
-        var[i] = T::from_f64(m2[i] / n);
+        mean[i] = T::of(m[i]);
+        var[i] = T::of(m2[i] / n);
     }
 }
 
+/// Every image of a batch: its pack, and its place there.
+fn images<'a, T: Number>(packs: impl Iterator<Item = &'a [T]>, batch: usize) -> impl Iterator<Item = (&'a [T], usize)> {
+    packs.flat_map(|pack| (0..T::IMAGES).map(move |k| (pack, k))).take(batch)
+}
+
 /// The affine map that normalisation amounts to: `scale = weight / sqrt(var + eps)`, `shift = bias - mean * scale`.
-pub fn fold<T: Real>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale: &mut [T], shift: &mut [T]) {
+pub fn fold<T: Number>(mean: &[T], var: &[T], affine: Option<(&[T], &[T])>, scale: &mut [T], shift: &mut [T]) {
     for i in 0..mean.len() {
-        let inv = T::one() / (var[i] + T::from_f64(BATCH_NORM_EPSILON)).sqrt();
-        let (weight, bias) = affine.map_or((T::one(), T::zero()), |(w, b)| (w[i], b[i]));
+        let inv = T::ONE / (var[i] + T::of(BATCH_NORM_EPSILON)).sqrt();
+        let (weight, bias) = affine.map_or((T::ONE, T::ZERO), |(w, b)| (w[i], b[i]));
         scale[i] = weight * inv;
         shift[i] = bias - mean[i] * scale[i];
     }
 }
 
 /// `y = x * scale + shift`.
-pub fn apply<T: Real>(isa: Isa, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
+pub fn apply<T: Number>(isa: Isa, x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
     Source { values: x, affine: Some((scale, shift)) }.read(isa, false, y);
 }
 
 /// [`apply`] on the place of its input.
-pub fn apply_in_place<T: Real>(isa: Isa, scale: &[T], shift: &[T], x: &mut [T]) {
+pub fn apply_in_place<T: Number>(isa: Isa, scale: &[T], shift: &[T], x: &mut [T]) {
     assert!(scale.len() == shift.len() && x.len().is_multiple_of(scale.len()));
     vectorized!(isa, T, apply_here(scale, shift, x));
 }
@@ -113,7 +124,7 @@ fn apply_group<V: Vector>(c0: usize, scale: &[V::Scalar], shift: &[V::Scalar], x
 }
 
 /// One image's `sums = [sum dy; c] ++ [sum dy * xhat; c]` with `xhat = x * unit + offset`.
-pub fn backward_sums<T: Real>(isa: Isa, x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
+pub fn backward_sums<T: Number>(isa: Isa, x: &[T], dy: &[T], unit: &[T], offset: &[T], sums: &mut [T]) {
     let c = unit.len();
     assert!(x.len() == dy.len() && x.len().is_multiple_of(c) && offset.len() == c && sums.len() == 2 * c);
     vectorized!(isa, T, sums_here(x, dy, (unit, offset), sums));
@@ -161,16 +172,16 @@ fn sums_group<V: Vector>(
     }
 }
 
-/// Adds up the images' sums in order and in double precision.
-pub fn merge_sums<'a, T: Real>(images: impl Iterator<Item = &'a [T]>, total: &mut [T]) {
+/// Adds up the sums of `batch` images in order and in double precision.
+pub fn merge_sums<'a, T: Number>(packs: impl Iterator<Item = &'a [T]>, batch: usize, total: &mut [T]) {
     let mut acc = vec![0.0; total.len()];
-    for image in images {
-        for (a, v) in acc.iter_mut().zip(image) {
-            *a += v.to_f64();
+    for (pack, k) in images(packs, batch) {
+        for (a, v) in acc.iter_mut().zip(pack) {
+            *a += v.image(k);
         }
     }
     for (t, a) in total.iter_mut().zip(acc) {
-        *t = T::from_f64(a);
+        *t = T::of(a);
     }
 }
 
@@ -185,33 +196,33 @@ pub struct Line<S> {
     pub level: S,
 }
 
-impl<T: Real> Line<&mut [T]> {
+impl<T: Number> Line<&mut [T]> {
     /// Under running statistics: `dx = factor * scale * dy`.
     pub fn running(&mut self, factor: T, scale: &[T]) {
         for (g, s) in self.gain.iter_mut().zip(scale) {
             *g = factor * *s;
         }
-        self.slope.fill(T::zero());
-        self.level.fill(T::zero());
+        self.slope.fill(T::ZERO);
+        self.level.fill(T::ZERO);
     }
 
     /// Under batch statistics: `dx = factor * scale * (dy - mean(dy) - xhat * mean(dy * xhat))`, where
     /// `xhat = x * unit + offset` and `sums = [sum dy; c] ++ [sum dy * xhat; c]` over `samples` values.
     pub fn batch(&mut self, factor: T, scale: &[T], unit: &[T], offset: &[T], sums: &[T], samples: usize) {
         let c = scale.len();
-        let share = T::one() / T::from_f64(samples as f64);
+        let share = T::ONE / T::of(samples as f64);
         for i in 0..c {
             let gain = factor * scale[i];
             let (mean, corr) = (sums[i] * share, sums[c + i] * share);
             self.gain[i] = gain;
-            self.slope[i] = T::zero() - gain * corr * unit[i];
-            self.level[i] = T::zero() - gain * (mean + corr * offset[i]);
+            self.slope[i] = T::ZERO - gain * corr * unit[i];
+            self.level[i] = T::ZERO - gain * (mean + corr * offset[i]);
         }
     }
 }
 
 /// `dx = gain * dy + slope * x + level`, or `dx += ..`; without `x` the slope and level are taken as 0.
-pub fn backward<T: Real>(isa: Isa, line: Line<&[T]>, x: Option<&[T]>, dy: &[T], dx: &mut [T], accumulate: bool) {
+pub fn backward<T: Number>(isa: Isa, line: Line<&[T]>, x: Option<&[T]>, dy: &[T], dx: &mut [T], accumulate: bool) {
     let c = line.gain.len();
     assert!(dy.len() == dx.len() && dx.len().is_multiple_of(c) && x.is_none_or(|x| x.len() == dx.len()));
     assert!(line.slope.len() == c && line.level.len() == c);

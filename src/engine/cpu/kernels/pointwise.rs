@@ -3,7 +3,7 @@
 use super::load::Source;
 use crate::arch::op::Shape;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::{Real, Vector, for_groups, vectorized};
+use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 
 /// Scalars of a plane that are worked on group by group while they are in the first-level cache.
 const STRETCH: usize = 1 << 10;
@@ -17,18 +17,11 @@ pub fn stretches(len: usize, c: usize) -> impl Iterator<Item = std::ops::Range<u
 
 /// `dst = src`, or `dst += src`; where `x` is given, only at places where what is read of it is positive (the ReLU's
 /// derivative).
-pub fn store_masked<T: Real>(isa: Isa, src: &[T], x: Option<Source<'_, T>>, dst: &mut [T], accumulate: bool) {
+pub fn store_masked<T: Number>(isa: Isa, src: &[T], x: Option<Source<'_, T>>, dst: &mut [T], accumulate: bool) {
     let src = &src[..dst.len()];
     match (x, accumulate) {
         (None, false) => dst.copy_from_slice(src),
-        (None, true) => isa.run(
-            #[inline(always)]
-            || {
-                for (d, s) in dst.iter_mut().zip(src) {
-                    *d += *s;
-                }
-            },
-        ),
+        (None, true) => vectorized!(isa, T, add_here(src, dst)),
         (Some(x), _) => {
             assert!(x.values.len() >= dst.len());
             vectorized!(isa, T, masked(src, x, dst, accumulate));
@@ -46,14 +39,29 @@ fn masked<V: Vector>(src: &[V::Scalar], x: Source<'_, V::Scalar>, dst: &mut [V::
             }
         }
         // Without per-channel numbers a plane is one long row of scalars.
-        None => {
-            let zero = V::Scalar::default();
-            for ((d, s), x) in dst.iter_mut().zip(src).zip(x.values) {
-                let passed = if *x > zero { *s } else { zero };
-                *d = if accumulate { *d + passed } else { passed };
-            }
-        }
+        None => for_groups!(V, dst.len(), masked_run(src, x.values, dst, accumulate)),
     }
+}
+
+#[inline(always)]
+fn masked_run<V: Vector>(at: usize, src: &[V::Scalar], x: &[V::Scalar], dst: &mut [V::Scalar], accumulate: bool) {
+    // SAFETY: the three are at least as long as the row that is divided into groups.
+    unsafe {
+        let passed = V::read(src, at).where_positive(V::read(x, at));
+        let sum = if accumulate { V::read(dst, at).add(passed) } else { passed };
+        sum.write(dst, at);
+    }
+}
+
+#[inline(always)]
+fn add_here<V: Vector>(src: &[V::Scalar], dst: &mut [V::Scalar]) {
+    for_groups!(V, dst.len(), add_run(src, dst));
+}
+
+#[inline(always)]
+fn add_run<V: Vector>(at: usize, src: &[V::Scalar], dst: &mut [V::Scalar]) {
+    // SAFETY: both are at least as long as the row that is divided into groups.
+    unsafe { V::read(dst, at).add(V::read(src, at)).write(dst, at) };
 }
 
 #[inline(always)]
@@ -88,7 +96,7 @@ pub struct Term<'a, T> {
 /// `y = sum of weight * source` over all terms, `c` channels a pixel.
 ///
 /// Terms are read several at a time: a plane from main memory arrives faster beside others.
-pub fn sum<T: Real>(isa: Isa, terms: &[Term<'_, T>], c: usize, y: &mut [T]) {
+pub fn sum<T: Number>(isa: Isa, terms: &[Term<'_, T>], c: usize, y: &mut [T]) {
     assert!(terms.iter().all(|t| t.source.values.len() == y.len()) && y.len().is_multiple_of(c));
     assert!(terms.iter().all(|t| t.source.affine.is_none_or(|(a, b)| a.len() == c && b.len() == c)));
     vectorized!(isa, T, sum_here(terms, c, y));
@@ -163,32 +171,36 @@ fn add_terms<V: Vector, const N: usize>(
 }
 
 /// `dst = w * x`, or `dst += w * x`.
-pub fn axpy<T: Real>(isa: Isa, w: T, x: &[T], dst: &mut [T], accumulate: bool) {
-    isa.run(
-        #[inline(always)]
-        || {
-            if accumulate {
-                for (d, s) in dst.iter_mut().zip(x) {
-                    *d = s.fma(w, *d);
-                }
-            } else {
-                for (d, s) in dst.iter_mut().zip(x) {
-                    *d = *s * w;
-                }
-            }
-        },
-    );
+pub fn axpy<T: Number>(isa: Isa, w: T, x: &[T], dst: &mut [T], accumulate: bool) {
+    let x = &x[..dst.len()];
+    vectorized!(isa, T, axpy_here(w, x, dst, accumulate));
+}
+
+#[inline(always)]
+fn axpy_here<V: Vector>(w: V::Scalar, x: &[V::Scalar], dst: &mut [V::Scalar], accumulate: bool) {
+    for_groups!(V, dst.len(), axpy_run(w, x, dst, accumulate));
+}
+
+#[inline(always)]
+fn axpy_run<V: Vector>(at: usize, w: V::Scalar, x: &[V::Scalar], dst: &mut [V::Scalar], accumulate: bool) {
+    let w = V::splat(w);
+    // SAFETY: both are at least as long as the row that is divided into groups.
+    unsafe {
+        let x = V::read(x, at);
+        let sum = if accumulate { x.mul_add(w, V::read(dst, at)) } else { x.mul(w) };
+        sum.write(dst, at);
+    }
 }
 
 /// `sum x dy`.
-pub fn dot<T: Real>(isa: Isa, x: Source<'_, T>, dy: &[T]) -> T {
+pub fn dot<T: Number>(isa: Isa, x: Source<'_, T>, dy: &[T]) -> T {
     assert!(x.values.len() == dy.len());
-    let mut total = T::zero();
+    let mut total = T::ZERO;
     match x.affine {
         Some((scale, shift)) => vectorized!(isa, T, dot_here(x.values, (scale, shift), dy, &mut total)),
         None => {
             // One channel of scale 1 in as many copies as the widest vector has lanes.
-            let (ones, zeros) = ([T::one(); 16], [T::zero(); 16]);
+            let (ones, zeros) = ([T::ONE; 16], [T::ZERO; 16]);
             let whole = dy.len() / 16 * 16;
             vectorized!(isa, T, dot_here(&x.values[..whole], (&ones, &zeros), &dy[..whole], &mut total));
             total = x.values[whole..].iter().zip(&dy[whole..]).fold(total, |t, (x, y)| x.fma(*y, t));
@@ -224,25 +236,25 @@ fn dot_group<V: Vector>(
 }
 
 /// `dst = max(x, 0)`.
-pub fn relu<T: Real>(isa: Isa, x: Source<'_, T>, dst: &mut [T]) {
+pub fn relu<T: Number>(isa: Isa, x: Source<'_, T>, dst: &mut [T]) {
     x.read(isa, true, dst);
 }
 
 /// `dst[.., at..at + c] (+)= src`: `c` channels a pixel into a wider plane.
-pub fn put_channels<T: Real>(src: &[T], c: usize, dst: &mut [T], width: usize, at: usize, accumulate: bool) {
+pub fn put_channels<T: Number>(src: &[T], c: usize, dst: &mut [T], width: usize, at: usize, accumulate: bool) {
     for (d, s) in dst.chunks_exact_mut(width).zip(src.chunks_exact(c)) {
         store_run(s, &mut d[at..at + c], accumulate);
     }
 }
 
 /// `dst (+)= src[.., at..at + c]`: `c` channels a pixel out of a wider plane.
-pub fn take_channels<T: Real>(src: &[T], width: usize, at: usize, dst: &mut [T], c: usize, accumulate: bool) {
+pub fn take_channels<T: Number>(src: &[T], width: usize, at: usize, dst: &mut [T], c: usize, accumulate: bool) {
     for (s, d) in src.chunks_exact(width).zip(dst.chunks_exact_mut(c)) {
         store_run(&s[at..at + c], d, accumulate);
     }
 }
 
-fn store_run<T: Real>(src: &[T], dst: &mut [T], accumulate: bool) {
+fn store_run<T: Number>(src: &[T], dst: &mut [T], accumulate: bool) {
     if accumulate {
         for (d, s) in dst.iter_mut().zip(src) {
             *d += *s;
@@ -253,7 +265,7 @@ fn store_run<T: Real>(src: &[T], dst: &mut [T], accumulate: bool) {
 }
 
 /// `to (+)= from[top.., left..]`, as many rows and columns as `to` has.
-pub fn crop<T: Real>(
+pub fn crop<T: Number>(
     from: &[T],
     source: Shape,
     [top, left]: [usize; 2],
@@ -267,7 +279,7 @@ pub fn crop<T: Real>(
 }
 
 /// `to[top.., left..] (+)= from`, zero around it: the transposed [`crop`].
-pub fn place<T: Real>(
+pub fn place<T: Number>(
     from: &[T],
     source: Shape,
     [top, left]: [usize; 2],
@@ -276,7 +288,7 @@ pub fn place<T: Real>(
 ) {
     let run = source.w * source.c;
     if !accumulate {
-        to.fill(T::zero());
+        to.fill(T::ZERO);
     }
     for (y, row) in from.chunks_exact(run).enumerate() {
         store_run(row, &mut to[((y + top) * target.w + left) * target.c..][..run], accumulate);
@@ -284,21 +296,21 @@ pub fn place<T: Real>(
 }
 
 /// `dst = (src - mean) / std` per channel.
-pub fn normalize_forward<T: Real>(src: &[T], mean: &[f32], std: &[f32], dst: &mut [T]) {
+pub fn normalize_forward<T: Number>(src: &[T], mean: &[f32], std: &[f32], dst: &mut [T]) {
     let c = mean.len();
     for (d, s) in dst.chunks_exact_mut(c).zip(src.chunks_exact(c)) {
         for i in 0..c {
-            d[i] = (s[i] - T::from_f64(f64::from(mean[i]))) / T::from_f64(f64::from(std[i]));
+            d[i] = (s[i] - T::of(f64::from(mean[i]))) / T::of(f64::from(std[i]));
         }
     }
 }
 
 /// `dx = dy / std` per channel.
-pub fn normalize_backward<T: Real>(dy: &[T], std: &[f32], dx: &mut [T], accumulate: bool) {
+pub fn normalize_backward<T: Number>(dy: &[T], std: &[f32], dx: &mut [T], accumulate: bool) {
     let c = std.len();
     for (d, g) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)) {
         for i in 0..c {
-            let v = g[i] / T::from_f64(f64::from(std[i]));
+            let v = g[i] / T::of(f64::from(std[i]));
             d[i] = if accumulate { d[i] + v } else { v };
         }
     }

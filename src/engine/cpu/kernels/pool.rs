@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::prefetch::{self, Prefetch};
 use crate::engine::call::Pool;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::{Real, Vector, for_groups, vectorized};
+use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 
 /// Output pixels in registers together.
 const BLOCK: usize = 6;
@@ -155,13 +155,13 @@ impl Pool {
     }
 
     /// The largest value under the window.
-    pub fn max_forward<T: Real>(&self, isa: Isa, x: &[T], y: &mut [T], prefetch: &Prefetch) {
+    pub fn max_forward<T: Number>(&self, isa: Isa, x: &[T], y: &mut [T], prefetch: &Prefetch) {
         self.check(x, y);
         vectorized!(isa, T, max_here(self, x, y, prefetch));
     }
 
     /// The whole gradient goes to the first largest value in raster order, as in PyTorch.
-    pub fn max_backward<T: Real>(
+    pub fn max_backward<T: Number>(
         &self,
         isa: Isa,
         x: &[T],
@@ -172,26 +172,26 @@ impl Pool {
         self.check(x, dy);
         self.check(dx, dy);
         if !accumulate {
-            dx.fill(T::zero());
+            dx.fill(T::ZERO);
         }
         vectorized!(isa, T, max_back_here(self, x, dy, dx, prefetch));
     }
 
     /// One over the divisor of a window.
     #[inline(always)]
-    fn share<T: Real>(&self, windows: Windows, count_include_pad: bool) -> T {
+    fn share<T: Number>(&self, windows: Windows, count_include_pad: bool) -> T {
         let count = if count_include_pad { self.window.taps() } else { windows.rows.count * windows.columns.count };
-        T::one() / T::from_f64(count as f64)
+        T::ONE / T::of(count as f64)
     }
 
     /// The mean under the window.
-    pub fn avg_forward<T: Real>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T], prefetch: &Prefetch) {
+    pub fn avg_forward<T: Number>(&self, isa: Isa, x: &[T], count_include_pad: bool, y: &mut [T], prefetch: &Prefetch) {
         self.check(x, y);
         vectorized!(isa, T, avg_here(self, x, count_include_pad, y, prefetch));
     }
 
     /// Every value under the window gets its share of the gradient.
-    pub fn avg_backward<T: Real>(
+    pub fn avg_backward<T: Number>(
         &self,
         isa: Isa,
         dy: &[T],
@@ -201,16 +201,16 @@ impl Pool {
     ) {
         self.check(dx, dy);
         if !accumulate {
-            dx.fill(T::zero());
+            dx.fill(T::ZERO);
         }
         vectorized!(isa, T, avg_back_here(self, dy, count_include_pad, dx, prefetch));
     }
 
     /// The mean over all pixels.
-    pub fn global_forward<T: Real>(x: &[T], y: &mut [T]) {
+    pub fn global_forward<T: Number>(x: &[T], y: &mut [T]) {
         let c = y.len();
-        let share = T::one() / T::from_f64((x.len() / c) as f64);
-        y.fill(T::zero());
+        let share = T::ONE / T::of((x.len() / c) as f64);
+        y.fill(T::ZERO);
         for pixel in x.chunks_exact(c) {
             for (s, v) in y.iter_mut().zip(pixel) {
                 *s += *v;
@@ -222,9 +222,9 @@ impl Pool {
     }
 
     /// Every pixel gets an equal share.
-    pub fn global_backward<T: Real>(dy: &[T], dx: &mut [T], accumulate: bool) {
+    pub fn global_backward<T: Number>(dy: &[T], dx: &mut [T], accumulate: bool) {
         let c = dy.len();
-        let share = T::one() / T::from_f64((dx.len() / c) as f64);
+        let share = T::ONE / T::of((dx.len() / c) as f64);
         for pixel in dx.chunks_exact_mut(c) {
             for (d, g) in pixel.iter_mut().zip(dy) {
                 *d = if accumulate { *d + *g * share } else { *g * share };

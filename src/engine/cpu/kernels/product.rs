@@ -7,7 +7,7 @@
 //! registers over all taps and terms; per term a tile loads its columns of `w` once and broadcasts one `x` a row.
 
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::{Real, Vector, for_groups, vectorized};
+use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 
 /// Where one tap's terms begin in the two factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -52,20 +52,20 @@ impl Product {
     ///
     /// # Panics
     /// When a factor or the result does not lie inside its slice.
-    pub fn run<T: Real>(&self, isa: Isa, taps: &[Tap], x: &[T], w: &[T], y: &mut [T], accumulate: bool) {
+    pub fn run<T: Number>(&self, isa: Isa, taps: &[Tap], x: &[T], w: &[T], y: &mut [T], accumulate: bool) {
         let last = self.rows.saturating_sub(1) * self.x_row;
         self.checked(isa, Factors { taps, x, w, starts: None, last }, y, accumulate);
     }
 
     /// [`Product::run`] of rows that begin anywhere in `x`: `starts` instead of `x_row` says where, one for every row.
-    pub fn run_at<T: Real>(&self, isa: Isa, starts: &[usize], taps: &[Tap], x: &[T], w: &[T], y: &mut [T]) {
+    pub fn run_at<T: Number>(&self, isa: Isa, starts: &[usize], taps: &[Tap], x: &[T], w: &[T], y: &mut [T]) {
         assert_eq!(starts.len(), self.rows);
         let last = starts.iter().copied().max().unwrap_or(0);
         self.checked(isa, Factors { taps, x, w, starts: Some(starts), last }, y, false);
     }
 
     #[inline(always)]
-    fn checked<T: Real>(&self, isa: Isa, f: Factors<'_, T>, y: &mut [T], accumulate: bool) {
+    fn checked<T: Number>(&self, isa: Isa, f: Factors<'_, T>, y: &mut [T], accumulate: bool) {
         let Product { rows, cols, terms, .. } = *self;
         if rows == 0 || cols == 0 {
             return;
@@ -177,7 +177,7 @@ fn tile<V: Vector, const P: usize, const N: usize>(
                 *w = unsafe { V::read(f.w, wk + n * V::LANES) };
             }
             for (acc, start) in acc.iter_mut().zip(starts) {
-                let x = V::splat(unsafe { *f.x.get_unchecked(xk + start) });
+                let x = unsafe { V::broadcast(f.x.as_ptr().add(xk + start)) };
                 for n in 0..N {
                     acc[n] = x.mul_add(w[n], acc[n]);
                 }

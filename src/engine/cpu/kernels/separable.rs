@@ -11,7 +11,7 @@ use super::prefetch::{self, Prefetch};
 use super::product::{Product, Tap};
 use crate::engine::call::Separable;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// The two weights of a [`Separable`].
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ impl Separable {
     }
 
     /// The 1x1 weights `[c, out]` as the backward pass reads them, `[out, c]`.
-    pub fn prepare<T: Real>(&self, pointwise: &[T], turned: &mut [T]) {
+    pub fn prepare<T: Number>(&self, pointwise: &[T], turned: &mut [T]) {
         for (j, row) in turned.chunks_exact_mut(self.depthwise.output.c).enumerate() {
             for (k, t) in row.iter_mut().enumerate() {
                 *t = pointwise[k * self.out + j];
@@ -70,7 +70,7 @@ impl Separable {
     }
 
     /// `y = pointwise(depthwise(load(x)))`.
-    pub fn forward<T: Real>(
+    pub fn forward<T: Number>(
         &self,
         isa: Isa,
         x: Source<'_, T>,
@@ -94,7 +94,7 @@ impl Separable {
     }
 
     /// The gradients that are wanted. `x` is read for weight gradients and for the ReLU's derivative.
-    pub fn backward<T: Real>(
+    pub fn backward<T: Number>(
         &self,
         isa: Isa,
         x: Option<Source<'_, T>>,

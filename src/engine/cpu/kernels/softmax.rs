@@ -3,10 +3,10 @@
 use super::channels::total;
 use crate::engine::call::Softmax;
 use crate::engine::cpu::isa::Isa;
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 
 /// Every row of `n` scalars becomes its softmax.
-pub fn rows<T: Real>(isa: Isa, n: usize, x: &mut [T]) {
+pub fn rows<T: Number>(isa: Isa, n: usize, x: &mut [T]) {
     isa.run(
         #[inline(always)]
         || {
@@ -15,7 +15,7 @@ pub fn rows<T: Real>(isa: Isa, n: usize, x: &mut [T]) {
                 for v in row.iter_mut() {
                     *v = (*v - most).exp();
                 }
-                let sum = T::one()
+                let sum = T::ONE
                     / total(
                         n,
                         #[inline(always)]
@@ -30,7 +30,7 @@ pub fn rows<T: Real>(isa: Isa, n: usize, x: &mut [T]) {
 }
 
 /// The gradient of [`rows`], over that of its result: `d <- p (d - sum p d)`.
-pub fn rows_backward<T: Real>(isa: Isa, n: usize, p: &[T], d: &mut [T]) {
+pub fn rows_backward<T: Number>(isa: Isa, n: usize, p: &[T], d: &mut [T]) {
     isa.run(
         #[inline(always)]
         || {
@@ -50,13 +50,13 @@ pub fn rows_backward<T: Real>(isa: Isa, n: usize, p: &[T], d: &mut [T]) {
 
 impl Softmax {
     /// `y = softmax(x)`.
-    pub fn forward<T: Real>(&self, x: &[T], y: &mut [T]) {
+    pub fn forward<T: Number>(&self, x: &[T], y: &mut [T]) {
         let step = self.c / self.over;
         for (x, y) in x.chunks_exact(self.c).zip(y.chunks_exact_mut(self.c)) {
             for k in 0..step {
                 let places = (k..self.c).step_by(step);
                 let most = places.clone().fold(T::LOWEST, |most, i| most.larger(x[i]));
-                let mut sum = T::zero();
+                let mut sum = T::ZERO;
                 for i in places.clone() {
                     y[i] = (x[i] - most).exp();
                     sum += y[i];
@@ -69,16 +69,16 @@ impl Softmax {
     }
 
     /// `dx (+)= p (dy - sum p dy)`; `p` is made anew in `scratch`, as long as `x`.
-    pub fn backward<T: Real>(&self, x: &[T], dy: &[T], (dx, accumulate): (&mut [T], bool), scratch: &mut [T]) {
+    pub fn backward<T: Number>(&self, x: &[T], dy: &[T], (dx, accumulate): (&mut [T], bool), scratch: &mut [T]) {
         let step = self.c / self.over;
         let p = &mut scratch[..x.len()];
         self.forward(x, p);
         for ((p, dy), dx) in p.chunks_exact(self.c).zip(dy.chunks_exact(self.c)).zip(dx.chunks_exact_mut(self.c)) {
             for k in 0..step {
                 let places = (k..self.c).step_by(step);
-                let mean = places.clone().fold(T::zero(), |sum, i| sum + p[i] * dy[i]);
+                let mean = places.clone().fold(T::ZERO, |sum, i| sum + p[i] * dy[i]);
                 for i in places {
-                    let old = if accumulate { dx[i] } else { T::zero() };
+                    let old = if accumulate { dx[i] } else { T::ZERO };
                     dx[i] = old + p[i] * (dy[i] - mean);
                 }
             }

@@ -19,7 +19,7 @@ use crate::arch::op::Shape;
 use crate::engine::call::Load;
 use crate::engine::cpu::isa::Isa;
 use crate::engine::cpu::lanes::{for_channels, lanes, lanes_mut};
-use crate::engine::cpu::vector::Real;
+use crate::engine::cpu::vector::Number;
 use crate::engine::mode::Direction;
 use std::ops::Range;
 
@@ -72,7 +72,7 @@ impl Winograd<'_> {
     }
 
     /// `G g G^T` of weights `[3, 3, n]`, to `[places, n]`.
-    pub fn prepare<T: Real>(&self, isa: Isa, weights: &[T], to: &mut [T]) {
+    pub fn prepare<T: Number>(&self, isa: Isa, weights: &[T], to: &mut [T]) {
         match self.m {
             2 => prepare::<T, 4>(isa, weights, to),
             _ => prepare::<T, 6>(isa, weights, to),
@@ -80,7 +80,7 @@ impl Winograd<'_> {
     }
 
     /// `y = conv(load(x), weights)`, with weights in the panels of [`Conv::panels`].
-    pub fn correlate<T: Real>(&self, isa: Isa, x: Source<'_, T>, weights: &[T], y: &mut [T], scratch: &mut [T]) {
+    pub fn correlate<T: Number>(&self, isa: Isa, x: Source<'_, T>, weights: &[T], y: &mut [T], scratch: &mut [T]) {
         match self.m {
             2 => self.correlate_by::<T, 2, 4>(isa, x, weights, y, scratch),
             _ => self.correlate_by::<T, 4, 6>(isa, x, weights, y, scratch),
@@ -88,14 +88,21 @@ impl Winograd<'_> {
     }
 
     /// `dweight += sum over images and pixels of load(x)^T dy`.
-    pub fn backward_weight<T: Real>(&self, isa: Isa, x: Source<'_, T>, dy: &[T], dweight: &mut [T], scratch: &mut [T]) {
+    pub fn backward_weight<T: Number>(
+        &self,
+        isa: Isa,
+        x: Source<'_, T>,
+        dy: &[T],
+        dweight: &mut [T],
+        scratch: &mut [T],
+    ) {
         match self.m {
             2 => self.backward_weight_by::<T, 2, 4>(isa, x, dy, dweight, scratch),
             _ => self.backward_weight_by::<T, 4, 6>(isa, x, dy, dweight, scratch),
         }
     }
 
-    fn correlate_by<T: Real, const M: usize, const N: usize>(
+    fn correlate_by<T: Number, const M: usize, const N: usize>(
         &self,
         isa: Isa,
         x: Source<'_, T>,
@@ -135,7 +142,7 @@ impl Winograd<'_> {
         }
     }
 
-    fn backward_weight_by<T: Real, const M: usize, const N: usize>(
+    fn backward_weight_by<T: Number, const M: usize, const N: usize>(
         &self,
         isa: Isa,
         x: Source<'_, T>,
@@ -193,7 +200,7 @@ impl Winograd<'_> {
     }
 
     /// `B^T d B` of some tiles of a padded plane, to `[places, tiles, c]` with `matrix` scalars from a place to the next.
-    fn gather<T: Real, const M: usize, const N: usize>(
+    fn gather<T: Number, const M: usize, const N: usize>(
         &self,
         isa: Isa,
         plane: &[T],
@@ -225,7 +232,7 @@ impl Winograd<'_> {
     }
 
     /// `A dy A^T` of some tiles of a gradient in whole tiles, to `[places, tiles, out]`.
-    fn spread<T: Real, const M: usize, const N: usize>(
+    fn spread<T: Number, const M: usize, const N: usize>(
         &self,
         isa: Isa,
         plane: &[T],
@@ -257,7 +264,7 @@ impl Winograd<'_> {
     }
 
     /// `A^T m A` of some tiles `[places, tiles, out]`, to the output `[oh, ow, out]`.
-    fn scatter<T: Real, const M: usize, const N: usize>(
+    fn scatter<T: Number, const M: usize, const N: usize>(
         &self,
         isa: Isa,
         products: &[T],
@@ -295,7 +302,7 @@ impl Winograd<'_> {
     }
 
     /// `dweight[3, 3, rows, cols] += G^T u G`.
-    fn fold<T: Real, const N: usize>(&self, isa: Isa, products: &[T], size: [usize; 2], dweight: &mut [T]) {
+    fn fold<T: Number, const N: usize>(&self, isa: Isa, products: &[T], size: [usize; 2], dweight: &mut [T]) {
         let (c, out, [rows, cols]) = (self.conv.shape.source.c, self.conv.shape.output.c, size);
         let matrix = rows * cols + GAP;
         isa.run(
@@ -324,7 +331,7 @@ impl Winograd<'_> {
     }
 }
 
-fn prepare<T: Real, const N: usize>(isa: Isa, weights: &[T], to: &mut [T]) {
+fn prepare<T: Number, const N: usize>(isa: Isa, weights: &[T], to: &mut [T]) {
     let n = weights.len() / 9;
     isa.run(
         #[inline(always)]
@@ -353,7 +360,7 @@ struct Vectors {
 
 /// Applies a one-dimensional map along both axes of a tile.
 #[inline(always)]
-fn map<T: Real, const L: usize, const A: usize, const B: usize>(
+fn map<T: Number, const L: usize, const A: usize, const B: usize>(
     from: &[T],
     a: Vectors,
     to: &mut [T],
@@ -372,13 +379,13 @@ fn map<T: Real, const L: usize, const A: usize, const B: usize>(
 /// Applies a one-dimensional map along both axes of a tile and passes on each result with its place.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-fn both_ways<T: Real, const L: usize, const A: usize, const B: usize>(
+fn both_ways<T: Number, const L: usize, const A: usize, const B: usize>(
     from: &[T],
     a: Vectors,
     f: impl Fn([Lanes<T, L>; A]) -> [Lanes<T, L>; B],
     mut put: impl FnMut(usize, usize, Lanes<T, L>),
 ) {
-    let nothing = Lanes([T::zero(); L]);
+    let nothing = Lanes([T::ZERO; L]);
     let mut half = [[nothing; A]; B];
     for x in 0..A {
         let mut column = [nothing; A];
@@ -402,7 +409,7 @@ fn both_ways<T: Real, const L: usize, const A: usize, const B: usize>(
 #[derive(Clone, Copy)]
 struct Lanes<T, const L: usize>([T; L]);
 
-impl<T: Real, const L: usize> Lanes<T, L> {
+impl<T: Number, const L: usize> Lanes<T, L> {
     #[inline(always)]
     fn plus(mut self, other: Self) -> Self {
         for l in 0..L {
@@ -421,7 +428,7 @@ impl<T: Real, const L: usize> Lanes<T, L> {
 
     #[inline(always)]
     fn times(mut self, factor: f64) -> Self {
-        let factor = T::from_f64(factor);
+        let factor = T::of(factor);
         for l in 0..L {
             self.0[l] *= factor;
         }
@@ -431,7 +438,7 @@ impl<T: Real, const L: usize> Lanes<T, L> {
     /// `self + other factor`.
     #[inline(always)]
     fn plus_times(mut self, other: Self, factor: f64) -> Self {
-        let factor = T::from_f64(factor);
+        let factor = T::of(factor);
         for l in 0..L {
             self.0[l] = other.0[l].fma(factor, self.0[l]);
         }
@@ -441,7 +448,7 @@ impl<T: Real, const L: usize> Lanes<T, L> {
 
 /// `B^T`.
 #[inline(always)]
-fn source<T: Real, const L: usize, const N: usize>(d: [Lanes<T, L>; N]) -> [Lanes<T, L>; N] {
+fn source<T: Number, const L: usize, const N: usize>(d: [Lanes<T, L>; N]) -> [Lanes<T, L>; N] {
     let mut t = d;
     if N == 4 {
         t[0] = d[0].minus(d[2]);
@@ -463,7 +470,7 @@ fn source<T: Real, const L: usize, const N: usize>(d: [Lanes<T, L>; N]) -> [Lane
 
 /// `A^T`.
 #[inline(always)]
-fn output<T: Real, const L: usize, const N: usize, const M: usize>(m: [Lanes<T, L>; N]) -> [Lanes<T, L>; M] {
+fn output<T: Number, const L: usize, const N: usize, const M: usize>(m: [Lanes<T, L>; N]) -> [Lanes<T, L>; M] {
     let mut y = [m[0]; M];
     let (sum, difference) = (m[1].plus(m[2]), m[1].minus(m[2]));
     if N == 4 {
@@ -481,7 +488,7 @@ fn output<T: Real, const L: usize, const N: usize, const M: usize>(m: [Lanes<T, 
 
 /// `A`, the adjoint of [`output`].
 #[inline(always)]
-fn gradient<T: Real, const L: usize, const M: usize, const N: usize>(y: [Lanes<T, L>; M]) -> [Lanes<T, L>; N] {
+fn gradient<T: Number, const L: usize, const M: usize, const N: usize>(y: [Lanes<T, L>; M]) -> [Lanes<T, L>; N] {
     let mut d = [y[0]; N];
     if N == 4 {
         d[1] = y[0].plus(y[1]);
@@ -501,7 +508,7 @@ fn gradient<T: Real, const L: usize, const M: usize, const N: usize>(y: [Lanes<T
 
 /// `G`.
 #[inline(always)]
-fn weight<T: Real, const L: usize, const N: usize>(g: [Lanes<T, L>; 3]) -> [Lanes<T, L>; N] {
+fn weight<T: Number, const L: usize, const N: usize>(g: [Lanes<T, L>; 3]) -> [Lanes<T, L>; N] {
     let mut u = [g[0]; N];
     let even = g[0].plus(g[2]);
     if N == 4 {
@@ -522,7 +529,7 @@ fn weight<T: Real, const L: usize, const N: usize>(g: [Lanes<T, L>; 3]) -> [Lane
 
 /// `G^T`, the adjoint of [`weight`].
 #[inline(always)]
-fn weight_gradient<T: Real, const L: usize, const N: usize>(u: [Lanes<T, L>; N]) -> [Lanes<T, L>; 3] {
+fn weight_gradient<T: Number, const L: usize, const N: usize>(u: [Lanes<T, L>; N]) -> [Lanes<T, L>; 3] {
     let (sum, difference) = (u[1].plus(u[2]), u[1].minus(u[2]));
     if N == 4 {
         [u[0].plus_times(sum, 0.5), difference.times(0.5), u[3].plus_times(sum, 0.5)]
