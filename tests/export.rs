@@ -214,7 +214,7 @@ fn weights_that_are_no_numbers_are_refused() {
         numbers[1] = value;
         unfit.insert(name.clone(), Tensor::from_vec(numbers, own[name].dims(), &Device::Cpu).unwrap());
         save(&unfit, at("weights.safetensors")).unwrap();
-        let words = [name, word, "number 1 of", "weights.safetensors"];
+        let words = [name, word, "element 1 of", "weights.safetensors"];
         let attack = format!("attack --net @arch.json --data {data} --plan fgsm --n 4");
         let import =
             "import preact-resnet:18,width=2 --from @weights.safetensors --map @names.toml --out @in.safetensors";

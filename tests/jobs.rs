@@ -247,7 +247,7 @@ fn a_stopped_attack_goes_on() -> Result<()> {
         .collect();
     assert_eq!(counts, expected);
     for (i, attack) in whole.attacks.iter().enumerate() {
-        let stand = told.iter().filter_map(|event| match event {
+        let mut stand = told.iter().filter_map(|event| match event {
             Progress::Attacked { attack: name, stand, .. } if *name == attack.name => Some(*stand as u64),
             _ => None,
         });

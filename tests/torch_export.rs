@@ -188,7 +188,7 @@ fn unfit_networks_are_refused() {
     let net = around::around(&Op::MixedSum { weights: vec![0, 1] }, &[x, x]);
     let why = write(&Export { net: &net, summary: "mixed" }).unwrap_err().to_string();
     assert!(why.contains("node `op`") && why.contains("choices are made"), "{why}");
-    for (name, word) in [("stem.type", "`type`"), ("stem.", "no name of a module")] {
+    for (name, word) in [("stem.type", "`type`"), ("stem.", "not a valid name of a module")] {
         let mut net = Net::new();
         let image = net.add("image", Op::Input { shape: Shape::new(1, 1, 3) }, &[]).unwrap();
         net.add(name, Op::Linear { out: 2, bias: true }, &[image]).unwrap();

@@ -166,7 +166,7 @@ impl Pattern {
     fn parse(text: &str) -> Result<Self, String> {
         let pieces = pieces(text)?;
         if let Some(Piece::Number(name, _)) = pieces.iter().find(|p| matches!(p, Piece::Number(_, sum) if *sum != 0)) {
-            return Err(format!("`{{{name}}}` has a sum on the left side; it may have one on the right only"));
+            return Err(format!("`{{{name}}}` has a sum on the left side; sums are allowed only on the right"));
         }
         Ok(Pattern { source: text.to_owned(), pieces })
     }
