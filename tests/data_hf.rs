@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::{ImageFormat, Rgb, RgbImage};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, ParquetMetaDataWriter};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -161,7 +161,7 @@ fn bad_rows_are_named() {
     RgbImage::new(8, 7).write_to(&mut small, ImageFormat::Png).unwrap();
     let jpeg = picture(5, ImageFormat::Jpeg);
     let cases: [(Row, &str); 7] = [
-        ((Some(b"nonsense".to_vec()), 0), "neither PNG nor JPEG"),
+        ((Some(b"nonsense".to_vec()), 0), "none of PNG, JPEG"),
         ((png(1).map(|p| p[..p.len() - 20].to_vec()), 0), "damaged"),
         ((Some(jpeg[..100].to_vec()), 0), "damaged"),
         ((Some(small.into_inner()), 0), "one size"),
@@ -179,30 +179,122 @@ fn bad_rows_are_named() {
     }
 }
 
-/// The writer here has no zstd either, so the footer of a plain file is rewritten to say it.
+/// Every compression that `datasets` and pandas write.
 #[test]
-fn zstd_files_are_told_how_to_be_rewritten() {
+fn files_of_every_compression_are_read() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("train.parquet");
-    plain(&dir.path().join("test.parquet"), &rows(3));
-    write(&path, SCHEMA, Some(NAMES), Compression::UNCOMPRESSED, &rows(3), 4);
-    let bytes = fs::read(&path).unwrap();
-    let footer = 8 + u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap()) as usize;
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&fs::File::open(&path).unwrap()).unwrap();
+    let gzip = Compression::GZIP(GzipLevel::default());
     let zstd = Compression::ZSTD(ZstdLevel::default());
-    let groups = metadata.row_groups().iter().map(|group| {
-        let columns = group.columns().iter();
-        let columns = columns.map(|c| c.clone().into_builder().set_compression(zstd).build().unwrap()).collect();
-        group.clone().into_builder().set_column_metadata(columns).build().unwrap()
-    });
-    let groups = groups.collect();
-    let metadata = metadata.into_builder().set_row_groups(groups).build();
-    let mut out = bytes[..bytes.len() - footer].to_vec();
-    ParquetMetaDataWriter::new(&mut out, &metadata).finish().unwrap();
-    fs::write(&path, out).unwrap();
-    let (file, message) = data_error(dir.path());
-    assert_eq!(file, "train.parquet");
-    assert!(message.contains("zstd") && message.contains("compression=\"snappy\""), "{message}");
+    plain(&dir.path().join("test.parquet"), &rows(3));
+    let mut found = Vec::new();
+    for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, zstd, gzip, Compression::LZ4_RAW] {
+        write(&dir.path().join("train.parquet"), SCHEMA, Some(NAMES), compression, &rows(5), 4);
+        found.push(load(dir.path()).unwrap().content_id());
+    }
+    found.dedup();
+    assert_eq!(found.len(), 1);
+}
+
+/// Splits whose names begin alike are not mixed, and what is not read is said.
+#[test]
+fn splits_whose_names_begin_alike_stay_apart() {
+    let places: [[&str; 3]; 3] = [
+        ["train-00000-of-00001", "test-00000-of-00001", "test_ood-00000-of-00001"],
+        ["train/0000", "test/0000", "test_ood/0000"],
+        ["train", "test-00000-of-00001", "test-matched-00000-of-00001"],
+    ];
+    for [train, test, other] in places {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(format!("{name}.parquet"));
+        plain(&at(train), &rows(6));
+        plain(&at(test), &rows(5));
+        plain(&at(other), &rows(4));
+        let data = load(dir.path()).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (6, 5), "{test} beside {other}");
+        assert!(data.notes.iter().any(|n| n.contains("not read")), "{:?}", data.notes);
+        assert!(inspect("hf".into(), &data).warnings.iter().any(|w| w.contains("not read")));
+        // Without one that has the very name, one is taken and of two none is.
+        fs::remove_file(at(test)).unwrap();
+        assert_eq!(load(dir.path()).unwrap().test.len(), 4);
+        plain(&at(&other.replace("test", "test-b")), &rows(3));
+        let (_, message) = data_error(dir.path());
+        assert!(message.contains("several splits") && message.contains("leave one"), "{message}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["train", "test", "data-00000"] {
+        plain(&dir.path().join(format!("{name}.parquet")), &rows(3));
+    }
+    assert!(load(dir.path()).unwrap().notes[0].contains("data-00000.parquet"));
+}
+
+#[test]
+fn a_test_split_needs_no_training_split_and_has_labels() {
+    let unlabelled = |n: u8| -> Vec<Row> { (0..n).map(|i| (png(i), -1)).collect() };
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(format!("{name}.parquet"));
+    plain(&at("test"), &rows(5));
+    let data = load(dir.path()).unwrap();
+    assert_eq!((data.train.len(), data.test.len(), data.classes.len()), (0, 5, 3));
+    plain(&at("test"), &unlabelled(6));
+    assert!(data_error(dir.path()).1.contains("every label is -1"));
+    plain(&at("validation"), &rows(4));
+    let data = load(dir.path()).unwrap();
+    assert_eq!(data.test.labels, [0, 1, 2, 0]);
+    assert!(data.notes.iter().any(|n| n.contains("-1")), "{:?}", data.notes);
+    // One label that is missing is no secret but damage.
+    let mut some = rows(6);
+    some[3].1 = -1;
+    plain(&at("test"), &some);
+    assert!(data_error(dir.path()).1.contains("label -1 is out of range"));
+}
+
+/// Columns as webdataset, scikit-learn and pandas call them, and labels that are names.
+#[test]
+fn columns_and_labels_of_other_programs_are_understood() {
+    let structs = [("image", "target"), ("img", "targets"), ("picture", "label"), ("jpg", "cls")];
+    for (image, label) in structs {
+        let dir = tempfile::tempdir().unwrap();
+        let schema = format!(
+            "message m {{ optional group {image} {{ optional binary bytes; optional binary path (UTF8); }}
+             optional int64 {label}; }}"
+        );
+        for half in ["train", "test"] {
+            write(&dir.path().join(format!("{half}.parquet")), &schema, None, Compression::SNAPPY, &rows(5), 2);
+        }
+        assert_eq!(load(dir.path()).unwrap().train.labels, [0, 1, 2, 0, 1], "{image}, {label}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let words = |half: &str, names: &[&str], bytes_alone: bool| {
+        let image = match bytes_alone {
+            true => "optional binary jpg; optional binary path (UTF8);",
+            false => "optional group image { optional binary bytes; optional binary path (UTF8); }",
+        };
+        let schema =
+            Arc::new(parse_message_type(&format!("message m {{ {image} optional binary label (UTF8); }}")).unwrap());
+        let file = fs::File::create(dir.path().join(format!("{half}.parquet"))).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+        let full: Vec<i16> = (0..3).map(|leaf| writer.schema_descr().column(leaf).max_def_level()).collect();
+        let mut group = writer.next_row_group().unwrap();
+        let pictures = (0..names.len()).map(|i| ByteArray::from(picture(i as u8, ImageFormat::Png))).collect();
+        let labels = names.iter().map(|n| ByteArray::from(*n)).collect();
+        let columns: [Vec<ByteArray>; 3] = [pictures, vec![ByteArray::from("p"); names.len()], labels];
+        for (leaf, values) in columns.iter().enumerate() {
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<ByteArrayType>().write_batch(values, Some(&vec![full[leaf]; values.len()]), None).unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+    };
+    for bytes_alone in [false, true] {
+        words("train", &["cat", "dog", "cow", "cat"], bytes_alone);
+        words("test", &["dog", "ant"], bytes_alone);
+        let data = load(dir.path()).unwrap();
+        assert_eq!(data.classes, ["ant", "cat", "cow", "dog"]);
+        assert_eq!((data.train.labels, data.test.labels), (vec![1, 3, 2, 1], vec![3, 0]));
+    }
+    plain(&dir.path().join("train.parquet"), &rows(3));
+    assert!(load(dir.path()).is_err(), "numbers in one half and names in the other");
 }
 
 #[test]

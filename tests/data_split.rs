@@ -19,6 +19,7 @@ fn dataset(train: Vec<u32>, test: Vec<u32>, classes: usize) -> Dataset {
         image: Shape::new(1, 1, 1),
         train: images(train),
         test: images(test),
+        notes: vec![],
     }
 }
 

@@ -261,3 +261,60 @@ fn nb201_text_and_its_errors() {
         }
     }
 }
+
+/// The same cells as other versions, programs and editors write them.
+#[test]
+fn genotypes_are_read_as_people_have_them() {
+    let plain = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ('max_pool_3x3', 0), ('dil_conv_5x5', 2)], \
+                 normal_concat=[2, 3], reduce=[('max_pool_3x3', 0), ('avg_pool_3x3', 1), ('sep_conv_5x5', 2), \
+                 ('dil_conv_3x3', 0)], reduce_concat=[2, 3])";
+    let numpy = |module: &str| {
+        let mut text = plain.to_owned();
+        for state in 0..3 {
+            text = text.replace(&format!(", {state})"), &format!(", {module}({state}))"));
+        }
+        text.replace("('max_pool_3x3'", "(np.str_('max_pool_3x3')")
+    };
+    let switch = r#"{"normal_n2_p0": "sepconv3x3", "normal_n2_p1": "skipconnect", "normal_n2_switch": ["normal_n2_p0", "normal_n2_p1"],
+        "normal_n3_p0": "maxpool", "normal_n3_p1": [], "normal_n3_p2": "dilconv5x5", "normal_n3_switch": ["normal_n3_p0", "normal_n3_p2"],
+        "reduce_n2_p0": "maxpool", "reduce_n2_p1": "avgpool", "reduce_n2_switch": ["reduce_n2_p0", "reduce_n2_p1"],
+        "reduce_n3_p0": 5, "reduce_n3_p1": "none", "reduce_n3_p2": 4, "reduce_n3_switch": ["reduce_n3_p0", "reduce_n3_p2"]}"#;
+    let keys = r#"{"width": 36, "num_cells": 20, "normal/op_2_0": "sep_conv_3x3", "normal/input_2_0": 0, "normal/op_2_1": "skip_connect",
+        "normal/input_2_1": [1], "normal/op_3_0": "max_pool_3x3", "normal/input_3_0": [0], "normal/op_3_1": "dil_conv_5x5",
+        "normal/input_3_1": 2, "reduce/op_2_0": "max_pool_3x3", "reduce/input_2_0": 0, "reduce/op_2_1": "avg_pool_3x3",
+        "reduce/input_2_1": 1, "reduce/op_3_0": "sep_conv_5x5", "reduce/input_3_0": 2, "reduce/op_3_1": "dil_conv_3x3",
+        "reduce/input_3_1": 0}"#;
+    let forms = [
+        numpy("np.int64"),
+        numpy("numpy.int32"),
+        numpy("int64").replace("[2, 3]", "array([2, 3])"),
+        format!("\u{feff}{plain}"),
+        format!("\u{feff}DARTS = {plain}\r\n"),
+        format!("11/26 03:15:27 PM genotype = {plain}\n"),
+        format!("2024-11-26 15:15:27,123 INFO root: genotype = {plain}\n11/26 03:15:28 PM lr 0.01"),
+        format!("[epoch 49] valid_acc 97.1\ngenotype: {plain}"),
+        "(((0, 3), (1, 2), (0, 0), (2, 6)), ((0, 0), (1, 1), (2, 4), (0, 5)))".to_owned(),
+        "[[[0, 3], [1, 2], [0, 0], [2, 6]], [[0, 0], [1, 1], [2, 4], [0, 5]]]".to_owned(),
+        keys.to_owned(),
+    ];
+    for text in &forms {
+        assert_eq!(parse(text), parse(plain), "{text}");
+    }
+    // Choices of a node come in the order of its states.
+    let mut cells = parse(plain).cells;
+    cells[1].nodes[1].reverse();
+    assert_eq!(parse(switch), Genotype { cells });
+}
+
+#[test]
+fn other_programs_genotypes_are_refused_where_they_are_wrong() {
+    let tuple = "Genotype(normal=[('none', 0), ('none', 1)], normal_concat=[2])";
+    refused(&format!("^10:00 genotype = {tuple}\n10:01 genotype = {tuple}"), "expected one genotype, of 2");
+    refused("(((0, 3), ^(1, 9)), ((0, 0), (1, 1)))", "expected 0 to 6");
+    refused("^(((0, 3), (1, 2)),)", "two cells");
+    refused("(^((0, 3), (1, 2), (0, 1)), ((0, 0), (1, 1)))", "two cells of pairs");
+    refused(r#"{^"normal/op_2_0": "none"}"#, "lacks its operation or its input");
+    refused(r#"{"normal/op_3_0": "none", ^"normal/input_3_0": 0}"#, "no node 2");
+    refused(r#"{"normal/op_2_0": ^"sepconv9x9", "normal/input_2_0": 0}"#, "unknown operation");
+    refused("Genotype(normal=[('none', np.int64^(0, 1))], normal_concat=[2])", "one value");
+}

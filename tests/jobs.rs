@@ -204,8 +204,14 @@ fn attack_job(out: Option<&Path>) -> attack::Job {
     let about =
         Attacked { net: "small".into(), arch: "a".into(), weights: "w".into(), params: Params(1), macs: Macs(1) };
     let classes = (0..4).map(|class| class.to_string()).collect();
-    let data =
-        Dataset { name: "random".into(), classes, image: attacked::IMAGE, train: Images::default(), test: images };
+    let data = Dataset {
+        name: "random".into(),
+        classes,
+        image: attacked::IMAGE,
+        train: Images::default(),
+        test: images,
+        notes: vec![],
+    };
     attack::Job {
         data,
         ids,

@@ -280,3 +280,23 @@ fn the_example_loads() {
         spec.load(CIFAR, 10, &read).unwrap();
     }
 }
+
+/// Names that torchvision, timm and papers have are answered with the form that is meant.
+#[test]
+fn names_of_other_libraries_are_answered_with_ours() {
+    for (name, form) in [
+        ("resnet18", "resnet:18"),
+        ("ResNet50", "resnet:50"),
+        ("wide_resnet50_2", "wide-resnet:50-2"),
+        ("preactresnet18", "preact-resnet:18"),
+        ("resnext50_32x4d", "resnext:50-32x4d"),
+        ("convnext_tiny", "convnext:tiny"),
+        ("wrn-28-10", "wrn:28-10"),
+    ] {
+        let why = NetSpec::parse(name).unwrap_err().to_string();
+        assert!(why.contains(&format!("did you mean `{form}`?")), "{name}: {why}");
+    }
+    for path in ["a/Net.TOML", "a/arch.JSON"] {
+        assert!(NetSpec::parse(path).is_ok(), "{path}");
+    }
+}

@@ -14,7 +14,8 @@ use robustnas::arch::op::Shape;
 use robustnas::data::npy;
 use robustnas::engine::{Network, NormMode};
 use robustnas::error::{Error, IoContext, Result};
-use robustnas::model::weights;
+use robustnas::model::layout::Layout;
+use robustnas::model::{named, weights};
 use robustnas::onnx::{Model, read};
 use robustnas::seed::Seed;
 
@@ -67,6 +68,19 @@ fn small_models_give_what_onnxruntime_gives() {
     }
 }
 
+/// What onnxruntime computes and no layers here do is refused by the node, never read as something else.
+#[test]
+fn what_no_layer_computes_is_refused() {
+    let folder = folder().join("refused");
+    let words: serde_json::Value = serde_json::from_slice(&bytes(&folder.join("words.json")).unwrap()).unwrap();
+    for (name, said) in words.as_object().unwrap() {
+        let path = folder.join(format!("{name}.onnx"));
+        let why = read(&path, Shape::new(32, 32, 3), &bytes).map(|_| ()).unwrap_err().to_string();
+        assert!(why.contains(said.as_str().unwrap()), "{name}: {said} is not in: {why}");
+    }
+    assert!(words.as_object().unwrap().len() >= 20);
+}
+
 /// A model that PyTorch exported: the logits that PyTorch gave, and those of the same network from its parts.
 #[test]
 fn the_known_network_gives_its_logits() {
@@ -114,6 +128,25 @@ fn external_data_is_read_from_beside_the_model() {
     assert!(why.contains("external.data") && why.contains("keep it beside the model"), "{why}");
     let why = without(Some(8));
     assert!(why.contains("outside of its data file of 8 bytes"), "{why}");
+}
+
+/// Weights in either layout know their classes, whatever labels the first images happen to have.
+#[test]
+fn weights_say_how_many_classes_they_are_of() {
+    let (name, image) = ("preact-resnet:18,width=2", Shape::new(32, 32, 3));
+    let network = Network::new(named(name, image, 10).unwrap(), Seed::root(1), &Device::Cpu).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("weights.safetensors");
+    for layout in [Layout::Own, Layout::Pytorch] {
+        std::fs::write(&file, weights::encode(&network, layout).unwrap()).unwrap();
+        for (built, said) in [(9, Some(10)), (10, None), (3, Some(10))] {
+            let model = robustnas::model::Model::load(name, image, built, &bytes).unwrap();
+            assert_eq!(model.classes_of(&file).unwrap(), said, "{layout:?}, {built} classes");
+        }
+        let why = robustnas::model::Model::load(name, image, 9, &bytes).unwrap();
+        let why = why.with_weights(Some(&file), "--weights").map(|_| ()).unwrap_err().to_string();
+        assert!(why.contains("these weights are of 10 classes") && why.contains("classes.txt"), "{why}");
+    }
 }
 
 fn survives(bytes: &[u8]) {

@@ -3,8 +3,10 @@
 //! Read: the tuple `Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...)` that DARTS prints,
 //! with any kinds of cells, with or without `NAME = `; the same fields as a JSON object. A cell's edges are flat pairs
 //! `(op, from)` (two per node, or every predecessor of every node in order), triples with the target, or a list per
-//! node. Fields that are `None` are ignored.
+//! node. Fields that are `None` are passed over. Also read are a line of a log that has the tuple in it, the numbers of NumPy 2
+//! (`np.int64(0)`), NASLib's compact pairs and the dictionaries of NNI's DARTS.
 
+mod foreign;
 mod read;
 mod text;
 

@@ -90,9 +90,12 @@ impl NetSpec {
         let Some((head, rest)) = text.split_once(':').filter(|(head, _)| is_word(head)) else {
             return match text {
                 "" => Err(Error::Usage(format!("expected a network: {}", forms()))),
-                path if path.ends_with(".toml") => Ok(NetSpec::Toml(path.into())),
-                path if path.ends_with(".json") => Ok(NetSpec::Arch(path.into())),
-                _ => Err(usage(format!("expected {}", forms()))),
+                path if has_ending(path, "toml") => Ok(NetSpec::Toml(path.into())),
+                path if has_ending(path, "json") => Ok(NetSpec::Arch(path.into())),
+                _ => {
+                    let near = meant(text).map(|form| format!("did you mean `{form}`? "));
+                    Err(usage(format!("{}expected {}", near.unwrap_or_default(), forms())))
+                }
             };
         };
         if !known_words().contains(&head) {
@@ -151,6 +154,34 @@ impl NetSpec {
             }
         }
     }
+}
+
+/// Whether a path ends like a kind of file, in whichever case: `model.ONNX` is one.
+pub fn has_ending(path: &str, ending: &str) -> bool {
+    Path::new(path).extension().is_some_and(|own| own.eq_ignore_ascii_case(ending))
+}
+
+/// The form that a name of another library stands for: `resnet:18` of `resnet18`, `wide-resnet:50-2` of `wide_resnet50_2`; else
+/// an example of the family that its letters are nearest to.
+fn meant(text: &str) -> Option<String> {
+    let plain = text.to_ascii_lowercase().replace('_', "-");
+    let bare = |text: &str| text.replace('-', "");
+    let mut words = known_words();
+    // The longest first: `wide-resnet` before `resnet`.
+    words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
+    for word in words {
+        let rests = plain.char_indices().map(|(at, _)| at).chain([plain.len()]);
+        for at in rests.filter(|at| bare(&plain[..*at]) == bare(word)) {
+            let rest = plain[at..].trim_matches('-');
+            let form = format!("{word}:{rest}");
+            if !rest.is_empty() && NetSpec::parse(&form).is_ok() {
+                return Some(form);
+            }
+        }
+    }
+    let letters: String = plain.chars().take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
+    let near = nearest(letters.trim_end_matches('-'), Model::WORDS.map(|(word, _)| word))?;
+    Model::WORDS.iter().find(|(word, _)| *word == near).map(|(word, example)| format!("{word}:{example}"))
 }
 
 /// Whether the network of a file is one for some images and classes.

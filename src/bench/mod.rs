@@ -129,5 +129,6 @@ fn noise(image: Shape, classes: usize, n: usize, seed: Seed) -> Dataset {
         image,
         train: Images { pixels, labels },
         test: Images::default(),
+        notes: Vec::new(),
     }
 }

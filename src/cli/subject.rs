@@ -123,10 +123,17 @@ impl Trained<'_> {
     pub fn load(&self, data: &Dataset) -> Result<Subject> {
         let name = self.net;
         // Files know their classes; of arrays of labels the largest is no sure sign of their number.
-        let model = Model::load(name, data.image, data.classes.len(), &files::bytes)?;
+        let mut model = Model::load(name, data.image, data.classes.len(), &files::bytes)?;
+        if let Some(weights) = self.weights
+            && let Some(classes) = model.classes_of(weights)?.filter(|classes| *classes > data.classes.len())
+        {
+            model = Model::load(name, data.image, classes, &files::bytes)?;
+        }
         let net = &model.net;
         if net.input_shape() != data.image {
-            let words = format!("`{name}` takes {} images, the data has {}", net.input_shape(), data.image);
+            let grey = net.input_shape().c == 1 && data.image.c == 3;
+            let hint = if grey { "; images without colours have one channel as `--data grey:SOURCE`" } else { "" };
+            let words = format!("`{name}` takes {} images, the data has {}{hint}", net.input_shape(), data.image);
             return Err(Error::Usage(words));
         }
         if let Some(label) = data.test.labels.iter().find(|l| **l as usize >= net.classes()) {

@@ -1,5 +1,6 @@
 //! Attacked images as safetensors.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -20,7 +21,7 @@ pub struct Stored {
 /// Reads what [`encode`] writes; `path` is for errors.
 ///
 /// # Errors
-/// [`Error::Data`] naming the tensor that is missing, or of another type or size.
+/// [`Error::Data`] naming the tensor that is missing, or of another type or size; an image that is there twice.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Stored> {
     let bad = |message: String| Error::data(path, message);
     let file = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
@@ -39,6 +40,15 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Stored> {
     let (ids, labels) = (numbers("ids")?, numbers("labels")?);
     if [ids.len(), labels.len()] != [shape[0]; 2] {
         return Err(bad(format!("{} images with {} ids and {} labels", shape[0], ids.len(), labels.len())));
+    }
+    let mut rows = HashMap::with_capacity(ids.len());
+    for (row, id) in ids.iter().enumerate() {
+        if let Some(before) = rows.insert(id, row) {
+            return Err(bad(format!(
+                "`ids`: image {id} is there twice, in rows {before} and {row}; expected every image once, so that each counts \
+                 once"
+            )));
+        }
     }
     let pixels: Vec<f32> = pixels.into_iter().map(f32::from_le_bytes).collect();
     Ok(Stored { images: Tensor::from_vec(pixels, shape, &Device::Cpu)?, ids, labels })

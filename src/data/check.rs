@@ -26,9 +26,9 @@ pub struct Report {
     pub test: usize,
     /// Every class and its images.
     pub classes: Vec<ClassCount>,
-    /// Mean of each channel of the training images, in `[0, 1]`.
+    /// Mean of each channel of the training images, of the test images where there are no others; in `[0, 1]`.
     pub mean: Vec<f64>,
-    /// Deviation of each channel over all training pixels.
+    /// Deviation of each channel over the same pixels.
     pub std: Vec<f64>,
     /// Empty classes, imbalance, duplicates, and test images among the training images.
     pub warnings: Vec<String>,
@@ -81,11 +81,11 @@ pub fn inspect(source: String, data: &Dataset) -> Report {
         .zip(train.iter().zip(&test))
         .map(|(name, (&train, &test))| ClassCount { name: name.clone(), train, test })
         .collect();
-    let mut warnings = Vec::new();
+    let mut warnings = data.notes.clone();
     imbalance("training", &data.classes, &train, &mut warnings);
     imbalance("test", &data.classes, &test, &mut warnings);
     duplicates(data, &mut warnings);
-    let (mean, std) = moments(&data.train, data.image.c);
+    let (mean, std) = moments(if data.train.is_empty() { &data.test } else { &data.train }, data.image.c);
     Report {
         source,
         name: data.name.clone(),
@@ -109,6 +109,10 @@ fn tally(images: &Images, classes: usize) -> Vec<usize> {
 }
 
 fn imbalance(half: &str, names: &[String], counts: &[usize], warnings: &mut Vec<String>) {
+    // A half that is not there at all is said in the first line.
+    if counts.iter().all(|n| *n == 0) {
+        return;
+    }
     let empty: Vec<&str> = names.iter().zip(counts).filter(|(_, n)| **n == 0).map(|(name, _)| name.as_str()).collect();
     if !empty.is_empty() {
         warnings.push(format!(

@@ -1,11 +1,12 @@
 //! The official binary versions of CIFAR-10 and CIFAR-100 (Krizhevsky 2009,
 //! <https://www.cs.toronto.edu/~kriz/cifar.html>).
 //!
-//! A record is the label (CIFAR-100: the coarse, then the fine label, one byte each) and 3,072 bytes: the red, green
-//! and blue planes of 32 rows of 32 pixels.
+//! A record is the label (CIFAR-100: the coarse, then the fine label, one byte each) and 3,072 bytes: the red, green and
+//! blue planes of 32 rows of 32 pixels. The Python versions hold the same in pickles, with the labels in lists.
 
 use std::path::{Path, PathBuf};
 
+use super::pickle::{self, Pickled};
 use super::{Dataset, Images};
 use crate::arch::op::Shape;
 use crate::error::{Error, IoContext, Result};
@@ -24,9 +25,20 @@ struct Layout {
     train: &'static [&'static str],
     test: &'static [&'static str],
     names: &'static str,
-    /// Label bytes before the pixels; the last one is the label.
+    /// Of the Python version: its folder, its files, the key of its labels, and the file and key of its classes' names.
+    python: Python,
+    /// Label bytes before the pixels; the last one counts.
     label_bytes: usize,
     classes: usize,
+}
+
+/// The Python version of a data set.
+struct Python {
+    folder: &'static str,
+    train: &'static [&'static str],
+    test: &'static [&'static str],
+    labels: &'static str,
+    names: [&'static str; 2],
 }
 
 const CIFAR_10: Layout = Layout {
@@ -36,6 +48,13 @@ const CIFAR_10: Layout = Layout {
     train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
     test: &["test_batch.bin"],
     names: "batches.meta.txt",
+    python: Python {
+        folder: "cifar-10-batches-py",
+        train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+        test: &["test_batch"],
+        labels: "labels",
+        names: ["batches.meta", "label_names"],
+    },
     label_bytes: 1,
     classes: 10,
 };
@@ -47,6 +66,13 @@ const CIFAR_100: Layout = Layout {
     train: &["train.bin"],
     test: &["test.bin"],
     names: "fine_label_names.txt",
+    python: Python {
+        folder: "cifar-100-python",
+        train: &["train"],
+        test: &["test"],
+        labels: "fine_labels",
+        names: ["meta", "fine_label_names"],
+    },
     label_bytes: 2,
     classes: 100,
 };
@@ -87,18 +113,24 @@ pub(super) fn known(image: Shape, classes: &[String]) -> Option<&'static str> {
 }
 
 fn load(layout: &Layout, dir: &Path, default_names: impl Fn() -> Vec<String>) -> Result<Dataset> {
+    let python = [dir.join(layout.python.folder), dir.to_owned()];
+    let is_python = |folder: &&PathBuf| layout.python.test.iter().all(|file| folder.join(file).is_file());
     let inner = dir.join(layout.folder);
+    if let Some(folder) = python.iter().find(is_python).filter(|_| !inner.is_dir()) {
+        return of_pickles(layout, folder, default_names);
+    }
     let dir = if inner.is_dir() { inner } else { dir.to_owned() };
     let files: Vec<PathBuf> = layout.train.iter().chain(layout.test).map(|f| dir.join(f)).collect();
     if let Some(missing) = files.iter().find(|f| !f.is_file()) {
         return Err(Error::data(
             missing,
             format!(
-                "no such file; `{}:DIR` needs a folder with {} (the binary version, unpacked from {}). Other layouts: \
-                 `hf:DIR` for parquet, `folder:DIR` for image files",
+                "no such file; `{}:DIR` needs a folder with {} (the binary version, unpacked from {}), or {} as torchvision \
+                 leaves it. Other layouts: `hf:DIR` for parquet, `folder:DIR` for image files",
                 layout.name,
                 layout.train.iter().chain(layout.test).copied().collect::<Vec<_>>().join(", "),
-                layout.archive
+                layout.archive,
+                layout.python.folder
             ),
         ));
     }
@@ -109,7 +141,71 @@ fn load(layout: &Layout, dir: &Path, default_names: impl Fn() -> Vec<String>) ->
         image: SHAPE,
         train: read(layout, train)?,
         test: read(layout, test)?,
+        notes: Vec::new(),
     })
+}
+
+/// Reads the Python version.
+fn of_pickles(layout: &Layout, dir: &Path, default_names: impl Fn() -> Vec<String>) -> Result<Dataset> {
+    let [file, key] = layout.python.names;
+    let meta = dir.join(file);
+    let classes = match meta.is_file() {
+        false => default_names(),
+        true => {
+            let value = unpickled(&meta)?;
+            let names = value.get(key).and_then(Pickled::list).map(|l| l.iter().filter_map(Pickled::text));
+            let names: Vec<String> = names.into_iter().flatten().map(str::to_owned).collect();
+            if names.len() != layout.classes {
+                let message = format!("{} class names under `{key}`, expected {}", names.len(), layout.classes);
+                return Err(Error::data(meta, message));
+            }
+            names
+        }
+    };
+    let half = |files: &[&str]| -> Result<Images> {
+        let mut images = Images::default();
+        for file in files {
+            batch(layout, &dir.join(file), &mut images)?;
+        }
+        Ok(images)
+    };
+    let (train, test) = (half(layout.python.train)?, half(layout.python.test)?);
+    Ok(Dataset { name: layout.name.into(), classes, image: SHAPE, train, test, notes: Vec::new() })
+}
+
+fn unpickled(path: &Path) -> Result<Pickled> {
+    let bytes = std::fs::read(path).at(path)?;
+    pickle::parse(&bytes).map_err(|why| Error::data(path, format!("not a pickle that can be read: {why}")))
+}
+
+/// The images of one pickle: `data` of shape `[n, 3072]`, in planes, and labels.
+fn batch(layout: &Layout, path: &Path, images: &mut Images) -> Result<()> {
+    let value = unpickled(path)?;
+    let bad = |message: String| Error::data(path, message);
+    let key = layout.python.labels;
+    let (Some(Pickled::Array(sides, planes)), Some(labels)) =
+        (value.get("data"), value.get(key).and_then(Pickled::list))
+    else {
+        return Err(bad(format!("has no array `data` or no list `{key}`; unpack the archive again")));
+    };
+    if sides[..] != [labels.len(), SHAPE.len()] || labels.is_empty() {
+        return Err(bad(format!("`data` has the shape {sides:?}, expected [{}, {}]", labels.len(), SHAPE.len())));
+    }
+    for (i, label) in labels.iter().enumerate() {
+        let found = if let Pickled::Int(v) = label { usize::try_from(*v).ok() } else { None };
+        let found = found.filter(|l| *l < layout.classes);
+        let found = found.ok_or_else(|| {
+            bad(format!("label {label:?} of image {i} is out of range; expected 0 to {}", layout.classes - 1))
+        })?;
+        images.labels.push(found as u32);
+    }
+    planes.chunks_exact(SHAPE.len()).for_each(|planes| interleave(planes, images));
+    Ok(())
+}
+
+fn interleave(planes: &[u8], images: &mut Images) {
+    let area = SHAPE.area();
+    images.pixels.extend((0..area).flat_map(|p| [planes[p], planes[area + p], planes[2 * area + p]]));
 }
 
 /// One name a line; `None` when the file is not there.
@@ -155,8 +251,7 @@ fn read(layout: &Layout, files: &[PathBuf]) -> Result<Images> {
                 ));
             }
             images.labels.push(u32::from(label));
-            let area = SHAPE.area();
-            images.pixels.extend((0..area).flat_map(|p| [planes[p], planes[area + p], planes[2 * area + p]]));
+            interleave(planes, &mut images);
         }
     }
     Ok(images)

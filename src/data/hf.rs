@@ -1,14 +1,15 @@
 //! Parquet files in the Hugging Face image layout: what `datasets` writes and the hub serves.
 //!
-//! A file is a shard of the training or the test half, by the first word of its name (`train-00000-of-00002.parquet`)
-//! or, failing that, of its folder (`train/0000.parquet`). A row holds an image, `{bytes, path}`, and an
-//! integer label. Class names are in the file's metadata under the key `huggingface`.
+//! A file is a shard of a split, by its name (`train-00000-of-00002.parquet`) or, where that is only a number, by that of its
+//! folder (`train/0000.parquet`). A row holds an image, `{bytes, path}` or bytes alone, and a label, a whole number or a name.
+//! Class names are in the file's metadata under the key `huggingface`; names as labels are classes in the order of the alphabet.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::basic::{Compression, Type as Physical};
+use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -18,41 +19,110 @@ use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::ColumnDescriptor;
 
 use super::decode::Stack;
-use super::{Dataset, Images, name_of};
+use super::{Dataset, Images, name_of, named, numbered};
 use crate::arch::op::Shape;
 use crate::error::{Error, IoContext, Result};
 
 /// Label columns in order of preference.
-const LABELS: [&str; 3] = ["label", "labels", "fine_label"];
+const LABELS: [&str; 7] = ["label", "labels", "fine_label", "target", "targets", "cls", "class"];
 /// Image columns in order of preference, where there are several.
-const PICTURES: [&str; 2] = ["image", "img"];
+const PICTURES: [&str; 6] = ["image", "img", "jpg", "jpeg", "png", "webp"];
 
-/// Reads every shard under `dir`. The test half is `test`, or `validation` (`valid`, `val`) where there is no `test`.
+/// Reads the shards under `dir`. The test half is `test`, or `validation` (`valid`, `val`) where there is no `test`, or where it
+/// has no labels (-1). Without a `train` split, there are only images to attack.
 ///
 /// # Errors
 /// [`Error::Data`] naming the file and, for an image or a label, its row group and row.
 pub fn load(dir: &Path) -> Result<Dataset> {
-    let shards = Shards::find(dir)?;
+    let Shards { train, test, validation, mut notes } = Shards::find(dir)?;
     let mut classes = None;
-    let (shape, train) = read(&shards.train, None, &mut classes)?;
-    let (shape, test) = read(&shards.test, Some(shape), &mut classes)?;
-    let classes = match classes {
-        Some(names) => names,
-        None => {
-            let count = train.labels.iter().chain(&test.labels).max().map_or(0, |l| l + 1);
-            (0..count).map(|label| label.to_string()).collect()
+    let first = match train.is_empty() {
+        true => None,
+        false => Some(read(&train, None, &mut classes)?),
+    };
+    let shape = first.as_ref().map(|(shape, ..)| *shape);
+    let tested = if test.is_empty() { &validation } else { &test };
+    let has_other = !test.is_empty() && !validation.is_empty();
+    let unlabelled = Shard::open(&tested[0], &mut classes)?.is_unlabelled()?;
+    let tested = match (unlabelled, has_other) {
+        (false, _) => tested,
+        (true, true) => {
+            notes.push("the labels of the test split are -1, so the validation split is the test half".into());
+            &validation
+        }
+        (true, false) => {
+            let why = "every label is -1: the labels of this split are not public; put a validation split beside it";
+            return Err(Error::data(&tested[0], why));
         }
     };
-    Ok(Dataset { name: name_of(dir, shape, &classes), classes, image: shape, train, test })
+    let (shape, test_pixels, test_labels) = read(tested, shape, &mut classes)?;
+    let (train_pixels, train_labels) =
+        first.map_or((vec![], Labels::default()), |(_, pixels, labels)| (pixels, labels));
+    let split = train_labels.len();
+    let (labels, classes) = match (train_labels.and(test_labels), classes) {
+        (Some(Labels::Names(names)), None) => named(&names),
+        (Some(Labels::Names(names)), Some(classes)) => {
+            let label = |name: &String| classes.iter().position(|own| own == name);
+            let labels: Option<Vec<u32>> = names.iter().map(|name| label(name).map(|at| at as u32)).collect();
+            let labels =
+                labels.ok_or_else(|| Error::data(dir, "a label is none of the class names in the metadata"))?;
+            (labels, classes)
+        }
+        (Some(Labels::Numbers(labels)), Some(classes)) => (labels, classes),
+        (Some(Labels::Numbers(labels)), None) => {
+            let count = labels.iter().max().map_or(0, |l| l + 1);
+            (labels, numbered(dir, count as usize)?)
+        }
+        (None, _) => return Err(Error::data(dir, "one split has numbers for labels and the other has names")),
+    };
+    let (of_train, of_test) = labels.split_at(split);
+    let train = Images { pixels: train_pixels, labels: of_train.to_vec() };
+    let test = Images { pixels: test_pixels, labels: of_test.to_vec() };
+    Ok(Dataset { name: name_of(dir, shape, &classes), classes, image: shape, train, test, notes })
 }
 
-/// The files of each half, in the order of their names.
+/// The labels of some rows.
+#[derive(Debug)]
+enum Labels {
+    Numbers(Vec<u32>),
+    Names(Vec<String>),
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Labels::Numbers(vec![])
+    }
+}
+
+impl Labels {
+    fn len(&self) -> usize {
+        match self {
+            Labels::Numbers(list) => list.len(),
+            Labels::Names(list) => list.len(),
+        }
+    }
+
+    /// These and more; none where they are of two kinds.
+    fn and(self, more: Labels) -> Option<Labels> {
+        match (self, more) {
+            (own, more) if own.len() == 0 => Some(more),
+            (Labels::Numbers(own), Labels::Numbers(more)) => Some(Labels::Numbers([own, more].concat())),
+            (Labels::Names(own), Labels::Names(more)) => Some(Labels::Names([own, more].concat())),
+            _ => None,
+        }
+    }
+}
+
+/// The files of each split, in the order of their names.
 struct Shards {
     train: Vec<PathBuf>,
     test: Vec<PathBuf>,
+    validation: Vec<PathBuf>,
+    /// What was found besides.
+    notes: Vec<String>,
 }
 
-/// The halves a file can belong to.
+/// The splits that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Half {
     Train,
@@ -61,37 +131,59 @@ enum Half {
 }
 
 impl Half {
-    /// By the first word of a file's or folder's name.
-    fn of(name: &str) -> Option<Half> {
-        match name.split(|c: char| !c.is_ascii_alphabetic()).next()? {
+    const ALL: [Half; 3] = [Half::Train, Half::Test, Half::Validation];
+
+    /// By a word.
+    fn of(word: &str) -> Option<Half> {
+        match word {
             "train" => Some(Half::Train),
             "test" => Some(Half::Test),
             "validation" | "valid" | "val" => Some(Half::Validation),
             _ => None,
         }
     }
+
+    /// By the first word of a split's name, as `test_ood` begins like `test`.
+    fn like(split: &str) -> Option<Half> {
+        Half::of(split.split(|c: char| !c.is_ascii_alphabetic()).next()?)
+    }
+}
+
+/// The name of a split in that of a file or folder: what stands before its number, `test_ood` of `test_ood-00000-of-00001`.
+fn split_of(stem: &str) -> &str {
+    let bytes = stem.as_bytes();
+    let number =
+        |at: &usize| matches!(bytes[*at], b'-' | b'_' | b'.') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+    &stem[..(0..bytes.len()).find(number).unwrap_or(stem.len())]
 }
 
 impl Shards {
     fn find(dir: &Path) -> Result<Self> {
-        const EXPECTED: &str =
-            "`hf:DIR` needs train*.parquet and test*.parquet (or validation*.parquet) in DIR or below";
+        const EXPECTED: &str = "`hf:DIR` needs train*.parquet and test*.parquet (or validation*.parquet) in DIR or below, or \
+                                the latter alone to attack";
         if !dir.is_dir() {
             return Err(Error::data(dir, format!("no such folder; {EXPECTED}")));
         }
         let mut files = Vec::new();
         walk(dir, &mut files)?;
-        let mut halves: [Vec<PathBuf>; 3] = Default::default();
-        let mut home: Option<PathBuf> = None;
+        let mut splits: [BTreeMap<String, Vec<PathBuf>>; 3] = Default::default();
+        let (mut home, mut others): (Option<PathBuf>, Vec<PathBuf>) = (None, vec![]);
         for file in files {
-            let name = |p: &Path| p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let text =
+                |part: Option<&std::ffi::OsStr>| part.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let parent = file.parent().unwrap_or(dir);
-            let (half, config) = match Half::of(&name(&file)) {
-                Some(half) => (Some(half), parent),
-                None if parent != dir => (Half::of(&name(parent)), parent.parent().unwrap_or(dir)),
+            let (stem, folder) = (text(file.file_stem()), text(parent.file_name()));
+            let (split, config) = match Half::like(split_of(&stem)) {
+                Some(half) => (Some((half, split_of(&stem).to_owned())), parent),
+                None if parent != dir => {
+                    (Half::like(&folder).map(|half| (half, folder)), parent.parent().unwrap_or(dir))
+                }
                 None => (None, parent),
             };
-            let Some(half) = half else { continue };
+            let Some((half, name)) = split else {
+                others.push(file);
+                continue;
+            };
             let home = home.get_or_insert_with(|| config.to_owned());
             if home != config {
                 return Err(Error::data(
@@ -104,19 +196,44 @@ impl Shards {
                     ),
                 ));
             }
-            halves[half as usize].push(file);
+            splits[half as usize].entry(name).or_default().push(file);
         }
-        let [train, mut test, validation] = halves;
-        if test.is_empty() {
-            test = validation;
-        }
-        for (half, files) in [("training", &train), ("test", &test)] {
-            if files.is_empty() {
-                return Err(Error::data(dir, format!("no {half} parquet file; {EXPECTED}")));
+        let mut notes = Vec::new();
+        let mut halves: [Vec<PathBuf>; 3] = Default::default();
+        for half in Half::ALL {
+            let mut named = std::mem::take(&mut splits[half as usize]);
+            let exact = named.keys().find(|name| Half::of(name) == Some(half)).cloned();
+            let names: Vec<String> = named.keys().map(|name| format!("`{name}`")).collect();
+            let chosen = match (exact, &names[..]) {
+                (Some(exact), _) => exact,
+                (None, []) => continue,
+                (None, [_]) => named.keys().next().cloned().unwrap_or_default(),
+                (None, _) => {
+                    let why = format!("several splits, {}; leave one of them there", names.join(", "));
+                    return Err(Error::data(dir, why));
+                }
+            };
+            halves[half as usize] = named.remove(&chosen).unwrap_or_default();
+            let left: Vec<String> = named.keys().map(|name| format!("`{name}`")).collect();
+            if !left.is_empty() {
+                notes.push(format!("the split `{chosen}` is read; not read: {}", left.join(", ")));
             }
+        }
+        if let Some(first) = others.first() {
+            let (name, count) = (first.display(), others.len());
+            notes.push(format!("{count} parquet files belong to no split and are not read, such as {name}"));
+        }
+        let [train, test, validation] = halves;
+        if test.is_empty() && validation.is_empty() {
+            return Err(Error::data(dir, format!("no test parquet file; {EXPECTED}")));
+        }
+        for files in [&train, if test.is_empty() { &validation } else { &test }] {
             complete(files)?;
         }
-        Ok(Shards { train, test })
+        if !test.is_empty() && !validation.is_empty() {
+            notes.push("the split `test` is the test half; the validation split is not read".into());
+        }
+        Ok(Shards { train, test, validation, notes })
     }
 }
 
@@ -155,14 +272,21 @@ fn complete(files: &[PathBuf]) -> Result<()> {
     }
 }
 
-fn read(files: &[PathBuf], shape: Option<Shape>, classes: &mut Option<Vec<String>>) -> Result<(Shape, Images)> {
+/// The pixels and labels of a split.
+fn read(
+    files: &[PathBuf],
+    shape: Option<Shape>,
+    classes: &mut Option<Vec<String>>,
+) -> Result<(Shape, Vec<u8>, Labels)> {
     let mut stack = Stack::of(shape);
-    let mut labels = Vec::new();
+    let mut labels = Labels::default();
     for path in files {
-        Shard::open(path, classes)?.read(&mut stack, &mut labels)?;
+        let more = Shard::open(path, classes)?.read(&mut stack)?;
+        let mixed = || Error::data(path, "has labels of another kind than the files before");
+        labels = labels.and(more).ok_or_else(mixed)?;
     }
     match stack.shape {
-        Some(shape) if !labels.is_empty() => Ok((shape, Images { pixels: stack.pixels, labels })),
+        Some(shape) if labels.len() > 0 => Ok((shape, stack.pixels, labels)),
         _ => Err(Error::data(&files[0], "no rows")),
     }
 }
@@ -207,42 +331,58 @@ impl<'a> Shard<'a> {
         Ok(Shard { path, reader, picture, label, classes })
     }
 
-    fn read(&self, stack: &mut Stack, labels: &mut Vec<u32>) -> Result<()> {
+    fn group(&self, group: usize) -> Result<(Box<dyn RowGroupReader + '_>, usize)> {
+        let rows = usize::try_from(self.reader.metadata().row_group(group).num_rows())
+            .map_err(|_| Error::data(self.path, format!("row group {group} has a negative number of rows")))?;
+        let reader = guarded(|| self.reader.get_row_group(group))
+            .map_err(|e| broken(self.path, &format!("row group {group}"), &e))?;
+        Ok((reader, rows))
+    }
+
+    /// Whether its first rows have -1 for labels, as splits with secret ones have.
+    fn is_unlabelled(&self) -> Result<bool> {
+        if self.reader.num_row_groups() == 0 || self.has_names() {
+            return Ok(false);
+        }
+        let (reader, rows) = self.group(0)?;
+        let numbers = self.labels(&*reader, rows, &|row| format!("row group 0, row {row}"))?;
+        Ok(!numbers.is_empty() && numbers.iter().all(|n| *n == -1))
+    }
+
+    fn has_names(&self) -> bool {
+        self.reader.metadata().file_metadata().schema_descr().column(self.label).physical_type() == Physical::BYTE_ARRAY
+    }
+
+    fn read(&self, stack: &mut Stack) -> Result<Labels> {
+        let mut labels = if self.has_names() { Labels::Names(vec![]) } else { Labels::default() };
         let mut row_of_file = 0;
         for group in 0..self.reader.num_row_groups() {
             let place = |row: usize| format!("row group {group}, row {row} (row {} of the file)", row_of_file + row);
-            let metadata = self.reader.metadata().row_group(group);
-            for column in [self.picture, self.label] {
-                if let Compression::ZSTD(_) = metadata.column(column).compression() {
-                    return Err(Error::data(
-                        self.path,
-                        "compressed with zstd, which this build does not read; rewrite it with snappy, for example in \
-                         Python: `import pyarrow.parquet as pq; pq.write_table(pq.read_table(\"OLD\"), \"NEW\", \
-                         compression=\"snappy\")`",
-                    ));
-                }
-            }
-            let rows = usize::try_from(metadata.num_rows())
-                .map_err(|_| Error::data(self.path, format!("row group {group} has a negative number of rows")))?;
-            let reader = guarded(|| self.reader.get_row_group(group))
-                .map_err(|e| broken(self.path, &format!("row group {group}"), &e))?;
+            let (reader, rows) = self.group(group)?;
             let files = self.column::<ByteArrayType>(&*reader, self.picture, rows, &place)?;
             let files: Vec<&[u8]> = files.iter().map(ByteArray::data).collect();
-            let numbers = self.labels(&*reader, rows, &place)?;
-            stack.extend(&files).map_err(|(row, why)| Error::data(self.path, format!("{}: {why}", place(row))))?;
-            let classes = self.classes.unwrap_or(MAX_CLASSES);
-            for (row, number) in numbers.into_iter().enumerate() {
-                let label = u32::try_from(number).ok().filter(|l| (*l as usize) < classes);
-                labels.push(label.ok_or_else(|| {
-                    Error::data(
-                        self.path,
-                        format!("{}: label {number} is out of range; expected 0 to {}", place(row), classes - 1),
-                    )
-                })?);
+            let at = |row: usize, why: &str| Error::data(self.path, format!("{}: {why}", place(row)));
+            match &mut labels {
+                Labels::Names(list) => {
+                    let names = self.column::<ByteArrayType>(&*reader, self.label, rows, &place)?;
+                    for (row, name) in names.iter().enumerate() {
+                        let name = std::str::from_utf8(name.data()).map_err(|_| at(row, "the label is no text"))?;
+                        list.push(name.to_owned());
+                    }
+                }
+                Labels::Numbers(list) => {
+                    let classes = self.classes.unwrap_or(MAX_CLASSES);
+                    for (row, number) in self.labels(&*reader, rows, &place)?.into_iter().enumerate() {
+                        let label = u32::try_from(number).ok().filter(|l| (*l as usize) < classes);
+                        let why = || format!("label {number} is out of range; expected 0 to {}", classes - 1);
+                        list.push(label.ok_or_else(|| at(row, &why()))?);
+                    }
+                }
             }
+            stack.extend(&files).map_err(|(row, why)| at(row, &why))?;
             row_of_file += rows;
         }
-        Ok(())
+        Ok(labels)
     }
 
     fn labels(&self, group: &dyn RowGroupReader, rows: usize, place: &dyn Fn(usize) -> String) -> Result<Vec<i64>> {
@@ -337,34 +477,42 @@ fn names(columns: &[Arc<ColumnDescriptor>]) -> String {
     columns.iter().map(|c| format!("`{}` ({})", c.path().string(), c.physical_type())).collect::<Vec<_>>().join(", ")
 }
 
-/// The column `<any>.bytes`.
+/// Whether a column of bytes is text.
+fn is_text(column: &ColumnDescriptor) -> bool {
+    column.converted_type() == ConvertedType::UTF8 || matches!(column.logical_type_ref(), Some(LogicalType::String))
+}
+
+/// The column `<any>.bytes`, or bytes of a name that images have.
 fn picture_column(path: &Path, columns: &[Arc<ColumnDescriptor>]) -> Result<usize> {
-    let structs: Vec<(usize, &str)> = columns
+    let found: Vec<(usize, &str)> = columns
         .iter()
         .enumerate()
+        .filter(|(_, c)| c.physical_type() == Physical::BYTE_ARRAY && !is_text(c))
         .filter_map(|(i, c)| match c.path().parts() {
-            [root, leaf] if leaf == "bytes" && c.physical_type() == Physical::BYTE_ARRAY => Some((i, root.as_str())),
+            [root, leaf] if leaf == "bytes" => Some((i, root.as_str())),
+            [name] if PICTURES.contains(&name.as_str()) => Some((i, name.as_str())),
             _ => None,
         })
         .collect();
-    let preferred = PICTURES.iter().find_map(|name| structs.iter().find(|(_, root)| root == name));
-    match (preferred, &structs[..]) {
+    let preferred = PICTURES.iter().find_map(|name| found.iter().find(|(_, root)| root == name));
+    match (preferred, &found[..]) {
         (Some((i, _)), _) | (None, [(i, _)]) => Ok(*i),
         (None, []) => Err(Error::data(
             path,
             format!(
-                "no image column; expected a struct {{bytes, path}} named `image` or `img`, found {}",
+                "no image column; expected a struct {{bytes, path}} or bytes named {}, found {}",
+                PICTURES.join(", "),
                 names(columns)
             ),
         )),
-        (None, _) => Err(Error::data(
-            path,
-            format!("several image columns and none is named `image` or `img`: {}", names(columns)),
-        )),
+        (None, _) => {
+            let all = PICTURES.join(", ");
+            Err(Error::data(path, format!("several image columns and none is named {all}: {}", names(columns))))
+        }
     }
 }
 
-/// The integer column named as a label, or the only one the metadata call a `ClassLabel`.
+/// The column named as a label, or the only one the metadata call a `ClassLabel`.
 fn label_column(path: &Path, columns: &[Arc<ColumnDescriptor>], features: &[(String, Vec<String>)]) -> Result<usize> {
     let find = |name: &str| columns.iter().position(|c| c.path().string() == name);
     let only = match features {
@@ -372,16 +520,15 @@ fn label_column(path: &Path, columns: &[Arc<ColumnDescriptor>], features: &[(Str
         _ => None,
     };
     let Some(i) = LABELS.iter().find_map(|name| find(name)).or(only) else {
-        return Err(Error::data(
-            path,
-            format!("no label column; expected one of `label`, `labels`, `fine_label`, found {}", names(columns)),
-        ));
+        let all = LABELS.map(|name| format!("`{name}`")).join(", ");
+        return Err(Error::data(path, format!("no label column; expected one of {all}, found {}", names(columns))));
     };
     match columns[i].physical_type() {
         Physical::INT32 | Physical::INT64 => Ok(i),
+        Physical::BYTE_ARRAY if is_text(&columns[i]) => Ok(i),
         other => Err(Error::data(
             path,
-            format!("column `{}` is {other}; expected integer labels", columns[i].path().string()),
+            format!("column `{}` is {other}; expected whole numbers or names", columns[i].path().string()),
         )),
     }
 }

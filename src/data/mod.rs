@@ -10,12 +10,14 @@ pub mod cifar;
 pub mod folder;
 pub mod hf;
 pub mod loader;
+pub mod mnist;
 pub mod npy;
 pub mod source;
 pub mod split;
 pub mod synthetic;
 
 mod decode;
+mod pickle;
 
 pub use source::Source;
 
@@ -24,6 +26,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::arch::op::Shape;
+use crate::error::{Error, IoContext, Result};
 
 /// Labelled images of one size, in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct Dataset {
     pub train: Images,
     /// Images for the final table only.
     pub test: Images,
+    /// What was found and not read, and what was read otherwise than it lies there; in sentences.
+    pub notes: Vec<String>,
 }
 
 /// Images and labels of one half of a data set.
@@ -92,7 +97,30 @@ impl Dataset {
     }
 }
 
-/// The name of a data set in a folder: that of the known data set with such images and classes, else the folder's.
+/// The names of classes that are numbers: those of `DIR/classes.txt`, one a line, else the numbers themselves.
+fn numbered(dir: &Path, count: usize) -> Result<Vec<String>> {
+    let path = dir.join("classes.txt");
+    if !path.is_file() {
+        return Ok((0..count).map(|label| label.to_string()).collect());
+    }
+    let text = std::fs::read_to_string(&path).at(&path)?;
+    let names: Vec<String> = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+    match names.len() >= count {
+        true => Ok(names),
+        false => Err(Error::data(&path, format!("has {} class names, the labels count to {count}", names.len()))),
+    }
+}
+
+/// Labels of names: classes are the names that there are, in the order of the alphabet.
+fn named(names: &[String]) -> (Vec<u32>, Vec<String>) {
+    let mut classes = names.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    let label = |name: &String| classes.binary_search(name).unwrap_or(0) as u32;
+    (names.iter().map(label).collect(), classes)
+}
+
+/// What a data set is called that lies in a folder: the name by which its images and classes are known, else the folder's.
 fn name_of(dir: &Path, image: Shape, classes: &[String]) -> String {
     if let Some(known) = cifar::known(image, classes) {
         return known.to_owned();

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Dataset, cifar, folder, hf, npy, synthetic};
+use super::{Dataset, Images, cifar, folder, hf, mnist, npy, synthetic};
+use crate::arch::op::Shape;
 use crate::error::{Error, Result, nearest};
 
 /// A named place to read a [`Dataset`] from.
@@ -12,22 +13,27 @@ use crate::error::{Error, Result, nearest};
 pub enum Source {
     /// Drawn by the program; see [`synthetic`].
     Synthetic,
-    /// The binary version of CIFAR-10.
+    /// The binary or the Python version of CIFAR-10.
     Cifar10(PathBuf),
-    /// The binary version of CIFAR-100, fine labels.
+    /// The binary or the Python version of CIFAR-100, fine labels.
     Cifar100(PathBuf),
     /// Parquet files in the Hugging Face image layout.
     Hf(PathBuf),
-    /// One folder of PNG or JPEG files a class.
+    /// One folder of image files a class.
     Folder(PathBuf),
     /// Two NumPy arrays; images to attack.
     Npy(PathBuf),
+    /// MNIST's files.
+    Mnist(PathBuf),
+    /// Another source whose images are grey, as images of one channel.
+    Grey(Box<Source>),
 }
 
-const SCHEMES: [&str; 6] = ["synthetic", "cifar10", "cifar100", "hf", "folder", "npy"];
+const SCHEMES: [&str; 8] = ["synthetic", "cifar10", "cifar100", "hf", "folder", "npy", "mnist", "grey"];
 
 impl Source {
-    /// Reads `synthetic`, `cifar10:DIR`, `cifar100:DIR`, `hf:DIR`, `folder:DIR` or `npy:DIR`.
+    /// Reads `synthetic`, `cifar10:DIR`, `cifar100:DIR`, `hf:DIR`, `folder:DIR`, `npy:DIR`, `mnist:DIR`, or one of them behind
+    /// `grey:`.
     ///
     /// # Errors
     /// [`Error::Usage`] with the nearest known word.
@@ -48,11 +54,13 @@ impl Source {
             "hf" => Source::Hf,
             "folder" => Source::Folder,
             "npy" => Source::Npy,
+            "mnist" => Source::Mnist,
+            "grey" => return Source::parse(dir.unwrap_or_default()).map(|inner| Source::Grey(Box::new(inner))),
             _ => {
                 let hint = nearest(scheme, SCHEMES).map(|k| format!("; did you mean `{k}`?")).unwrap_or(".".into());
                 return Err(Error::Usage(format!(
                     "data `{text}`: unknown source `{scheme}`{hint} Known: synthetic, cifar10:DIR, cifar100:DIR, \
-                     hf:DIR, folder:DIR, npy:DIR"
+                     hf:DIR, folder:DIR, npy:DIR, mnist:DIR, and grey: in front of one for images of one channel"
                 )));
             }
         };
@@ -75,8 +83,27 @@ impl Source {
             Source::Hf(dir) => hf::load(dir),
             Source::Folder(dir) => folder::load(dir),
             Source::Npy(dir) => npy::load(dir),
+            Source::Mnist(dir) => mnist::load(dir),
+            Source::Grey(inner) => one_channel(inner.load()?, inner),
         }
     }
+}
+
+/// The first of three equal channels.
+fn one_channel(data: Dataset, source: &Source) -> Result<Dataset> {
+    let c = data.image.c;
+    let half = |images: &Images, half: &str| -> Result<Images> {
+        let coloured = images.pixels.chunks_exact(c).position(|pixel| pixel.iter().any(|v| *v != pixel[0]));
+        if let Some(at) = coloured {
+            let image = at / data.image.area();
+            return Err(Error::Usage(format!(
+                "data `grey:{source}`: {half} image {image} has colours; `grey:` is for images that have none"
+            )));
+        }
+        Ok(Images { pixels: images.pixels.iter().step_by(c).copied().collect(), labels: images.labels.clone() })
+    };
+    let (train, test) = (half(&data.train, "training")?, half(&data.test, "test")?);
+    Ok(Dataset { image: Shape { c: 1, ..data.image }, train, test, ..data })
 }
 
 impl FromStr for Source {
@@ -96,6 +123,8 @@ impl fmt::Display for Source {
             Source::Hf(dir) => write!(f, "hf:{}", dir.display()),
             Source::Folder(dir) => write!(f, "folder:{}", dir.display()),
             Source::Npy(dir) => write!(f, "npy:{}", dir.display()),
+            Source::Mnist(dir) => write!(f, "mnist:{}", dir.display()),
+            Source::Grey(inner) => write!(f, "grey:{inner}"),
         }
     }
 }
@@ -106,7 +135,9 @@ mod tests {
 
     #[test]
     fn short_forms_round_trip() {
-        for text in ["synthetic", "cifar10:a/b", "cifar100:/x", "hf:../data/c:d", "folder:.", "npy:x"] {
+        for text in
+            ["synthetic", "cifar10:a/b", "cifar100:/x", "hf:../data/c:d", "folder:.", "npy:x", "mnist:m", "grey:hf:a"]
+        {
             assert_eq!(Source::parse(text).unwrap().to_string(), text);
         }
     }

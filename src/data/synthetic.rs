@@ -243,5 +243,6 @@ pub fn generate(train: usize, test: usize) -> Dataset {
         image: Shape::new(SIDE, SIDE, 3),
         train: half("train", train),
         test: half("test", test),
+        notes: Vec::new(),
     }
 }

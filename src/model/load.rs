@@ -12,7 +12,7 @@ use crate::arch::file::ArchFile;
 use crate::arch::genotype::Genotype;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
-use crate::arch::spec::{NetSpec, fits};
+use crate::arch::spec::{NetSpec, fits, has_ending};
 use crate::engine::Network;
 use crate::error::{Error, IoContext, Result, utf8};
 use crate::onnx;
@@ -46,7 +46,7 @@ impl Model {
     /// file that is not one of its kind.
     pub fn load(name: &str, image: Shape, classes: usize, read: ReadFile<'_>) -> Result<Self> {
         let of = |net| Model { name: name.to_owned(), net, file: None, genotype: None, skeleton: None, tensors: None };
-        if name.ends_with(".onnx") {
+        if has_ending(name, "onnx") {
             let onnx::Model { net, tensors } = onnx::read(Path::new(name), image, read)?;
             return Ok(Model { tensors: Some(tensors), ..of(net) });
         }
@@ -73,7 +73,15 @@ impl Model {
         Ok(model)
     }
 
-    /// The file name of the weights beside an `arch.json`.
+    /// How many classes the weights of a file are of, where that is another number than the network was built for.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read.
+    pub fn classes_of(&self, file: &Path) -> Result<Option<usize>> {
+        Ok(weights::classes_of(&self.net, &std::fs::read(file).at(file)?))
+    }
+
+    /// Where a run or an export leaves the weights of an `arch.json`.
     fn beside(&self) -> Option<PathBuf> {
         self.file.as_ref().map(|_| Path::new(&self.name).with_file_name("weights.safetensors"))
     }

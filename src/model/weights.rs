@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::layout::Layout;
 use crate::arch::net::Net;
-use crate::arch::op::BATCH_NORM_EPSILON;
+use crate::arch::op::{BATCH_NORM_EPSILON, Op};
 use crate::engine::{Network, ParamLayout, ParamTensor};
 use crate::error::{Error, IoContext, Result};
 
@@ -112,7 +112,8 @@ pub fn decode(net: &Net, layout: &ParamLayout, bytes: &[u8], path: &Path) -> Res
         let want = turn.shape(&tensor.shape);
         if view.shape() != want || view.dtype() != Dtype::F32 {
             let found = (view.shape(), view.dtype());
-            return Err(Error::data(path, format!("`{}` is {found:?}, expected {want:?} of F32", tensor.name)));
+            let hint = other_classes(net.classes(), view.shape(), &want).unwrap_or_default();
+            return Err(Error::data(path, format!("`{}` is {found:?}, expected {want:?} of F32{hint}", tensor.name)));
         }
         let found: Vec<f32> =
             view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
@@ -121,8 +122,35 @@ pub fn decode(net: &Net, layout: &ParamLayout, bytes: &[u8], path: &Path) -> Res
     checked(layout, values).map_err(|why| why.of_file(path))
 }
 
-/// The weights, if they are valid: NaN, an infinity or a negative variance makes a network answer NaN, or one class for
-/// every image, and either gives an accuracy that looks like a measurement.
+/// How many classes the weights of a network's last layer in a safetensors file are of, where it is another number than its own.
+pub fn classes_of(net: &Net, bytes: &[u8]) -> Option<usize> {
+    let head = net.node(net.output());
+    let fan = net.inputs(net.output()).first().map(|input| net.node(*input).shape.c)?;
+    let file = SafeTensors::deserialize(bytes).ok()?;
+    let view = file.tensor(&format!("{}.weight", head.name)).ok().filter(|_| matches!(head.op, Op::Linear { .. }))?;
+    // `[in, out]` here, `[out, in]` in PyTorch.
+    match *view.shape() {
+        [own, out] | [out, own] if own == fan && out != net.classes() => Some(out),
+        _ => None,
+    }
+}
+
+/// What to do about weights of another number of classes: a shape that differs in that side alone.
+fn other_classes(classes: usize, found: &[usize], want: &[usize]) -> Option<String> {
+    let differ: Vec<(&usize, &usize)> = found.iter().zip(want).filter(|(a, b)| a != b).collect();
+    let [(theirs, own)] = differ[..] else { return None };
+    (found.len() == want.len() && *own == classes).then(|| {
+        format!(
+            "; these weights are of {theirs} classes, and the network was built for the {classes} of the data: if the data \
+             have the same classes and no image of some, name all in their folder's classes.txt, one a line"
+        )
+    })
+}
+
+/// The numbers, if a network can compute with them.
+///
+/// Such as NaN, an infinity or a statistic of the wrong sign make a network answer NaN, or one class for every image, and
+/// either looks like a number in a table.
 ///
 /// # Errors
 /// [`Error::Net`] naming the tensor and its first invalid value.

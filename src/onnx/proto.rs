@@ -125,7 +125,9 @@ pub mod dtype {
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;
+    pub const FLOAT16: i32 = 10;
     pub const DOUBLE: i32 = 11;
+    pub const BFLOAT16: i32 = 16;
 
     /// The name of a type, for messages.
     pub fn name(number: i32) -> &'static str {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::text::{Field, Reader, Spanned, Value};
-use super::{CellGenotype, Edge, Genotype};
+use super::text::{Field, Reader, Spanned, Value, Written};
+use super::{CellGenotype, Edge, Genotype, foreign};
 use crate::arch::cell::CellOp;
 use crate::error::{Error, Result};
 
@@ -13,7 +13,10 @@ const CONCAT: [&str; 2] = ["_concat", "_concate"];
 
 /// Reads a genotype; `label` names the text in errors.
 pub(super) fn parse(text: &str, label: &Path) -> Result<Genotype> {
-    let fields = Reader::new(text, label).genotype()?;
+    let fields = match Reader::new(text, label).genotype()? {
+        Written::Fields(fields) => foreign::nni(fields, label)?,
+        Written::Pairs(value) => foreign::compact(&value, label)?,
+    };
     let fail = |at: usize, message: String| Error::data_at(label, at as u64, message);
     let (mut kinds, mut outputs): (Vec<&Field>, Vec<(&str, &Field)>) = (Vec::new(), Vec::new());
     for field in fields.iter().filter(|f| f.value.value != Value::Nothing) {

@@ -6,6 +6,10 @@ use crate::error::{Error, Result};
 
 /// Deepest nesting of brackets; published files need four.
 const MAX_DEPTH: usize = 8;
+/// What may stand in front of a text of Unicode.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// How a genotype begins within a line of a log.
+const GENOTYPE: &str = "Genotype(";
 /// Longest `range(..)`; a cell has a few states.
 const MAX_RANGE: u64 = 1024;
 
@@ -36,12 +40,28 @@ pub(super) struct Field {
     pub value: Spanned,
 }
 
-/// The characters of a bare word; cell names are bare in the tuple, so in a JSON object they must be words, too.
+/// A genotype as it is written.
+pub(super) enum Written {
+    /// Of a tuple or a dictionary.
+    Fields(Vec<Field>),
+    /// Pairs of numbers alone.
+    Pairs(Spanned),
+}
+
+/// What a bare word is made of; the tuple writes cells' names bare, so those of a JSON object must be words too, with the `/`
+/// that NNI has in its keys.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '.'
 }
 
-/// A text and the position in it.
+/// How NumPy prints its numbers and texts since its second version, and its arrays.
+fn is_numpys(word: &str) -> bool {
+    let name = word.strip_prefix("np.").or_else(|| word.strip_prefix("numpy.")).unwrap_or(word);
+    let is_number = |kind: &str| name.strip_prefix(kind).is_some_and(|bits| bits.parse::<u8>().is_ok());
+    is_number("int") || is_number("uint") || matches!(name, "intp" | "str_" | "array")
+}
+
+/// Reads text, remembering where it is.
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -50,17 +70,25 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a str, label: &'a Path) -> Self {
-        Reader { text, at: 0, label }
+        // A byte-order mark, as editors of Windows write one, is no text.
+        let at = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
+        Reader { text, at, label }
     }
 
-    /// The fields of the one genotype in the text.
-    pub fn genotype(&mut self) -> Result<Vec<Field>> {
+    /// The one genotype in the text.
+    pub fn genotype(&mut self) -> Result<Written> {
+        let mut logged = false;
         self.space();
+        if matches!(self.peek(), Some('(' | '[')) && !self.text.contains(GENOTYPE) {
+            let value = self.value(0)?;
+            self.end()?;
+            return Ok(Written::Pairs(value));
+        }
         let fields = if self.peek() == Some('{') {
             self.fields('{', '}', |r| {
                 let at = r.at;
                 let name = r.quoted()?;
-                if name.is_empty() || !name.chars().all(is_word) {
+                if name.is_empty() || !name.chars().all(|c| is_word(c) || c == '/') {
                     r.at = at;
                     return Err(r.fail("expected the name of a cell in letters, digits and `_`"));
                 }
@@ -68,7 +96,7 @@ impl<'a> Reader<'a> {
                 Ok((name, at))
             })?
         } else {
-            let mut name = self.word();
+            let (start, mut name) = (self.at, self.word());
             self.space();
             if !name.is_empty() && self.peek() == Some('=') {
                 self.at += 1;
@@ -76,9 +104,21 @@ impl<'a> Reader<'a> {
                 name = self.word();
                 self.space();
             }
-            if name.is_empty() || self.peek() != Some('(') {
-                return Err(self.fail("expected `Genotype(...)`, `NAME = Genotype(...)` or a JSON object"));
+            let in_log = name.is_empty() || self.peek() != Some('(');
+            if in_log {
+                let places: Vec<usize> = self.text.match_indices(GENOTYPE).map(|(at, _)| at).collect();
+                let [place] = places[..] else {
+                    if places.is_empty() {
+                        return Err(self.fail("expected `Genotype(...)`, `NAME = Genotype(...)` or a JSON object"));
+                    }
+                    self.at = start;
+                    let lines = places.len();
+                    return Err(self
+                        .fail(&format!("expected one genotype, of {lines}: keep the line of the one that is meant")));
+                };
+                self.at = place + GENOTYPE.len() - 1;
             }
+            logged = in_log;
             self.fields('(', ')', |r| {
                 let at = r.at;
                 let name = r.word();
@@ -89,10 +129,18 @@ impl<'a> Reader<'a> {
                 Ok((name.to_owned(), at))
             })?
         };
-        if self.peek().is_some() {
-            return Err(self.fail("expected the end: a file holds one genotype"));
+        // What a log says besides is not the genotype's.
+        if !logged {
+            self.end()?;
         }
-        Ok(fields)
+        Ok(Written::Fields(fields))
+    }
+
+    fn end(&self) -> Result<()> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.fail("expected the end: a file holds one genotype")),
+        }
     }
 
     /// An error at the current position.
@@ -199,6 +247,7 @@ impl<'a> Reader<'a> {
             _ => match self.word() {
                 "None" | "null" => Value::Nothing,
                 "range" => Value::List(self.range(depth)?),
+                word if is_numpys(word) => self.boxed(depth)?,
                 _ => {
                     self.at = at;
                     return Err(self.fail("expected a list, a quoted operation, a whole number or `range(a, b)`"));
@@ -218,6 +267,20 @@ impl<'a> Reader<'a> {
         }
         self.expect(close)?;
         Ok(items)
+    }
+
+    /// The value in `np.int64(3)`, `np.str_('none')` or `array([2, 3])`.
+    fn boxed(&mut self, depth: usize) -> Result<Value> {
+        self.space();
+        let at = self.at;
+        let mut inside = self.list('(', ')', depth)?;
+        match inside.len() {
+            1 => Ok(inside.remove(0).value),
+            _ => {
+                self.at = at;
+                Err(self.fail("expected one value in the brackets"))
+            }
+        }
     }
 
     fn integer(&mut self) -> Result<usize> {

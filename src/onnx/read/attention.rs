@@ -1,5 +1,6 @@
 //! Attention, recognised by its products and softmax: `softmax(q k) v`, head by head.
 
+use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
@@ -18,12 +19,19 @@ pub fn product(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
 }
 
 impl Scores {
-    /// Multiplied by a constant: a scalar, or one per head.
-    pub fn times(&self, values: &[f32]) -> Result<Value, String> {
+    /// Multiplied by what a function makes of a constant: a number, or one a head, `[heads, 1, 1]`.
+    pub fn times(&self, constant: &Constant, of: fn(f32) -> f32) -> Result<Value, String> {
         if self.shared {
             return Err("multiplies the shares of attention, which is not supported".into());
         }
-        let factor = match (&self.factor[..], values) {
+        if constant.len() > 1 && !matches!(constant.dims[..], [_, 1, 1] | [1, _, 1, 1]) {
+            return Err(format!(
+                "multiplies attention's scores by a constant of shape {:?}; expected a number, or one a head, [heads, 1, 1]",
+                constant.dims
+            ));
+        }
+        let values: Vec<f32> = constant.floats()?.iter().map(|v| of(*v)).collect();
+        let factor = match (&self.factor[..], &values[..]) {
             ([own], _) => values.iter().map(|v| v * own).collect(),
             (own, [v]) => own.iter().map(|o| v * o).collect(),
             (own, _) if own.len() == values.len() => own.iter().zip(values).map(|(o, v)| o * v).collect(),
@@ -49,8 +57,9 @@ fn apart(view: &View) -> Option<(Axis, &Axis, &Axis)> {
 }
 
 /// Images, and within them heads of `d` channels.
-fn heads(count: usize, d: usize) -> Axis {
-    Axis::of([Part::Images, Part::Steps { len: count, stride: d }])
+fn heads(low: &Lowering<'_>, count: usize, d: usize) -> Axis {
+    let view = View { axes: vec![Axis::of([Part::Images, Part::Steps { len: count, stride: d }])] };
+    low.of_images(view).axes.remove(0)
 }
 
 const UNKNOWN: &str = "of two activations is not the attention that is known: queries [n, heads, tokens, d] by keys \
@@ -64,7 +73,8 @@ fn layer(low: &mut Lowering<'_>, node: &Node<'_>, scores: Scores, values: Activa
     let (Some(of_q), Some(of_k), Some(of_v), true) = (parts.0, parts.1, parts.2, shared) else {
         return Err(UNKNOWN.into());
     };
-    let over_channels = queries.unit && keys.unit;
+    let units = (&queries.unit, &keys.unit);
+    let over_channels = units.0.is_some() && units.1.is_some();
     // A head has as many channels as the axis that is summed over, or that is not.
     let d = if over_channels { of_q.1 } else { of_q.2 }.len();
     if q.c != k.c || k != v || d == 0 || q.c % d != 0 {
@@ -72,7 +82,7 @@ fn layer(low: &mut Lowering<'_>, node: &Node<'_>, scores: Scores, values: Activa
     }
     let (count, channels) = (q.c / d, Axis::channels(d));
     let (tokens, others) = (&Axis::pixels(q), &Axis::pixels(k));
-    let lead = heads(count, d);
+    let lead = heads(low, count, d);
     let wanted = if over_channels {
         [(&channels, tokens), (others, &channels), (&channels, others)]
     } else {
@@ -82,6 +92,11 @@ fn layer(low: &mut Lowering<'_>, node: &Node<'_>, scores: Scores, values: Activa
         if (&first, (row, column)) != (&lead, want) {
             return Err(UNKNOWN.into());
         }
+    }
+    // Divided by the length over the tokens, as what is multiplied is.
+    let along = |unit: &Option<Axis>, tokens: &Axis| unit.as_ref().is_none_or(|axis| over_channels && axis == tokens);
+    if !along(units.0, tokens) || !along(units.1, others) {
+        return Err("has queries or keys of unit length over another axis than the one that is summed over".into());
     }
     let view = queries.view.clone();
     if over_channels {

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use half::{bf16, f16};
+
 use crate::error::Result;
 use crate::onnx::proto::{TensorProto, dtype};
 
@@ -14,7 +16,7 @@ pub type Reader<'a> = &'a dyn Fn(&Path) -> Result<Vec<u8>>;
 /// The elements of a constant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
-    /// `FLOAT`, or `DOUBLE` rounded.
+    /// `FLOAT`, halves, or `DOUBLE` rounded.
     Float(Vec<f32>),
     /// `INT64`, `INT32` or `BOOL`.
     Int(Vec<i64>),
@@ -34,7 +36,7 @@ impl Constant {
     pub fn floats(&self) -> Result<&[f32], String> {
         match &self.data {
             Data::Float(values) => Ok(values),
-            Data::Int(_) => Err("holds integers, expected FLOAT".into()),
+            Data::Int(_) => Err("holds whole numbers, expected FLOAT".into()),
         }
     }
 
@@ -42,7 +44,7 @@ impl Constant {
     pub fn ints(&self) -> Result<&[i64], String> {
         match &self.data {
             Data::Int(values) => Ok(values),
-            Data::Float(_) => Err("holds floating-point values, expected INT64".into()),
+            Data::Float(_) => Err("holds real numbers, expected INT64".into()),
         }
     }
 
@@ -77,12 +79,14 @@ impl<'a> Constants<'a> {
             .collect::<Result<Vec<_>, _>>()?;
         let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| n.checked_mul(8).is_some());
         let count = count.ok_or_else(|| format!("has the impossible shape {dims:?}"))?;
-        let data = match tensor.data_type {
+        let numbers = match tensor.data_type {
             dtype::FLOAT => Data::Float(self.data(tensor, count, &tensor.float_data, f32::from_le_bytes)?),
             dtype::DOUBLE => {
                 let values = self.data(tensor, count, &tensor.double_data, f64::from_le_bytes)?;
                 Data::Float(values.into_iter().map(|v| v as f32).collect())
             }
+            dtype::FLOAT16 => Data::Float(self.halves(tensor, count, |bits| f16::from_bits(bits).to_f32())?),
+            dtype::BFLOAT16 => Data::Float(self.halves(tensor, count, |bits| bf16::from_bits(bits).to_f32())?),
             dtype::INT64 => Data::Int(self.data(tensor, count, &tensor.int64_data, i64::from_le_bytes)?),
             dtype::INT32 => Data::Int(widened(self.data(tensor, count, &tensor.int32_data, i32::from_le_bytes)?)),
             dtype::BOOL => {
@@ -94,10 +98,16 @@ impl<'a> Constants<'a> {
                 return Err(format!("is {name}; expected FLOAT (or INT64 for shapes): export the model in float32"));
             }
         };
-        Ok(Constant { dims, data })
+        Ok(Constant { dims, data: numbers })
     }
 
-    /// The elements from wherever they are: another file, bytes in this one, or a typed field.
+    /// Numbers of two bytes, which typed fields hold one in four.
+    fn halves(&mut self, tensor: &TensorProto, count: usize, from: fn(u16) -> f32) -> Result<Vec<f32>, String> {
+        let typed: Vec<u16> = tensor.int32_data.iter().map(|v| *v as u16).collect();
+        Ok(self.data(tensor, count, &typed, u16::from_le_bytes)?.into_iter().map(from).collect())
+    }
+
+    /// The numbers from wherever they are: another file, bytes in this one, or a typed field.
     fn data<T: Copy, const N: usize>(
         &mut self,
         tensor: &TensorProto,

@@ -1,13 +1,17 @@
 //! Parts of activations: `Slice`, `Split`, `Gather` of one index.
 
+use super::arrays::place as place_of;
+use super::concat::beside;
+use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Sides, Value};
+use super::sides::Gives;
+use super::value::{Activation, Value};
 use super::view::{Axis, Part, View};
 use crate::arch::op::{Op, Shape, Window};
 
-/// `Slice` of an activation along one axis after the other, or of a shape.
+/// `Slice` of an activation along one axis after the other.
 pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let list = |low: &Lowering<'_>, at: usize| low.ints(node, at);
     let (starts, ends) = (list(low, 1)?.ok_or("has no starts")?, list(low, 2)?.ok_or("has no ends")?);
@@ -16,21 +20,18 @@ pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || steps.iter().any(|s| *s < 1) {
         return Err(format!("from {starts:?} to {ends:?} of the axes {axes:?} by {steps:?} is not supported"));
     }
-    if let Value::Sides(sides) = low.value(node, 0)? {
-        let ([start], [end], [1]) = (&starts[..], &ends[..], &steps[..]) else {
-            return Err("of a shape has more than one axis, or a step".into());
-        };
-        let (from, to) = range(*start, *end, sides.list.len());
-        return Ok(Value::Sides(Sides { list: sides.list[from..to].to_vec(), scalar: false }));
-    }
     let mut x = low.settled(node, 0)?;
     let mut strides = [1; 2];
     for (at, axis) in axes.iter().enumerate() {
-        let place = place(&x, *axis)?;
+        let place = low.axis(&x, *axis)?;
+        let (from, to) = range(starts[at], ends[at], x.view.axes[place].len());
         if x.view.axes[place].has_images() {
+            // All of the images are no choice of some.
+            if starts[at] == 0 && ends[at] >= low.images() && steps[at] == 1 {
+                continue;
+            }
             return Err("takes some of the images, which is not supported".into());
         }
-        let (from, to) = range(starts[at], ends[at], x.view.axes[place].len());
         x = cut(low, x, place, from, to)?;
         if steps[at] > 1 {
             // Rows and columns of planes.
@@ -44,7 +45,7 @@ pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         let planes = low.as_planes(x)?;
         let window = Window { kernel: [1; 2], stride: strides, pad: [0; 2], dilation: [1; 2] };
         let layer = low.draft.push(node.name, Op::MaxPool { window }, &[planes.layer], Weights::default())?;
-        return Ok(Value::Activation(Activation::new(layer, View::planes(low.draft.shape(layer)))));
+        return Ok(Value::Activation(Activation::new(layer, low.planes_of(low.draft.shape(layer)))));
     }
     Ok(Value::Activation(x))
 }
@@ -52,10 +53,12 @@ pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
 /// `Split` into parts.
 pub fn split(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.settled(node, 0)?;
-    let place = place(&x, node.int("axis", 0)?)?;
+    let place = low.axis(&x, node.int("axis", 0)?)?;
     let len = x.view.axes[place].len();
     let count = node.outputs().count();
-    let parts = match low.ints(node, 1)? {
+    // An attribute before operator set 13.
+    let given = node.ints("split")?.map(<[i64]>::to_vec);
+    let parts = match given.map_or_else(|| low.ints(node, 1), |parts| Ok(Some(parts)))? {
         Some(parts) => parts.iter().map(|p| usize::try_from(*p).unwrap_or(0)).collect(),
         // Equal parts, the last one shorter where the length is not divisible.
         None => {
@@ -74,32 +77,67 @@ pub fn split(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     Ok(Value::Parts(list))
 }
 
-/// `Gather` of one index of an activation.
+/// `Gather` of places of an activation: one, some that follow each other, or all in another order.
 pub fn gather(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.settled(node, 0)?;
-    let place = place(&x, node.int("axis", 0)?)?;
+    let axis = node.int("axis", 0)?;
     let constant = low.constant(node, 1)?;
-    let &[at] = constant.ints()? else {
-        return Err(format!("takes {} indices; only one is supported", constant.len()));
-    };
+    gathered(low, node, axis, &constant, Gives::Gather)
+}
+
+/// `GatherND` of places along the first axis.
+pub fn gather_nd(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    node.only("batch_dims", 0)?;
+    let constant = low.constant(node, 1)?;
+    match constant.dims.split_last() {
+        Some((1, dims)) => gathered(low, node, 0, &constant.reshaped(dims.to_vec()), Gives::GatherNd),
+        _ => Err(format!("takes places of the shape {:?}; only those along one axis are supported", constant.dims)),
+    }
+}
+
+fn gathered(
+    low: &mut Lowering<'_>,
+    node: &Node<'_>,
+    axis: i64,
+    constant: &Constant,
+    gives: Gives,
+) -> Result<Value, String> {
+    let x = low.settled(node, 0)?;
+    let place = low.axis(&x, axis)?;
     let len = x.view.axes[place].len();
-    let from = usize::try_from(if at < 0 { at + len as i64 } else { at }).ok().filter(|from| *from < len);
-    let from = from.ok_or_else(|| format!("takes index {at} of {len}"))?;
     if x.view.axes[place].has_images() {
         return Err("takes one of the images, which is not supported".into());
     }
-    let mut x = cut(low, x, place, from, from + 1)?;
-    if constant.dims.is_empty() {
-        x.view.axes.remove(place);
+    let entries = constant.ints()?.iter().map(|at| place_of(*at, len).ok());
+    let entries = entries.collect::<Option<Vec<usize>>>();
+    let entries = entries.ok_or_else(|| format!("takes the places {:?} of {len}", constant.data))?;
+    // Parts in which every entry follows the one before.
+    let mut parts: Vec<[usize; 2]> = Vec::new();
+    for at in &entries {
+        match parts.last_mut() {
+            Some([_, to]) if *to == *at => *to += 1,
+            _ => parts.push([*at, at + 1]),
+        }
+    }
+    let mut list = Vec::new();
+    for [from, to] in parts {
+        list.push(cut(low, x.clone(), place, from, to)?);
+    }
+    let mut x = match list.len() {
+        0 => return Err("takes no places".into()),
+        1 => list.remove(0),
+        _ => beside(low, node, list, place)?,
+    };
+    match constant.dims.len() {
+        0 => {
+            x.view.axes.remove(place);
+        }
+        1 => {}
+        _ => {
+            let sides = gives.sides(low, node)?.pop().unwrap_or_default();
+            x.view = x.view.reshaped(&sides, low.images()).ok_or("takes places in a table that is no reshape")?;
+        }
     }
     Ok(Value::Activation(x))
-}
-
-/// An axis index, which may be negative.
-fn place(x: &Activation, axis: i64) -> Result<usize, String> {
-    let rank = x.view.axes.len() as i64;
-    let found = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok().filter(|at| *at < rank as usize);
-    found.ok_or_else(|| format!("has no axis {axis} in [{}]", x.view.words()))
 }
 
 /// The ends of a slice as ONNX counts them, within `0..=len`.

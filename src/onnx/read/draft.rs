@@ -68,7 +68,12 @@ impl Draft {
         Ok(self.layers.len() - 1)
     }
 
-    /// The output shape of a layer.
+    /// The operations that read the input.
+    pub fn of_input(&self) -> impl Iterator<Item = &Op> {
+        self.layers.iter().filter(|layer| layer.inputs == [0]).map(|layer| &layer.op)
+    }
+
+    /// What comes out of a layer.
     pub fn shape(&self, layer: usize) -> Shape {
         self.layers[layer].shape
     }

@@ -10,7 +10,6 @@ use super::lowering::Lowering;
 use super::node::Node;
 use super::ops::{WITHOUT_SOFTMAX, lower};
 use super::value::{Activation, Value};
-use super::view::View;
 use crate::arch::op::{Op, Shape};
 use crate::error::{Error, Result};
 use crate::onnx::Model;
@@ -21,11 +20,14 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
     let fault = |message: String| Error::data(path, message);
     let opset = proto.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
     let version = opset.map(|set| set.version);
-    if !version.is_some_and(|v| OPSETS.contains(&v)) {
+    let Some(opset) = version.filter(|v| OPSETS.contains(v)) else {
         let found = version.map_or("no operator set".into(), |v| format!("operator set {v}"));
         let (first, last) = (OPSETS.start(), OPSETS.end());
-        return Err(fault(format!("has {found}; expected {first} to {last}: export it with opset_version=18")));
-    }
+        return Err(fault(format!(
+            "has {found}; expected {first} to {last}: export it with opset_version=18, or convert it with \
+             onnx.version_converter.convert_version(model, 18)"
+        )));
+    };
     let graph = proto.graph.as_ref().ok_or_else(|| fault("not an ONNX model: it has no graph".into()))?;
     let initializers: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|t| (t.name.as_str(), t)).collect();
     let inputs: Vec<&ValueInfoProto> =
@@ -39,18 +41,23 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
         let list: Vec<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
         return Err(fault(format!("has the outputs {}; expected one, the logits", names(&list))));
     };
-    let (batch, shape) = images(input, image).map_err(fault)?;
+    let Images { batch, shape, channels_last } = images(input, image).map_err(fault)?;
     let (live, readers) = needed(graph, &output.name).map_err(fault)?;
     let mut low = Lowering {
         draft: Draft::default(),
         constants: Constants::new(path, read),
         values: HashMap::new(),
         readers,
+        opset,
         batch,
     };
     let of_input = |why: String| Error::data(path, format!("input `{}`: {why}", input.name));
     let layer = low.draft.push(&input.name, Op::Input { shape }, &[], Weights::default()).map_err(of_input)?;
-    low.values.insert(&input.name, Value::Activation(Activation::new(layer, View::planes(shape))));
+    let mut view = low.planes_of(shape);
+    if channels_last {
+        view = view.transposed(&[0, 2, 3, 1]).ok_or_else(|| fault("has no four axes".into()))?;
+    }
+    low.values.insert(&input.name, Value::Activation(Activation::new(layer, view)));
     for (at, proto) in graph.node.iter().enumerate().filter(|(at, _)| live.contains(at)) {
         let node = Node::new(proto);
         let of_node = |why: String| {
@@ -76,6 +83,7 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
         _ => return Err(of_output("no node computes it from the images; expected the logits".into())),
     };
     let logits = low.apply(&output.name, logits).map_err(of_output)?;
+    of_unit_pixels(&low).map_err(of_input)?;
     let shape = low.shape(&logits);
     if let (Op::Softmax { .. }, _) = low.draft.made_by(logits.layer) {
         return Err(of_output(format!("is a softmax; {WITHOUT_SOFTMAX}it gives probabilities")));
@@ -88,8 +96,17 @@ pub fn model(proto: &ModelProto, path: &Path, image: Shape, read: Reader<'_>) ->
     Ok(Model { net, tensors })
 }
 
-/// The batch size, where it is fixed, and the size of an image.
-fn images(input: &ValueInfoProto, image: Shape) -> Result<(Option<i64>, Shape), String> {
+/// What the input says of the images.
+struct Images {
+    /// How many, where that is fixed.
+    batch: Option<i64>,
+    /// The size of one.
+    shape: Shape,
+    /// Whether it is `[n, h, w, c]`, as Keras has it, rather than `[n, c, h, w]`.
+    channels_last: bool,
+}
+
+fn images(input: &ValueInfoProto, image: Shape) -> Result<Images, String> {
     let name = &input.name;
     let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let kind = tensor.map_or(dtype::FLOAT, |t| t.elem_type);
@@ -97,17 +114,44 @@ fn images(input: &ValueInfoProto, image: Shape) -> Result<(Option<i64>, Shape), 
         let kind = dtype::name(kind);
         return Err(format!("input `{name}` is {kind}; expected FLOAT pixels in [0, 1]: export the model in float32"));
     }
-    let Some(shape) = tensor.and_then(|t| t.shape.as_ref()) else { return Ok((None, image)) };
+    let Some(shape) = tensor.and_then(|t| t.shape.as_ref()) else {
+        return Ok(Images { batch: None, shape: image, channels_last: false });
+    };
     let sides: Vec<Option<i64>> = shape.dim.iter().map(|d| d.dim_value.filter(|v| *v > 0)).collect();
-    let [n, c, h, w] = sides[..] else {
+    let [n, second, third, fourth] = sides[..] else {
         return Err(format!("input `{name}` has {} axes; expected the four of [n, c, h, w]", sides.len()));
     };
+    // Colours are few and sides are not.
+    let colours = |side: Option<i64>| matches!(side, Some(1..=4));
+    let channels_last = colours(fourth) && !colours(second) && second.is_some();
+    let [c, h, w] = if channels_last { [fourth, second, third] } else { [second, third, fourth] };
     let side = |value: Option<i64>, open: usize| {
         let side = value.map_or(Some(open), |v| usize::try_from(v).ok()).filter(|v| *v <= LONGEST);
         side.ok_or_else(|| format!("input `{name}` has the shape {sides:?}, which is too large"))
     };
-    Ok((n, Shape::new(side(h, image.h)?, side(w, image.w)?, side(c, image.c)?)))
+    let shape = Shape::new(side(h, image.h)?, side(w, image.w)?, side(c, image.c)?);
+    Ok(Images { batch: n, shape, channels_last })
 }
+
+/// Holds what is done to pixels first to pixels from 0 to 1: a network that takes bytes divides them, or takes a mean from
+/// them that no such pixel has.
+fn of_unit_pixels(low: &Lowering<'_>) -> Result<(), String> {
+    for op in low.draft.of_input() {
+        let Op::Normalize { mean, std } = op else { continue };
+        let all = |list: &[f32], test: fn(&f32) -> bool| !list.is_empty() && list.iter().all(test);
+        if all(std, |s| *s >= LEAST_OF_BYTES) || all(mean, |m| *m >= LEAST_OF_BYTES) {
+            return Err(format!(
+                "pixels are taken from 0 to 255: the network first takes {mean:?} from them and divides by {std:?}; pixels \
+                 here are from 0 to 1, for which that leaves nothing of the image. Export it without that step, or with \
+                 `x * 255` in front of it"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// No mean or deviation of pixels from 0 to 1 is as large, and every one of bytes is larger.
+const LEAST_OF_BYTES: f32 = 16.0;
 
 /// The longest side of an image, and the most channels.
 const LONGEST: usize = 1 << 15;
@@ -226,8 +270,8 @@ mod tests {
     fn unfit_models_are_refused_with_reasons() {
         type Change = fn(&mut ModelProto, &mut GraphProto);
         let changes: [(Change, &[&str]); 27] = [
-            (|m, _| m.opset_import[0].version = 12, &["operator set 12; expected 13 to 20", "opset_version=18"]),
-            (|m, _| m.opset_import[0].version = 21, &["operator set 21"]),
+            (|m, _| m.opset_import[0].version = 10, &["operator set 10; expected 11 to 22", "version_converter"]),
+            (|m, _| m.opset_import[0].version = 23, &["operator set 23"]),
             (|m, _| m.opset_import.clear(), &["no operator set"]),
             (
                 |_, g| g.node[1].op_type = "LSTM".into(),
@@ -237,7 +281,10 @@ mod tests {
             (|_, g| g.node[3].op_type = "Softmax".into(), &["without its last softmax"]),
             (|_, g| g.node.swap(0, 1), &["`b`: GlobalAveragePool reads `a`", "topological order"]),
             (|_, g| g.node[0].input[0] = "y".into(), &["`the_a`: Conv reads `y`", "topological order"]),
-            (|_, g| g.node[0].input[1] = "v".into(), &["`the_a`: Conv reads `v`, which no input, initializer or node"]),
+            (
+                |_, g| g.node[0].input[1] = "v".into(),
+                &["`the_a`: Conv reads `v`, which no input, initializer or earlier node"],
+            ),
             (|_, g| g.node[0].input.truncate(1), &["input 1 is missing"]),
             (|_, g| g.node[0].input[1] = "x".into(), &["`x`, depends on the image; expected a constant"]),
             (|_, g| g.node[3].input[0] = "w".into(), &["`w`, does not depend on the image"]),
@@ -246,7 +293,7 @@ mod tests {
             (|_, g| g.initializer[0].dims = vec![1 << 40, 1 << 40], &["impossible shape"]),
             (|_, g| g.initializer[0].dims[0] = -4, &["`w`, which has the shape [-4, 3, 3, 3]"]),
             (|_, g| g.initializer[0].dims = vec![3, 4, 3, 3], &["`w` has the shape [3, 4, 3, 3]", "3 channels"]),
-            (|_, g| g.initializer[0].data_type = 10, &["`w`, which is FLOAT16", "float32"]),
+            (|_, g| g.initializer[0].data_type = 3, &["`w`, which is INT8", "float32"]),
             (|_, g| g.initializer[0].float_data[3] = f32::NAN, &["`the_a`: Conv a weight is NaN"]),
             (|_, g| g.initializer[0].data_location = 1, &["lies in another file, which is not named"]),
             (external("../w.bin"), &["`../w.bin`; expected a file beside the model"]),
@@ -285,8 +332,8 @@ mod tests {
         };
         let cases: [(usize, &str, Vec<AttributeProto>, &str); 12] = [
             (1, "MaxPool", vec![], "kernel_shape is missing"),
-            (1, "MaxPool", pool(&[list("strides", &[2, 2]), attribute("ceil_mode", 1)]), "ceil_mode=1"),
-            (1, "MaxPool", pool(&[list("pads", &[0, 0, 1, 1])]), "expected the same at both"),
+            (1, "AveragePool", pool(&[list("strides", &[2, 2]), attribute("ceil_mode", 1)]), "ceil_mode=1"),
+            (1, "AveragePool", pool(&[list("pads", &[0, 0, 1, 1])]), "expected the same at both"),
             (1, "MaxPool", pool(&[list("pads", &[2, 2, 2, 2])]), "over half"),
             (1, "MaxPool", pool(&[list("strides", &[0, 1])]), "`strides` is [0, 1]"),
             (1, "MaxPool", pool(&[list("dilations", &[1 << 50, 1])]), "`dilations`"),

@@ -94,9 +94,10 @@ fn layer(
         let words = x.view.words();
         return Err(format!("multiplies the last axis of [{words}] by a matrix; expected all channels, or an image"));
     }
-    let mut own = vec![0f32; weight.len()];
+    let mut own = vec![0f32; h * w * c * out];
     for (entry, row) in x.view.order().into_iter().zip(weight.chunks_exact(out)) {
-        own[entry * out..][..out].copy_from_slice(row);
+        // An entry that is seen several times has the sum of its rows.
+        own[entry * out..][..out].iter_mut().zip(row).for_each(|(sum, w)| *sum += w);
     }
     let window = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
     let op = Op::Conv2d { out, window, groups: 1, bias: has_bias };

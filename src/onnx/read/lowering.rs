@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::arrays::place;
 use super::constant::{Constant, Constants};
 use super::draft::{Draft, Weights};
 use super::node::Node;
-use super::value::{Activation, Affine, Sides, Value};
-use super::view::{IMAGES, View};
+
+use super::value::{Activation, Affine, Length, Value};
+use super::view::{Axis, IMAGES, View};
 use crate::arch::op::{Op, Shape};
 
 /// A graph while it is read.
@@ -21,7 +23,9 @@ pub struct Lowering<'a> {
     pub values: HashMap<&'a str, Value>,
     /// How often every tensor is read, as an input or as the output of the graph.
     pub readers: HashMap<&'a str, usize>,
-    /// The batch size, where the file fixes it.
+    /// The operator set.
+    pub opset: i64,
+    /// The number of images, where the file fixes it.
     pub batch: Option<i64>,
 }
 
@@ -76,7 +80,7 @@ impl Lowering<'_> {
         let name = node.input(at).unwrap_or_default();
         match self.value(node, at)? {
             Value::Activation(activation) => Ok(activation.clone()),
-            Value::Constant(_) | Value::Sides(_) => Err(format!(
+            Value::Constant(_) | Value::Repeated(_) => Err(format!(
                 "input {at}, `{name}`, does not depend on the image; expected an activation: simplify the model, so that \
                  constants are folded"
             )),
@@ -87,21 +91,20 @@ impl Lowering<'_> {
             Value::Transformed(_) => Err(format!(
                 "takes `{name}`, planes multiplied by matrices; only those of low-frequency-cut pooling are supported"
             )),
+            Value::Above(..) => Err(format!("takes `{name}`, a comparison; only a softplus may")),
             Value::Parts(_) => Err(format!("takes `{name}`, which is several tensors")),
         }
     }
 
-    /// An input that is an activation, its affine map applied; padding may remain.
+    /// An activation with its line made a layer; zeros around it may be left.
     pub fn applied(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let activation = self.activation(node, at)?;
         self.apply(node.input(at).unwrap_or_default(), activation)
     }
 
-    /// Makes the affine map of a tensor a layer, once for all readers of the tensor.
+    /// Makes the line of a tensor a layer; others that read the tensor read the same layer.
     pub fn apply(&mut self, name: &str, mut activation: Activation) -> Result<Activation, String> {
-        if activation.unit {
-            return Err(format!("takes `{name}`, divided by its length; only attention over channels may"));
-        }
+        activation = self.of_unit_length(activation)?;
         if let Some(affine) = activation.affine.take() {
             if affine != Affine::identity(affine.scale.len()) {
                 let (op, weights) = affine.layer()?;
@@ -112,7 +115,26 @@ impl Lowering<'_> {
         Ok(activation)
     }
 
-    /// An input that is an activation, padding and affine map applied.
+    /// Vectors of unit length over all channels: beside its negative, a vector has the mean zero, so that its deviation is its
+    /// length over the root of its channels.
+    fn of_unit_length(&mut self, x: Activation) -> Result<Activation, String> {
+        let Some(axis) = &x.unit else { return Ok(x) };
+        let c = self.shape(&x).c;
+        if *axis != Axis::channels(c) || c < 2 {
+            return Err("divides by a length that is not over all channels; only attention may".into());
+        }
+        let negative = Affine { scale: vec![-1.0; c], shift: vec![0.0; c] };
+        let (op, weights) = negative.layer()?;
+        let negative = self.draft.push("", op, &[x.layer], weights)?;
+        let both = self.draft.push("", Op::Concat, &[x.layer, negative], Weights::default())?;
+        let root = (c as f32).sqrt().recip();
+        let weights = Weights { trainable: vec![vec![root; 2 * c], vec![0.0; 2 * c]], running: None };
+        let unit = self.draft.push("", Op::LayerNorm { epsilon: SMALLEST / c as f32 }, &[both], weights)?;
+        let layer = self.draft.push("", Op::Slice { from: 0, len: c }, &[unit], Weights::default())?;
+        Ok(Activation { layer, unit: None, ..x })
+    }
+
+    /// An activation of which nothing is left to do.
     pub fn settled(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         self.unpadded(node, at)?;
         self.applied(node, at)
@@ -125,7 +147,7 @@ impl Lowering<'_> {
             let name = node.input(at).unwrap_or_default();
             let op = Op::Pad { top, left, bottom, right };
             activation.layer = self.draft.push(name, op, &[activation.layer], Weights::default())?;
-            activation.view = View::planes(self.draft.shape(activation.layer));
+            activation.view = self.planes_of(self.draft.shape(activation.layer));
             self.remember(name, &activation);
         }
         Ok(activation)
@@ -143,7 +165,7 @@ impl Lowering<'_> {
         self.as_planes(activation)
     }
 
-    /// An input that is an activation `[n, c, h, w]`, its affine map applied; padding may remain.
+    /// An activation with its line drawn, seen as planes of its layer; zeros around it may be left.
     pub fn applied_planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let activation = self.applied(node, at)?;
         self.as_planes(activation)
@@ -153,14 +175,17 @@ impl Lowering<'_> {
     pub fn as_planes(&mut self, activation: Activation) -> Result<Activation, String> {
         let sides = activation.view.sides(1);
         let own = self.shape(&activation);
-        if activation.view == View::planes(own) {
+        if activation.view == self.planes_of(own) {
             return Ok(activation);
         }
         let &[_, c, h, w] = &sides[..] else {
             return Err(format!("takes [n, c, h, w], got [{}]", activation.view.words()));
         };
         let shape = Shape::new(h as usize, w as usize, c as usize);
-        if activation.view != View::planes(shape) {
+        if activation.view.axes.iter().any(Axis::is_repeated) {
+            return self.copied(activation, shape);
+        }
+        if activation.view != self.planes_of(shape) {
             return Err(format!(
                 "takes [n, c, h, w]; [{}] has its entries in another order, and no layer permutes them",
                 activation.view.words()
@@ -188,13 +213,71 @@ impl Lowering<'_> {
         self.batch.unwrap_or(IMAGES)
     }
 
-    /// An activation's shape in ONNX.
-    pub fn sides(&self, activation: &Activation) -> Sides {
-        let mut list = activation.view.sides(self.images());
-        if let (Some([top, left, bottom, right]), [_, _, h, w]) = (activation.pad, &mut list[..]) {
-            (*h, *w) = (*h + (top + bottom) as i64, *w + (left + right) as i64);
+    /// A value's sides as ONNX counts them; of several, those of the first.
+    pub fn sides(&self, value: &Value) -> Vec<i64> {
+        let of = |view: &View| view.sides(self.images());
+        match value {
+            Value::Constant(constant) => constant.dims.iter().map(|d| *d as i64).collect(),
+            Value::Repeated(constant) => {
+                let own = constant.dims.iter().skip(1).map(|d| *d as i64);
+                std::iter::once(self.images()).chain(own).collect()
+            }
+            Value::Activation(x) | Value::Above(x, _) => {
+                let mut list = of(&x.view);
+                if let (Some([top, left, bottom, right]), [_, _, h, w]) = (x.pad, &mut list[..]) {
+                    (*h, *w) = (*h + (top + bottom) as i64, *w + (left + right) as i64);
+                }
+                list
+            }
+            Value::Length(Length { of: x, spread }) => {
+                let mut list = of(&x.view);
+                list.last_mut().filter(|_| !spread).into_iter().for_each(|last| *last = 1);
+                list
+            }
+            Value::Scores(scores) => {
+                let mut list = of(&scores.queries.view);
+                list.pop();
+                list.extend(of(&scores.keys.view).pop());
+                list
+            }
+            Value::Transformed(turned) => {
+                let mut list = of(&turned.image.view);
+                if let [_, _, h, w] = &mut list[..] {
+                    *h = turned.left.dims.first().map_or(0, |d| *d as i64);
+                    *w = turned.right.as_ref().map_or(*w, |right| right.dims.last().map_or(0, |d| *d as i64));
+                }
+                list
+            }
+            Value::Parts(parts) => parts.first().map(|part| self.sides(part)).unwrap_or_default(),
         }
-        Sides { list, scalar: false }
+    }
+
+    /// A layer's planes, `[n, c, h, w]`, as this file sees them: of one image, no axis runs through the images.
+    pub fn planes_of(&self, shape: Shape) -> View {
+        self.of_images(View::planes(shape))
+    }
+
+    /// The same for planes in one axis, `[n, c h w]`.
+    pub fn flat_of(&self, shape: Shape) -> View {
+        self.of_images(View::flat(shape))
+    }
+
+    /// A view as this file has it.
+    pub fn of_images(&self, view: View) -> View {
+        if self.batch == Some(1) { view.of_one_image() } else { view }
+    }
+
+    /// The axes that a node names, as an attribute or as its second input.
+    pub fn axes(&self, node: &Node<'_>) -> Result<Option<Vec<i64>>, String> {
+        match node.ints("axes")? {
+            Some(axes) => Ok(Some(axes.to_vec())),
+            None => self.ints(node, 1),
+        }
+    }
+
+    /// The place of an axis that may be counted from the end.
+    pub fn axis(&self, x: &Activation, axis: i64) -> Result<usize, String> {
+        place(axis, x.view.axes.len()).map_err(|why| format!("{why}, [{}]", x.view.words()))
     }
 
     /// Adds a layer; returns its output.
@@ -218,13 +301,16 @@ impl Lowering<'_> {
             && !self.draft.is_read(layer)
     }
 
-    /// An activation with its affine map changed by `change(channel, scale, shift)`.
-    pub fn affine(&self, activation: Activation, change: impl Fn(usize, &mut f64, &mut f64)) -> Value {
+    /// An activation with a line behind it.
+    pub fn affine(&self, activation: Activation, behind: impl Fn(usize, &mut f64, &mut f64)) -> Value {
         let channels = self.shape(&activation).c;
         let mut affine = activation.affine.clone().unwrap_or_else(|| Affine::identity(channels));
         for (k, (scale, shift)) in affine.scale.iter_mut().zip(&mut affine.shift).enumerate() {
-            change(k, scale, shift);
+            behind(k, scale, shift);
         }
         Value::Activation(Activation { affine: Some(affine), ..activation })
     }
 }
+
+/// The square of the least length by which PyTorch divides.
+const SMALLEST: f32 = 1e-24;

@@ -1,10 +1,14 @@
 //! From a file to a network. The graph becomes a [`Net`](crate::arch::net::Net) and the initializers its weights; an
 //! operation that no layer can express is refused by name.
 
+mod arrays;
 mod attention;
+mod concat;
 mod constant;
+mod copies;
 mod cut;
 mod draft;
+mod fold;
 mod graph;
 mod linear;
 mod lowering;
@@ -14,6 +18,7 @@ mod ops;
 mod pointwise;
 mod product;
 mod reshape;
+mod sides;
 mod value;
 mod view;
 mod windows;
@@ -27,8 +32,8 @@ use super::{Model, proto};
 use crate::arch::op::Shape;
 use crate::error::{Error, Result};
 
-/// The supported operator sets.
-pub const OPSETS: RangeInclusive<i64> = 13..=20;
+/// The operator sets whose operations are read as they are meant.
+pub const OPSETS: RangeInclusive<i64> = 11..=22;
 
 /// The names of the operations that are supported.
 pub fn supported() -> impl Iterator<Item = &'static str> {

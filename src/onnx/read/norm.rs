@@ -5,24 +5,49 @@ use super::lowering::Lowering;
 use super::node::Node;
 use super::value::{EPSILON, Value};
 use super::view::Axis;
-use crate::arch::op::Op;
+use crate::arch::op::{Op, Shape};
 
 /// `BatchNormalization` in inference. The engine's epsilon is fixed: the difference is added to the variance.
 pub fn batch(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     node.only("training_mode", 0)?;
-    let x = low.settled(node, 0)?;
-    let shape = low.shape(&x);
-    if x.view.axes.get(1) != Some(&Axis::channels(shape.c)) {
-        return Err(format!("of [{}], reshaped from {} planes, is not supported", x.view.words(), shape.c));
+    let mut x = low.settled(node, 0)?;
+    let mut shape = low.shape(&x);
+    // Of flat planes, every entry is a feature.
+    let flat = x.view.axes.len() == 2 && x.view == low.flat_of(shape) && shape.area() > 1;
+    let mut order: Option<Vec<usize>> = None;
+    if flat {
+        order = Some(x.view.order());
+        shape = Shape::new(1, 1, shape.len());
+        x = low.reshaped(x, shape)?;
+    } else if x.view.axes.get(1) != Some(&Axis::channels(shape.c)) {
+        return Err(format!("of [{}] that was {} planes is not supported", x.view.words(), shape.c));
     }
-    let trainable = vec![low.vector(node, 1, shape.c)?, low.vector(node, 2, shape.c)?];
-    let (mean, mut variance) = (low.vector(node, 3, shape.c)?, low.vector(node, 4, shape.c)?);
+    let numbers = |at: usize| -> Result<Vec<f32>, String> {
+        let given = low.vector(node, at, shape.c)?;
+        let Some(order) = &order else { return Ok(given) };
+        let mut own = vec![0.0; given.len()];
+        order.iter().zip(given).for_each(|(entry, v)| own[*entry] = v);
+        Ok(own)
+    };
+    let (mut scale, shift) = (numbers(1)?, numbers(2)?);
+    let (mean, mut variance) = (numbers(3)?, numbers(4)?);
     let epsilon = f64::from(node.float("epsilon", EPSILON as f32)?);
-    // 1e-5 in single precision is the same epsilon.
-    if (epsilon - EPSILON).abs() > 1e-11 {
-        variance.iter_mut().for_each(|v| *v = (f64::from(*v) + epsilon - EPSILON) as f32);
+    if let Some(bad) = variance.iter().find(|v| f64::from(**v) + epsilon <= 0.0 || v.is_nan()) {
+        return Err(format!("has the variance {bad} and the epsilon {epsilon:e}, of which there is no root"));
     }
-    let weights = Weights { trainable, running: Some([mean, variance]) };
+    // What is left of 1e-5 in single precision is no difference.
+    if (epsilon - EPSILON).abs() > 1e-11 {
+        for (scale, v) in scale.iter_mut().zip(&mut variance) {
+            let all = f64::from(*v) + epsilon;
+            *v = (all - EPSILON) as f32;
+            if *v < 0.0 {
+                // Next to the engine's epsilon such a variance would be rounded away: the scale takes it over.
+                *scale = (f64::from(*scale) / all.sqrt()) as f32;
+                *v = (1.0 - EPSILON) as f32;
+            }
+        }
+    }
+    let weights = Weights { trainable: vec![scale, shift], running: Some([mean, variance]) };
     low.push(node, Op::BatchNorm { affine: true }, &[x.layer], weights, x.view)
 }
 
@@ -47,7 +72,8 @@ pub fn instance(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
     let x = low.settled(node, 0)?;
     let (c, words) = (low.shape(&x).c, x.view.words());
     let groups = x.view.axes.get(1).map_or(0, Axis::len);
-    if groups == 0 || c % groups != 0 || x.view.axes[1] != Axis::steps(groups, c / groups) {
+    // The first axis is that of the images, which has no entries where the file is of one.
+    if x.view.axes[0].len() > 1 || groups == 0 || c % groups != 0 || x.view.axes[1] != Axis::steps(groups, c / groups) {
         return Err(format!("of [{words}] is not supported; expected channels, or groups of them, behind the images"));
     }
     let spread = |list: Vec<f32>| list.into_iter().flat_map(|v| std::iter::repeat_n(v, c / groups)).collect();
@@ -58,7 +84,10 @@ pub fn instance(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
 
 /// `Softmax` over channels, over groups of them, or over the keys of attention.
 pub fn softmax(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let axis = node.int("axis", -1)?;
+    let axis = match low.opset {
+        ..13 => before_13(low, node)?,
+        _ => node.int("axis", -1)?,
+    };
     if let Value::Scores(scores) = low.value(node, 0)? {
         return scores.softmax(axis);
     }
@@ -70,5 +99,14 @@ pub fn softmax(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
             low.push(node, Op::Softmax { over }, &[x.layer], Weights::default(), x.view)
         }
         _ => Err(format!("over axis {axis} of [{}] is not supported; only over channels", x.view.words())),
+    }
+}
+
+/// Up to operator set 12, a softmax shares among all entries from its axis on: one axis where that is the last.
+fn before_13(low: &Lowering<'_>, node: &Node<'_>) -> Result<i64, String> {
+    let (axis, rank) = (node.int("axis", 1)?, low.sides(low.value(node, 0)?).len() as i64);
+    match axis == -1 || axis == rank - 1 {
+        true => Ok(-1),
+        false => Err(format!("over the axes from {axis} on, as before operator set 13, is not supported")),
     }
 }

@@ -1,13 +1,15 @@
 //! Element-wise operations, arithmetic and activations; and concatenation.
 
+use super::arrays::over;
+use super::concat::constant_of;
 use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
 use super::product;
-use super::value::{Activation, Affine, Sides, Value};
-use super::view::{Axis, View};
-use crate::arch::op::{Act, Op, Shape};
+use super::value::{Activation, Affine, Value};
+use super::view::Axis;
+use crate::arch::op::{Act, Op};
 
 /// The four arithmetic operations.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,30 +26,30 @@ pub enum Arithmetic {
 
 /// Arithmetic of two activations, or of one with a constant.
 pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> Result<Value, String> {
-    match (low.value(node, 0)?.clone(), low.value(node, 1)?.clone()) {
-        (Value::Constant(_), Value::Constant(_)) => {
-            Err("has two constants; simplify the model, so that constants are folded".into())
-        }
+    // The same numbers for every image, whether they are laid over them or not.
+    let plain = |value: &Value| match value {
+        Value::Repeated(constant) => Value::Constant(constant.clone()),
+        other => other.clone(),
+    };
+    match (plain(low.value(node, 0)?), plain(low.value(node, 1)?)) {
         (Value::Scores(scores), Value::Constant(c)) | (Value::Constant(c), Value::Scores(scores))
             if what == Arithmetic::Mul =>
         {
-            scores.times(c.floats()?)
+            scores.times(&c, |v| v)
         }
-        (Value::Scores(scores), Value::Constant(c)) if what == Arithmetic::Div => {
-            scores.times(&c.floats()?.iter().map(|v| 1.0 / v).collect::<Vec<_>>())
-        }
+        (Value::Scores(scores), Value::Constant(c)) if what == Arithmetic::Div => scores.times(&c, |v| 1.0 / v),
         (Value::Transformed(a), Value::Transformed(b)) if what == Arithmetic::Sub => {
             product::spectral_pool(low, node, &a, &b)
         }
-        (Value::Activation(x), Value::Length(y)) if what == Arithmetic::Div => product::unit(&x, &y),
+        (Value::Activation(x), Value::Length(y)) if what == Arithmetic::Div => product::unit(&x, &y.of),
         (_, Value::Constant(right)) => with_constant(low, node, 0, &right, what),
         (Value::Constant(left), _) => match what {
             Arithmetic::Div => Err("divides by an activation, which is not supported".into()),
             // `c - x` is `-x + c`.
             Arithmetic::Sub => {
-                let x = low.unpadded(node, 1)?;
+                let x = fitted(low, node, 1, &left)?;
                 let negative = low.affine(x, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
-                let Value::Activation(x) = negative else { return Err("is not an activation".into()) };
+                let Value::Activation(x) = negative else { return Err("is no activation".into()) };
                 let values = per_channel(low, &x, &left)?;
                 Ok(low.affine(x, |k, _, shift| *shift += values[k]))
             }
@@ -58,7 +60,7 @@ pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> 
             Arithmetic::Sub => {
                 let (x, y) = (low.settled(node, 0)?, low.unpadded(node, 1)?);
                 let negative = low.affine(y, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
-                let Value::Activation(y) = negative else { return Err("is not an activation".into()) };
+                let Value::Activation(y) = negative else { return Err("is no activation".into()) };
                 let y = low.apply("", y)?;
                 add(low, node, vec![x, y])
             }
@@ -76,15 +78,15 @@ fn with_constant(
     constant: &Constant,
     what: Arithmetic,
 ) -> Result<Value, String> {
-    let x = low.unpadded(node, at)?;
+    let x = fitted(low, node, at, constant)?;
     let values = match per_channel(low, &x, constant) {
         Ok(values) => values,
         Err(why) if matches!(what, Arithmetic::Add | Arithmetic::Sub) => {
-            return position(low, node, at, constant, what)?.ok_or(why);
+            return position(low, node, x, constant, what)?.ok_or(why);
         }
         Err(why) => return Err(why),
     };
-    // The bias of a layer without one.
+    // A bias of its own behind a layer without one.
     if what == Arithmetic::Add && x.affine.is_none() && low.is_only_reader(node.input(at).unwrap_or_default(), x.layer)
     {
         let bias: Vec<f32> = values.iter().map(|v| *v as f32).collect();
@@ -100,7 +102,24 @@ fn with_constant(
     }))
 }
 
-/// A constant as one value per channel of an activation.
+/// An activation on which a constant has its place: where the constant has more sides, or sees copies apart, they are made.
+fn fitted(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, constant: &Constant) -> Result<Activation, String> {
+    let x = low.unpadded(node, at)?;
+    let own = x.view.sides(low.images());
+    let dims: Vec<i64> = constant.dims.iter().map(|d| *d as i64).collect();
+    let sides = over(&own, &dims).ok_or_else(|| {
+        format!("of [{}] and a constant of shape {:?} is not possible", x.view.words(), constant.dims)
+    })?;
+    let copies = x.view.axes.iter().any(Axis::is_repeated) && constant.len() > 1;
+    if sides == own && !copies {
+        return Ok(x);
+    }
+    let x = low.apply(node.input(at).unwrap_or_default(), x)?;
+    let laid = low.laid(x, &sides)?;
+    low.as_planes(laid)
+}
+
+/// A constant as a number for every channel of an activation.
 fn per_channel(low: &Lowering<'_>, x: &Activation, constant: &Constant) -> Result<Vec<f64>, String> {
     let (c, values, rank) = (low.shape(x).c, constant.floats()?, x.view.axes.len());
     if let [one] = values
@@ -131,11 +150,11 @@ fn per_channel(low: &Lowering<'_>, x: &Activation, constant: &Constant) -> Resul
 fn position(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
-    at: usize,
+    x: Activation,
     constant: &Constant,
     what: Arithmetic,
 ) -> Result<Option<Value>, String> {
-    let x = low.settled(node, at)?;
+    let x = low.apply("", x)?;
     let sides = x.view.sides(1);
     let images = x.view.axes.iter().position(Axis::has_images).unwrap_or(0);
     let lead = sides.len().checked_sub(constant.dims.len());
@@ -158,107 +177,30 @@ fn position(
 pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let (mut list, mut constants) = (Vec::new(), Vec::new());
     for at in 0..node.inputs().len() {
-        match low.value(node, at)? {
-            Value::Constant(constant) => constants.push(constant.clone()),
-            _ => list.push(low.settled(node, at)?),
+        match constant_of(low.value(node, at)?) {
+            Some(constant) => constants.push(constant),
+            None => list.push(low.settled(node, at)?),
         }
     }
     let mut sum = add(low, node, list)?;
     for constant in constants {
-        let Value::Activation(x) = sum else { return Err("is not an activation".into()) };
+        let Value::Activation(x) = sum else { return Err("is no activation".into()) };
         let values = per_channel(low, &x, &constant)?;
         sum = low.affine(x, |k, _, shift| *shift += values[k]);
     }
     Ok(sum)
 }
 
-/// A sum of activations with the same view.
+/// A sum of activations, laid over one another.
 fn add(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>) -> Result<Value, String> {
+    let list = low.alike(list)?;
     let first = list.first().cloned().ok_or("adds no activations")?;
     let shape = low.shape(&first);
     let mut layers = Vec::new();
-    for mut x in list {
-        if x.view != first.view {
-            let (own, other) = (first.view.words(), x.view.words());
-            x = low.as_planes(x)?;
-            if x.view != first.view {
-                return Err(format!("takes [{own}] together with [{other}], or with entries in another order"));
-            }
-        }
+    for x in list {
         layers.push(low.reshaped(x, shape)?.layer);
     }
     low.push(node, Op::Add, &layers, Weights::default(), first.view)
-}
-
-/// `Concat` of channels, of a token and tokens, or of shapes.
-pub fn concat(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let axis = node.int("axis", 0)?;
-    let count = node.inputs().len();
-    if (0..count).any(|at| matches!(low.value(node, at), Ok(Value::Sides(_)))) {
-        let mut list = Vec::new();
-        for at in 0..count {
-            match low.value(node, at)? {
-                Value::Sides(sides) => list.extend(&sides.list),
-                Value::Constant(constant) => list.extend(constant.ints()?),
-                _ => return Err("puts an activation beside its own shape".into()),
-            }
-        }
-        return Ok(Value::Sides(Sides { list, scalar: false }));
-    }
-    if count == 2 && matches!(low.value(node, 0)?, Value::Constant(_)) {
-        return class_token(low, node, axis);
-    }
-    let mut list = Vec::new();
-    for at in 0..count {
-        list.push(low.settled(node, at)?);
-    }
-    let first = list.first().cloned().ok_or("has no inputs")?;
-    let shape = low.shape(&first);
-    let rank = first.view.axes.len() as i64;
-    let all: usize = list.iter().map(|x| low.shape(x).c).sum();
-    let is_flat = |x: &Activation| x.view == View::flat(low.shape(x));
-    let place = place_of(axis, rank);
-    // Flattened planes are channel-major, so their concatenation is that of the channels.
-    let view = if place == 1 && list.iter().all(is_flat) {
-        View::flat(Shape { c: all, ..shape })
-    } else {
-        let seen = |x: &Activation| {
-            let c = low.shape(x).c;
-            let own = x.view.axes.iter().rposition(|a| *a == Axis::channels(c));
-            (own.map(|at| at as i64) == Some(place)).then(|| x.view.with_channels(c, all))
-        };
-        let views: Option<Vec<View>> = list.iter().map(seen).collect();
-        match views {
-            Some(views) if views.iter().all(|v| *v == views[0]) => views[0].clone(),
-            _ => return Err(format!("axis={axis} of [{}] is not supported, only the channels", first.view.words())),
-        }
-    };
-    let mut layers = Vec::new();
-    for x in list {
-        let c = low.shape(&x).c;
-        layers.push(low.reshaped(x, Shape { c, ..shape })?.layer);
-    }
-    low.push(node, Op::Concat, &layers, Weights::default(), view)
-}
-
-fn place_of(axis: i64, rank: i64) -> i64 {
-    if axis < 0 { axis + rank } else { axis }
-}
-
-/// A learned token before all pixels.
-fn class_token(low: &mut Lowering<'_>, node: &Node<'_>, axis: i64) -> Result<Value, String> {
-    let x = low.settled(node, 1)?;
-    let token = low.constant(node, 0)?;
-    let (shape, rank) = (low.shape(&x), x.view.axes.len() as i64);
-    let place = usize::try_from(place_of(axis, rank)).ok().filter(|at| *at < x.view.axes.len());
-    let pixels = place.filter(|at| x.view.axes[*at] == Axis::pixels(shape));
-    let (Some(place), true) = (pixels, token.len() == shape.c) else {
-        return Err(format!("of a constant {:?} and [{}] is not a class token", token.dims, x.view.words()));
-    };
-    let weights = Weights { trainable: vec![token.floats()?.to_vec()], running: None };
-    let mut view = x.view.clone();
-    view.axes[place] = Axis::steps(1 + shape.area(), shape.c);
-    low.push(node, Op::ClassToken, &[x.layer], weights, view)
 }
 
 /// A point-wise activation.
@@ -336,3 +278,48 @@ pub fn pow(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     low.push(node, Op::Mul, &[x.layer, layer], Weights::default(), x.view)
 }
+
+/// `PRelu` with a slope a channel: `slope x + (1 - slope) max(x, 0)`.
+pub fn prelu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let x = low.settled(node, 0)?;
+    let slopes = per_channel(low, &x, &*low.constant(node, 1)?)?;
+    let scaled = |of: fn(f64) -> f64| {
+        let scale: Vec<f64> = slopes.iter().map(|s| of(*s)).collect();
+        Some(Affine { shift: vec![0.0; scale.len()], scale })
+    };
+    let relu = low.draft.push("", Op::Act { act: Act::Relu }, &[x.layer], Weights::default())?;
+    let own = low.apply("", Activation { affine: scaled(|s| s), ..x.clone() })?;
+    let relu = low.apply("", Activation { layer: relu, affine: scaled(|s| 1.0 - s), ..x.clone() })?;
+    low.push(node, Op::Add, &[own.layer, relu.layer], Weights::default(), x.view)
+}
+
+/// `x tanh(ln(1 + exp(x)))`.
+pub fn mish(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let x = low.settled(node, 0)?;
+    let plus = low.draft.push("", Op::Act { act: Act::Softplus }, &[x.layer], Weights::default())?;
+    let gate = low.draft.push("", Op::Act { act: Act::Tanh }, &[plus], Weights::default())?;
+    low.push(node, Op::Mul, &[x.layer, gate], Weights::default(), x.view)
+}
+
+/// `x > number`, of which a softplus is made.
+pub fn above(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let least = low.vector(node, 1, 1)?[0];
+    Ok(Value::Above(low.settled(node, 0)?, least))
+}
+
+/// `x > 20 ? x : softplus(x)`, as PyTorch writes a softplus: the same number.
+pub fn choice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let (yes, no) = (low.settled(node, 1)?, low.settled(node, 2)?);
+    let Value::Above(x, least) = low.value(node, 0)? else {
+        return Err("chooses between activations; only a softplus is known that does".into());
+    };
+    let made = low.draft.made_by(no.layer);
+    let is_softplus = matches!(made, (Op::Act { act: Act::Softplus }, Some(of)) if of == x.layer);
+    if !is_softplus || yes.layer != x.layer || yes.view != x.view || no.view != x.view || *least < WHERE_STRAIGHT {
+        return Err("chooses between activations; only a softplus is known that does".into());
+    }
+    Ok(Value::Activation(no))
+}
+
+/// From here on a softplus is its argument in single precision.
+const WHERE_STRAIGHT: f32 = 17.0;

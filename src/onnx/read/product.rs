@@ -1,11 +1,11 @@
 //! Products of two activations, and the operations that are recognised by them.
 
+use super::arrays::over;
 use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{Activation, Transformed, Value};
-use super::view::View;
+use super::value::{Activation, Length, Transformed, Value};
 use crate::arch::fourier::flc_matrix;
 use crate::arch::op::{Act, Op};
 
@@ -21,26 +21,28 @@ pub fn mul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         }
     }
     let (x, y) = (low.settled(node, 0)?, low.settled(node, 1)?);
-    let (of_x, of_y) = (low.shape(&x), low.shape(&y));
-    if x.view == y.view {
-        let y = low.reshaped(y, of_x)?;
-        return low.push(node, Op::Mul, &[x.layer, y.layer], Weights::default(), x.view);
+    for (whole, factor) in [(&x, &y), (&y, &x)] {
+        let (shape, channels) = (low.shape(whole), low.shape(factor));
+        let numbers = channels.area() == 1 && channels.c == shape.c && shape.area() > 1;
+        let sides = (whole.view.sides(low.images()), factor.view.sides(low.images()));
+        if numbers
+            && over(&sides.0, &sides.1).as_ref() == Some(&sides.0)
+            && whole.view.of_one_pixel(shape.c).once() == factor.view.once()
+        {
+            return low.push(node, Op::Mul, &[whole.layer, factor.layer], Weights::default(), whole.view.clone());
+        }
     }
-    let (whole, factor) = if of_y.area() == 1 { (x, y) } else { (y, x) };
-    let (shape, channels) = (low.shape(&whole), low.shape(&factor));
-    if channels.area() != 1 || channels.c != shape.c || whole.view.of_one_pixel(shape.c) != factor.view {
-        let (a, b) = (whole.view.words(), factor.view.words());
-        return Err(format!(
-            "of [{a}] and [{b}] is not supported, only of equal shapes, or with one value per channel"
-        ));
-    }
-    low.push(node, Op::Mul, &[whole.layer, factor.layer], Weights::default(), whole.view)
+    let mut pair = low.alike(vec![x, y])?.into_iter();
+    let (Some(x), Some(y)) = (pair.next(), pair.next()) else { return Err("has no two factors".into()) };
+    let shape = low.shape(&x);
+    let y = low.reshaped(y, shape)?;
+    low.push(node, Op::Mul, &[x.layer, y.layer], Weights::default(), x.view)
 }
 
 /// `x sigmoid(x)`, or `x (1 + erf(x / sqrt 2))` times a factor.
 fn gated(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, other: usize) -> Result<Option<Value>, String> {
     let (x, gate) = (low.unpadded(node, at)?, low.unpadded(node, other)?);
-    if x.view != gate.view || x.unit || gate.unit {
+    if x.view != gate.view || x.unit.is_some() || gate.unit.is_some() {
         return Ok(None);
     }
     let (op, source) = low.draft.made_by(gate.layer);
@@ -68,26 +70,24 @@ fn gated(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, other: usize) -> Re
     }
 }
 
-/// `x / |x|` along the last axis, which only attention over channels may read.
+/// `x / |x|` along the last axis: read by attention over channels as it is, by others as a layer.
 pub fn unit(x: &Activation, length: &Activation) -> Result<Value, String> {
-    if x.layer != length.layer || x.view != length.view || x.affine.is_some() || x.pad.is_some() {
+    let plain = x.affine.is_none() && x.pad.is_none() && x.unit.is_none();
+    if x.layer != length.layer || x.view != length.view || !plain {
         return Err("divides by a length that is not its own".into());
     }
-    Ok(Value::Activation(Activation { unit: true, ..x.clone() }))
+    Ok(Value::Activation(Activation { unit: x.view.axes.last().cloned(), ..x.clone() }))
 }
 
 /// `ReduceL2` along the last axis.
 pub fn length(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let axes = match node.ints("axes")? {
-        Some(axes) => axes.to_vec(),
-        None => low.ints(node, 1)?.unwrap_or_default(),
-    };
-    let x = low.settled(node, 0)?;
-    let last = x.view.axes.len() as i64 - 1;
+    let axes = low.axes(node)?.unwrap_or_default();
+    let of = low.settled(node, 0)?;
+    let last = of.view.axes.len() as i64 - 1;
     if axes != [-1] && axes != [last] || node.int("keepdims", 1)? == 0 {
         return Err(format!("over the axes {axes:?} is not supported, only over the last one, which stays"));
     }
-    Ok(Value::Length(x))
+    Ok(Value::Length(Length { of, spread: false }))
 }
 
 /// Low-frequency-cut pooling: `Re(A X B^T)` as a difference of real products with its matrices.
@@ -115,7 +115,7 @@ pub fn spectral_pool(
         if fits(re, &rows.re, &columns.re) && fits(im, &rows.im, &columns.im) {
             let layer = low.draft.push(node.name, Op::FlcPool { hamming }, &[re.image.layer], Weights::default())?;
             let shape = low.draft.shape(layer);
-            return Ok(Value::Activation(Activation::new(layer, View::planes(shape))));
+            return Ok(Value::Activation(Activation::new(layer, low.planes_of(shape))));
         }
     }
     Err("of planes multiplied by matrices is not low-frequency-cut pooling".into())

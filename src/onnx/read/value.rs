@@ -4,29 +4,41 @@ use std::rc::Rc;
 
 use super::constant::Constant;
 use super::draft::Weights;
-use super::view::View;
+use super::view::{Axis, View};
 use crate::arch::op::Op;
 
 /// A tensor.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// A constant.
+    /// Numbers that do not depend on the image. A number of images among them is [`IMAGES`](super::view::IMAGES) where that
+    /// is open.
     Constant(Rc<Constant>),
-    /// The shape of an activation, as exporters compute it for a reshape.
-    Sides(Sides),
-    /// The output of a layer.
+    /// A constant that is laid over the images: its first axis, of one entry, stands for theirs.
+    Repeated(Rc<Constant>),
+    /// What a layer gives.
     Activation(Activation),
     /// The Euclidean length of an activation along its last axis.
-    Length(Activation),
-    /// The product of queries and keys.
+    Length(Length),
+    /// How much queries and keys of attention agree.
     Scores(Scores),
-    /// An image multiplied by constant matrices from both sides, part of a spectral pool.
+    /// An image multiplied by constant matrices from both sides, of which a spectral pool is made.
     Transformed(Transformed),
-    /// The outputs of a node with several.
+    /// Where an activation is above a number.
+    Above(Activation, f32),
+    /// What a node with several outputs gives.
     Parts(Vec<Value>),
 }
 
-/// The product of queries and keys, not yet a layer.
+/// Lengths, not yet a layer.
+#[derive(Clone, Debug)]
+pub struct Length {
+    /// Of which the length is taken.
+    pub of: Activation,
+    /// Whether it is laid over what it is of.
+    pub spread: bool,
+}
+
+/// How much queries and keys agree, not yet a layer.
 #[derive(Clone, Debug)]
 pub struct Scores {
     /// The queries.
@@ -39,34 +51,25 @@ pub struct Scores {
     pub shared: bool,
 }
 
-/// Dimensions of an activation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sides {
-    /// In order; [`IMAGES`](super::view::IMAGES) is the number of images.
-    pub list: Vec<i64>,
-    /// Whether it is a scalar.
-    pub scalar: bool,
-}
-
-/// The output of a layer, and operations on it that are not layers yet.
+/// What a layer gives, and what is still to be done to it.
 #[derive(Clone, Debug)]
 pub struct Activation {
     /// The layer.
     pub layer: usize,
     /// Its view.
     pub view: View,
-    /// An affine map per channel, not yet a layer: several of them become one.
+    /// A line per channel, not yet a layer: several of them become one.
     pub affine: Option<Affine>,
-    /// Zero padding, `[top, left, bottom, right]`, which becomes that of the window that reads it.
+    /// Zeros around it, `[top, left, bottom, right]`, which the window that reads it takes over.
     pub pad: Option<[usize; 4]>,
-    /// Whether it is divided by its length along its last axis: queries or keys of cross-covariance attention.
-    pub unit: bool,
+    /// Whether it is divided by its length, and along which axis: queries or keys of cross-covariance attention.
+    pub unit: Option<Axis>,
 }
 
 impl Activation {
     /// A layer's output, unchanged.
     pub fn new(layer: usize, view: View) -> Self {
-        Activation { layer, view, affine: None, pad: None, unit: false }
+        Activation { layer, view, affine: None, pad: None, unit: None }
     }
 }
 
@@ -93,7 +96,7 @@ pub struct Affine {
 pub use crate::arch::op::BATCH_NORM_EPSILON as EPSILON;
 
 impl Affine {
-    /// The identity.
+    /// That which changes nothing.
     pub fn identity(channels: usize) -> Self {
         Affine { scale: vec![1.0; channels], shift: vec![0.0; channels] }
     }

@@ -26,7 +26,7 @@ pub enum Part {
     Steps {
         /// Number of entries.
         len: usize,
-        /// Stride in `[h, w, c]`.
+        /// How far apart in `[h, w, c]`; zero where one entry is seen again and again.
         stride: usize,
     },
 }
@@ -45,6 +45,16 @@ impl Axis {
     /// All channels.
     pub fn channels(c: usize) -> Self {
         Axis::steps(c, 1)
+    }
+
+    /// One entry, seen again and again.
+    pub fn repeated(len: usize) -> Self {
+        Axis::steps(len, 0)
+    }
+
+    /// Whether it sees one entry again and again.
+    pub fn is_repeated(&self) -> bool {
+        self.only().is_some_and(|[_, stride]| stride == 0)
     }
 
     /// All pixels in their order.
@@ -157,10 +167,6 @@ impl View {
                     _ => return None,
                 }
             }
-            // A single image is an axis of one entry, too.
-            if images == 1 && list.is_empty() && parts.last() == Some(&Part::Images) {
-                list.extend(parts.pop());
-            }
             axes.push(Axis::of(list));
         }
         parts.is_empty().then_some(View { axes })
@@ -170,9 +176,14 @@ impl View {
     pub fn with_channels(&self, c: usize, now: usize) -> Self {
         let channels = Axis::channels(c);
         let place = self.axes.iter().rposition(|a| *a == channels);
+        self.with_channels_at(place.unwrap_or(self.axes.len()), c, now)
+    }
+
+    /// The same, for the axis that runs through the channels: of a single channel, every axis of one entry does.
+    pub fn with_channels_at(&self, place: usize, c: usize, now: usize) -> Self {
         let other = |a: &Axis| a.map(|len, stride| if stride >= c { (len, stride / c * now) } else { (len, stride) });
         let axes = self.axes.iter().enumerate();
-        View { axes: axes.map(|(at, a)| if Some(at) == place { Axis::channels(now) } else { other(a) }).collect() }
+        View { axes: axes.map(|(at, a)| if at == place { Axis::channels(now) } else { other(a) }).collect() }
     }
 
     /// The view of a layer of the same channels with a single pixel.
@@ -181,7 +192,20 @@ impl View {
         View { axes: axes.collect() }
     }
 
-    /// The index in `[h, w, c]` of every entry, in the view's order.
+    /// For a file that is of one image: no axis runs through the images, whichever reshapes and transposes lie between.
+    pub fn of_one_image(self) -> Self {
+        let without = |a: Axis| Axis::of(a.0.into_iter().filter(|part| *part != Part::Images));
+        View { axes: self.axes.into_iter().map(without).collect() }
+    }
+
+    /// Every entry seen once: what is seen again and again is one entry.
+    pub fn once(&self) -> Self {
+        View {
+            axes: self.axes.iter().map(|a| a.map(|len, stride| (if stride == 0 { 1 } else { len }, stride))).collect(),
+        }
+    }
+
+    /// The entry of `[h, w, c]` that every place has, in the view's order.
     pub fn order(&self) -> Vec<usize> {
         let mut places = vec![0];
         for part in self.axes.iter().flat_map(|a| &a.0) {

@@ -1,5 +1,7 @@
 //! Operations with a sliding window: convolutions and pools, and their padding.
 
+use super::arrays::places;
+use super::concat::{as_layer, beside};
 use super::constant::{Constant, Data};
 use super::draft::Weights;
 use super::lowering::Lowering;
@@ -67,8 +69,8 @@ impl Sliding {
         self.outputs(axis, n, 2 * begin) == self.outputs(axis, n, begin + end)
     }
 
-    /// The window of a pool, whose padding must be symmetric.
-    fn pool(&self, node: &Node<'_>, shape: Shape) -> Result<Window, String> {
+    /// The window of an average, whose zeros must be even.
+    fn average(&self, node: &Node<'_>, shape: Shape) -> Result<Window, String> {
         let ceil = node.int("ceil_mode", 0)? != 0;
         for (axis, n) in [shape.h, shape.w].into_iter().enumerate() {
             let zeros = self.begin[axis] + self.end[axis];
@@ -83,14 +85,40 @@ impl Sliding {
                 return Err(format!("ceil_mode=1 adds a window at the end of {shape}, which is not supported"));
             }
         }
-        Ok(Window { kernel: self.kernel, stride: self.stride, pad: self.begin, dilation: self.dilation })
+        Ok(self.window())
+    }
+
+    fn window(&self) -> Window {
+        Window { kernel: self.kernel, stride: self.stride, pad: self.begin, dilation: self.dilation }
+    }
+
+    /// Along an axis of `n` pixels, how many copies of the last pixel give a maximum the windows that it looks through at the
+    /// end, and how many windows are too many then.
+    fn maximum(&self, ceil: bool, axis: usize, n: usize) -> Result<(usize, usize), String> {
+        let (begin, end, stride) = (self.begin[axis], self.end[axis], self.stride[axis]);
+        let fits = || format!("has a window of {} on {n} pixels", self.span(axis));
+        let free = (n + begin + end).checked_sub(self.span(axis)).ok_or_else(fits)?;
+        let mut windows = free / stride + 1;
+        if ceil && !free.is_multiple_of(stride) && windows * stride < n + begin {
+            windows += 1;
+        }
+        let reach = (windows - 1) * stride + self.span(axis);
+        // A window sees the last pixel wherever it sees a copy of it.
+        let copies = reach.saturating_sub(n + 2 * begin);
+        if copies > 0 && (self.dilation[axis] > 1 || (windows - 1) * stride >= n + begin) {
+            return Err(format!(
+                "pads {begin} and {end} at the ends of an axis of {n} pixels, with a window beyond it"
+            ));
+        }
+        let made = self.outputs(axis, n + copies, 2 * begin).ok_or_else(fits)?;
+        Ok((copies, made.checked_sub(windows).ok_or_else(fits)?))
     }
 }
 
 /// A layer whose output is planes.
 fn planes(low: &mut Lowering<'_>, node: &Node<'_>, op: Op, x: &Activation, weights: Weights) -> Result<Value, String> {
     let layer = low.draft.push(node.name, op, &[x.layer], weights)?;
-    Ok(Value::Activation(Activation::new(layer, View::planes(low.draft.shape(layer)))))
+    Ok(Value::Activation(Activation::new(layer, low.planes_of(low.draft.shape(layer)))))
 }
 
 /// A 1x1 convolution of a constant `[1, in, h, w]`, as of a position encoding.
@@ -186,10 +214,53 @@ pub fn max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
     if node.outputs().count() > 1 {
         return Err("gives indices, which are not supported".into());
     }
-    let x = low.planes(node, 0)?;
+    let mut x = low.planes(node, 0)?;
     let shape = low.shape(&x);
-    let window = Sliding::read(node, kernel(node)?, shape)?.pool(node, shape)?;
-    planes(low, node, Op::MaxPool { window }, &x, Weights::default())
+    let sliding = Sliding::read(node, kernel(node)?, shape)?;
+    let ceil = node.int("ceil_mode", 0)? != 0;
+    let (rows, down) = sliding.maximum(ceil, 0, shape.h)?;
+    let (columns, right) = sliding.maximum(ceil, 1, shape.w)?;
+    if rows > 0 {
+        let (top, bottom) = (shape.h - 1, rows);
+        let last = Op::Crop { top, left: 0, bottom: 0, right: 0 };
+        x = lengthened(low, x, last, Shape { h: rows, ..shape }, [bottom, 0])?;
+    }
+    if columns > 0 {
+        let now = low.shape(&x);
+        let last = Op::Crop { top: 0, left: now.w - 1, bottom: 0, right: 0 };
+        x = lengthened(low, x, last, Shape { w: columns, ..now }, [0, columns])?;
+    }
+    let mut layer =
+        low.draft.push(node.name, Op::MaxPool { window: sliding.window() }, &[x.layer], Weights::default())?;
+    if down + right > 0 {
+        let op = Op::Crop { top: 0, left: 0, bottom: down, right };
+        layer = low.draft.push("", op, &[layer], Weights::default())?;
+    }
+    Ok(Value::Activation(Activation::new(layer, low.planes_of(low.draft.shape(layer)))))
+}
+
+/// Planes with copies of their last row or column behind them.
+fn lengthened(
+    low: &mut Lowering<'_>,
+    x: Activation,
+    last: Op,
+    copies: Shape,
+    [bottom, right]: [usize; 2],
+) -> Result<Activation, String> {
+    let whole = low.draft.push("", Op::Pad { top: 0, left: 0, bottom, right }, &[x.layer], Weights::default())?;
+    let edge = low.draft.push("", last, &[x.layer], Weights::default())?;
+    let own = low.draft.shape(edge);
+    let mut view = low.planes_of(own);
+    (view.axes[2], view.axes[3]) = match bottom > 0 {
+        true => (Axis::repeated(copies.h), view.axes[3].clone()),
+        false => (view.axes[2].clone(), Axis::repeated(copies.w)),
+    };
+    let edge = low.as_planes(Activation::new(edge, view))?;
+    let Shape { h, w, .. } = low.shape(&x);
+    let (top, left) = if bottom > 0 { (h, 0) } else { (0, w) };
+    let behind = low.draft.push("", Op::Pad { top, left, bottom: 0, right: 0 }, &[edge.layer], Weights::default())?;
+    let layer = low.draft.push("", Op::Add, &[whole, behind], Weights::default())?;
+    Ok(Activation::new(layer, low.planes_of(low.draft.shape(layer))))
 }
 
 /// `AveragePool`.
@@ -207,7 +278,7 @@ pub fn average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, St
         sliding.widen(pad);
         count_include_pad = true;
     }
-    let op = Op::AvgPool { window: sliding.pool(node, shape)?, count_include_pad };
+    let op = Op::AvgPool { window: sliding.average(node, shape)?, count_include_pad };
     planes(low, node, op, &x, Weights::default())
 }
 
@@ -224,36 +295,79 @@ pub fn global_average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Va
 /// `GlobalMaxPool`: a window as large as the image.
 pub fn global_max_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.planes(node, 0)?;
-    let Shape { h, w, .. } = low.shape(&x);
-    let window = Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] };
-    planes(low, node, Op::MaxPool { window }, &x, Weights::default())
+    let op = largest_of(low.shape(&x));
+    planes(low, node, op, &x, Weights::default())
 }
 
-/// `ReduceMean` over all pixels.
-pub fn reduce_mean(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let axes = match node.ints("axes")? {
-        Some(axes) => Some(axes.to_vec()),
-        None => low.ints(node, 1)?,
-    };
-    let x = low.settled(node, 0)?;
+/// What becomes of the numbers that are reduced to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduced {
+    /// `ReduceMean`.
+    Mean,
+    /// `ReduceSum`.
+    Sum,
+    /// `ReduceMax`.
+    Max,
+}
+
+/// One number of all pixels, of all channels, or of both.
+pub fn reduce(low: &mut Lowering<'_>, node: &Node<'_>, to: Reduced) -> Result<Value, String> {
+    let axes = low.axes(node)?.unwrap_or_default();
+    if axes.is_empty() && node.int("noop_with_empty_axes", 0)? != 0 {
+        return Ok(low.value(node, 0)?.clone());
+    }
+    let mut x = low.settled(node, 0)?;
     let shape = low.shape(&x);
-    let rank = x.view.axes.len() as i64;
-    let mut axes: Vec<i64> = axes.unwrap_or_default().into_iter().map(|a| if a < 0 { a + rank } else { a }).collect();
-    axes.sort_unstable();
-    let place = |at: &usize| axes.binary_search(&(*at as i64)).is_ok();
-    let (taken, kept): (Vec<usize>, Vec<usize>) = (0..x.view.axes.len()).partition(place);
-    let pixels = Axis::of(taken.iter().flat_map(|at| x.view.axes[*at].0.clone()));
-    if pixels != Axis::pixels(shape) || taken.len() != axes.len() {
+    let (rank, images) = (x.view.axes.len(), low.images());
+    let taken = match axes.is_empty() {
+        true => (0..rank).collect(),
+        false => places(&axes, rank)?,
+    };
+    let sides = x.view.sides(images);
+    let count: i64 = taken.iter().map(|at| sides[*at]).try_fold(1, i64::checked_mul).unwrap_or(0);
+    let once = x.view.once();
+    let channels = once.axes.iter().rposition(|a| *a == Axis::channels(shape.c) && shape.c > 1);
+    let channels = channels.filter(|at| taken.contains(at));
+    let rest: Vec<usize> = (0..rank).filter(|at| taken.contains(at) && Some(*at) != channels).collect();
+    let pixels = Axis::of(rest.iter().flat_map(|at| once.axes[*at].0.clone()));
+    let all_pixels = pixels == Axis::pixels(shape);
+    if !all_pixels && !pixels.0.is_empty() {
         return Err(format!(
-            "takes the mean over the axes {axes:?} of [{}]; only that over all pixels, rows and columns, is supported",
+            "over the axes {axes:?} of [{}] is not supported, only over all pixels, rows and columns, or all channels",
             x.view.words()
         ));
     }
-    let mut view = x.view.of_one_pixel(shape.c);
-    if node.int("keepdims", 1)? == 0 {
-        view = View { axes: kept.into_iter().map(|at| view.axes[at].clone()).collect() };
+    if all_pixels && shape.area() > 1 {
+        let op = if to == Reduced::Max { largest_of(shape) } else { Op::GlobalAvgPool };
+        let name = if channels.is_some() { "" } else { node.name };
+        x = Activation::new(low.draft.push(name, op, &[x.layer], Weights::default())?, x.view.of_one_pixel(shape.c));
     }
-    low.push(node, Op::GlobalAvgPool, &[x.layer], Weights::default(), view)
+    if channels.is_some() {
+        let now = low.shape(&x);
+        let x_view = x.view.with_channels(now.c, 1);
+        // Channels become columns of a plane.
+        let line = low.reshaped(x, Shape { h: now.h, w: now.w * now.c, c: 1 })?;
+        let window = Window { kernel: [1, now.c], stride: [1, now.c], pad: [0; 2], dilation: [1; 2] };
+        let op = match to {
+            Reduced::Max => Op::MaxPool { window },
+            Reduced::Mean | Reduced::Sum => Op::AvgPool { window, count_include_pad: false },
+        };
+        x = Activation::new(low.draft.push(node.name, op, &[line.layer], Weights::default())?, x_view);
+    }
+    let kept = node.int("keepdims", 1)? != 0;
+    let axis = |at: usize| if taken.contains(&at) { Axis::default() } else { x.view.axes[at].clone() };
+    x.view = View { axes: (0..rank).filter(|at| kept || !taken.contains(at)).map(axis).collect() };
+    Ok(match to {
+        Reduced::Sum => {
+            low.affine(x, |_, scale, shift| (*scale, *shift) = (*scale * count as f64, *shift * count as f64))
+        }
+        Reduced::Mean | Reduced::Max => Value::Activation(x),
+    })
+}
+
+/// The largest of all pixels.
+fn largest_of(Shape { h, w, .. }: Shape) -> Op {
+    Op::MaxPool { window: Window { kernel: [h, w], stride: [1; 2], pad: [0; 2], dilation: [1; 2] } }
 }
 
 /// `Pad` with zeros: kept until a window reads it.
@@ -269,17 +383,29 @@ pub fn pad(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     let pads = low.ints(node, 1)?.ok_or("pads are missing")?;
     let axes = low.ints(node, 3)?.unwrap_or_else(|| (0..4).collect());
-    let x = low.applied_planes(node, 0)?;
     if pads.len() != 2 * axes.len() {
         return Err(format!("has {} pads for {} axes", pads.len(), axes.len()));
     }
-    let mut around = x.pad.unwrap_or_default();
+    if pads.iter().all(|p| *p == 0) {
+        return Ok(low.value(node, 0)?.clone());
+    }
+    let mut x = low.applied_planes(node, 0)?;
+    let mut channels = [0; 2];
+    let kept = x.pad.unwrap_or_default();
+    let mut around = kept;
     for (i, axis) in axes.iter().enumerate() {
         let place = match if *axis < 0 { axis + 4 } else { *axis } {
             2 => 0,
             3 => 1,
             _ if pads[i] == 0 && pads[axes.len() + i] == 0 => continue,
-            _ => return Err("pads images or channels; only rows and columns can be padded".into()),
+            1 => {
+                let count = |v: i64| usize::try_from(v).ok().filter(|v| *v <= LARGEST_SIDE);
+                let both = [count(pads[i]), count(pads[axes.len() + i])];
+                let [Some(front), Some(back)] = both else { return Err(format!("has the pads {pads:?}")) };
+                channels = [front, back];
+                continue;
+            }
+            _ => return Err("pads the images, which is not supported".into()),
         };
         for (end, value) in [pads[i], pads[axes.len() + i]].into_iter().enumerate() {
             let value = usize::try_from(value).ok().filter(|v| *v <= LARGEST_SIDE);
@@ -288,6 +414,26 @@ pub fn pad(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     if around.iter().any(|p| *p > LARGEST_SIDE) {
         return Err(format!("pads by {around:?} in all"));
+    }
+    if channels != [0; 2] {
+        let inside = low.unpadded(node, 0)?;
+        x = low.as_planes(inside).and_then(|x| low.apply("", x))?;
+        // Zeros that were kept until now are a layer of it already.
+        around = std::array::from_fn(|side| around[side] - kept[side]);
+        let zeros = |low: &mut Lowering<'_>, count: usize| {
+            let Shape { h, w, .. } = low.shape(&x);
+            let numbers = Data::Float(vec![0.0; count * h * w]);
+            as_layer(low, &x, 1, &Constant { dims: vec![1, count, h, w], data: numbers })
+        };
+        let mut list = Vec::new();
+        if channels[0] > 0 {
+            list.push(zeros(low, channels[0])?);
+        }
+        list.push(x.clone());
+        if channels[1] > 0 {
+            list.push(zeros(low, channels[1])?);
+        }
+        x = beside(low, node, list, 1)?;
     }
     let pad = (around != [0; 4]).then_some(around);
     Ok(Value::Activation(Activation { pad, ..x }))
