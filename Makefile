@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check torch-venv torch-check cifar-check long attack-long
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check torch-venv torch-check cifar-check table-check long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -39,6 +39,8 @@ bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 
 
 # The folder of CIFAR-10's parquet files and the seeds of learn-peer.
 IMAGES ?=
+# The table of table-check.
+TABLE ?=
 SEEDS ?= 0 1
 LEARNT = $(abspath results/learning)
 
@@ -83,6 +85,10 @@ onnx-check: ## Compare exported networks with ONNX Runtime; ONNX_PYTHON=/path/to
 cifar-check: ## Read CIFAR-10 as downloaded from the Hugging Face hub; IMAGES=DIR has it as parquet
 	$(if $(IMAGES),,$(error cifar-check needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
 	ROBUSTNAS_CIFAR10=$(abspath $(IMAGES)) cargo test --test data_hf -- --nocapture --ignored
+
+table-check: ## Compare the search strategies on NAS-RobBench-201, and their constants; TABLE=FILE has its CIFAR-10 columns
+	$(if $(TABLE),,$(error table-check needs TABLE=FILE, the table's CIFAR-10 columns as docs/search.md tells))
+	ROBUSTNAS_NB201=$(abspath $(TABLE)) cargo test --release --test study -- --nocapture --ignored
 
 # The Python that has PyTorch.
 TORCH_PYTHON ?= target/torch-venv/bin/python

@@ -30,7 +30,7 @@
 //! | words | [`units`], [`seed`], [`error`] | anything else |
 //! | architectures as values | [`arch`] | candle, files, clock, threads |
 //! | formats | [`onnx`] | candle, files |
-//! | facts about runs | [`threat`], [`recipe`], [`record`], [`rank`], [`population`], [`config`] | candle, files |
+//! | facts about runs | [`threat`], [`recipe`], [`record`], [`rank`], [`population`], [`study`], [`config`] | candle, files |
 //! | tensors | [`engine`], [`loss`], [`data`] | attacks, training, results |
 //! | a network by name | [`model`] | attacks, training, results |
 //! | pressure and learning | [`attack`], [`train`] | spaces, genotypes, results |
@@ -39,7 +39,7 @@
 //!
 //! ## Invariants (each is a test)
 //!
-//! 1. `arch`, `onnx`, `config`, `threat`, `record`, `rank`, `population`, `report` import no candle.
+//! 1. `arch`, `onnx`, `config`, `threat`, `record`, `rank`, `population`, `study`, `report` import no candle.
 //! 2. Only `store` writes under `results/`.
 //! 3. Randomness comes through `seed` alone.
 //! 4. Normalisation is the network's layer 0: every caller passes pixels in `[0, 1]`.
@@ -73,6 +73,7 @@ pub mod report;
 pub mod search;
 pub mod seed;
 pub mod store;
+pub mod study;
 pub mod threat;
 #[allow(clippy::missing_errors_doc)]
 pub mod train;

@@ -77,7 +77,7 @@ const ONLY: &[Only] = &[
 const BLIND: &[(&str, &[&str])] = &[
     ("onnx", SPACES),
     ("data", RESULTS),
-    ("engine", &["data", "record", "rank", "population"]),
+    ("engine", &["data", "record", "rank", "population", "study"]),
     ("model", RESULTS),
     ("attack", SPACES),
     ("attack", RESULTS),
@@ -103,7 +103,7 @@ const SPACES: &[&str] = &[
     "arch::spec",
 ];
 
-const RESULTS: &[&str] = &["record", "rank", "population"];
+const RESULTS: &[&str] = &["record", "rank", "population", "study"];
 
 /// How a training loop begins.
 const LOOPS: [&str; 2] = ["while at . epoch", "for epoch in"];

@@ -18,6 +18,7 @@ mod schema;
 mod search;
 mod space;
 mod status;
+mod study;
 mod subject;
 
 use std::path::PathBuf;
@@ -110,6 +111,10 @@ enum Verb {
     #[command(after_help = "Example:\n  robustnas population search_spaces/populations/anynet-a.toml \
         search_spaces/populations/regnet.toml --n 24 --out results/population")]
     Population(population::PopulationArguments),
+    /// Compare search strategies on a table of networks that were trained already.
+    #[command(after_help = "Example:\n  robustnas study --table nas-robbench-201.csv --objective pgd20_8 \
+        --report autoattack_8 --queries 60 --repeats 400 --noise 0.01\n\ndocs/search.md tells how to read it.")]
+    Study(study::StudyArguments),
     /// Draw a network or its cells.
     #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
         layers=20 --out cells.svg")]
@@ -185,6 +190,7 @@ pub fn main() -> Result<()> {
         Verb::Cost(arguments) => cost::cost(&arguments),
         Verb::Scale(arguments) => scale::scale(&arguments),
         Verb::Population(arguments) => population::population(&arguments),
+        Verb::Study(arguments) => study::study(&arguments),
         Verb::Draw(arguments) => draw::draw(&arguments),
         Verb::Space { verb: SpaceVerb::Check { file, json } } => space::check(&file, json),
         Verb::Data { verb: DataVerb::Check { data, json } } => data::check(&data, json),

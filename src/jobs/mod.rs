@@ -11,6 +11,7 @@ mod progress;
 pub mod search;
 mod stage;
 pub mod stored;
+pub mod study;
 mod task;
 mod time;
 

@@ -19,5 +19,6 @@ pub mod robustbench;
 pub mod row;
 pub mod schema;
 pub mod stored;
+pub mod study;
 pub mod svg;
 pub mod table;

@@ -1,6 +1,10 @@
-//! The two-stage search over a supernet, and the derivation of genotypes from it.
+//! The two-stage search over a supernet and what is derived from it; and searches that try one network after another.
 
 pub mod derive;
 pub mod distribution;
+pub mod evaluator;
 pub mod learner;
 pub mod min_norm;
+pub mod space;
+pub mod strategy;
+pub mod trial;
