@@ -21,20 +21,25 @@ use robustnas::data::loader::Loader;
 use robustnas::data::{Dataset, Images, Source};
 use robustnas::engine::Network;
 use robustnas::error::{Error, Result};
-use robustnas::recipe::{Method, Retrain, Sgd};
+use robustnas::recipe::{Adversary, Recipe, Schedule, Shape, SingleStep, Statistics, preset};
 use robustnas::seed::Seed;
 use robustnas::threat::{Attack, AttackPlan, Pgd};
 use robustnas::train::fit::{Position, fit};
-use robustnas::train::retrain::Trainee;
+use robustnas::train::trainee::Trainee;
 use robustnas::units::{Fraction, Tally};
 use serde::Serialize;
 
 const EPS: Fraction = Fraction::of_255(8);
 const STEP: Fraction = Fraction::of_255(2);
-/// N-FGSM's noise in units of the radius (de Jorge et al. 2022).
-const NOISE: Fraction = Fraction::new(2, 1);
-/// What PreActResNet-18 is usually trained with (Rice et al. 2020), and this program's clipping.
-const SGD: Sgd = Sgd { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: 5.0 };
+/// N-FGSM (de Jorge et al. 2022) on statistics that nobody records.
+const ATTACK: SingleStep = SingleStep {
+    eps: EPS,
+    noise: Fraction::new(2, 1),
+    step: Fraction::new(1, 1),
+    project: false,
+    clip_start: false,
+    statistics: Statistics::Batch,
+};
 /// Steps of the attack that the network is measured with.
 const STEPS: u32 = 10;
 
@@ -142,14 +147,22 @@ fn run(arguments: &Arguments) -> Result<()> {
         epochs: Vec::new(),
     };
     let batch = arguments.batch.get();
-    let config =
-        Retrain { epochs: arguments.epochs.get(), batch, method: Method::NFgsm { eps: EPS, noise: NOISE }, sgd: SGD };
-    let mut trainee = Trainee::new(network, config)?;
+    let epochs = arguments.epochs.get();
+    // With the optimiser that PreActResNet-18 is usually trained with (Rice et al. 2020).
+    let config = Recipe {
+        epochs,
+        batch,
+        clip: Some(5.0),
+        adversary: Adversary::SingleStep(ATTACK),
+        schedule: Schedule { lr: 0.1, warmup: 0.0, per_step: false, shape: Shape::Cosine { lr_min: 0.0 } },
+        ..preset("pgd-at").map_err(Error::Usage)?
+    };
+    let mut trainee = Trainee::new(network, config.clone())?;
     let ids: Vec<u32> = (0..train as u32).collect();
     let loader = Loader::new(&data.train, data.image, &ids, batch, seed.child("train"), &Device::Cpu)
         .augmented(Augment { crop_pad: 4, flip: true });
     let (mut sum, mut steps, mut begun) = (0.0, 0, Instant::now());
-    fit(&mut trainee, &loader, config.epochs, Position::default(), &mut |trainee, at, loss| {
+    fit(&mut trainee, &loader, epochs, Position::default(), &mut |trainee, at, loss| {
         sum += loss;
         steps += 1;
         if at.step > 0 {

@@ -6,33 +6,36 @@ use robustnas::attack::{Target, suite::Suite};
 use robustnas::data::loader::Loader;
 use robustnas::data::synthetic;
 use robustnas::engine::Network;
-use robustnas::error::Result;
+use robustnas::error::{Error, Result};
 use robustnas::model;
-use robustnas::recipe::{Method, Retrain, Sgd};
+use robustnas::recipe::{Adversary, Recipe, preset};
 use robustnas::seed::Seed;
 use robustnas::threat::{Attack, AttackPlan, Pgd};
 use robustnas::train::fit::{Position, fit};
-use robustnas::train::retrain::Trainee;
+use robustnas::train::trainee::Trainee;
 use robustnas::units::Fraction;
 
 fn main() -> Result<()> {
     let (data, device, eps) = (synthetic::generate(640, 64), Device::Cpu, Fraction::of_255(4));
     let net = model::named("wrn:channels=8-8-16-32,depths=1-1-1", data.image, data.classes.len())?;
 
-    let sgd = Sgd { lr: 0.05, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: 5.0 };
-    let method = Method::NFgsm { eps, noise: Fraction::new(2, 1) };
-    let recipe = Retrain { epochs: 3, batch: 32, method, sgd };
+    // The paper's constants, but for a smaller ball and a short training.
+    let mut recipe = Recipe { epochs: 3, batch: 32, ..preset("n-fgsm").map_err(Error::Usage)? };
+    if let Adversary::SingleStep(attack) = &mut recipe.adversary {
+        attack.eps = eps;
+    }
+    let (epochs, batch) = (recipe.epochs, recipe.batch);
     let mut trainee = Trainee::new(Network::new(net, Seed::root(0), &device)?, recipe)?;
     let (train, test) = (data.train.ids(), data.test.ids());
-    let shown = Loader::new(&data.train, data.image, &train, recipe.batch, Seed::root(1), &device);
-    fit(&mut trainee, &shown, recipe.epochs, Position::default(), &mut |_, at, loss| {
+    let shown = Loader::new(&data.train, data.image, &train, batch, Seed::root(1), &device);
+    fit(&mut trainee, &shown, epochs, Position::default(), &mut |_, at, loss| {
         if at.step == 0 {
             println!("epoch {}: loss {loss:.2}", at.epoch);
         }
         Ok(())
     })?;
 
-    let mut network = trainee.into_network();
+    let mut network = trainee.into_network()?;
     let attacks = vec![Attack::Fgsm { eps }, Attack::Pgd(Pgd::new(eps, Fraction::of_255(1), 10))];
     let plan = AttackPlan::new("fgsm and pgd-10", attacks).for_classes(data.classes.len())?;
     let suite = Suite { plan: &plan, loader: &Loader { images: &data.test, ids: &test, ..shown }, seed: Seed::root(2) };

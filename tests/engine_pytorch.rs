@@ -17,13 +17,13 @@ use robustnas::data::Images;
 use robustnas::data::loader::{Batch, Loader};
 use robustnas::engine::{Fusion, Logits, LossGradient, Network, NormMode, Wrt, euclidean_norm};
 use robustnas::loss::cross_entropy;
-use robustnas::recipe::{Adam as AdamConfig, Sgd as SgdConfig};
+use robustnas::recipe::{Adam as AdamConfig, Sgd as SgdConfig, Time};
 use robustnas::search::distribution::Alpha;
 use robustnas::search::learner::Supernet;
 use robustnas::search::min_norm::min_norm;
 use robustnas::seed::Seed;
 use robustnas::threat::{AttackNorm, Pgd};
-use robustnas::train::fit::{Learner, Position};
+use robustnas::train::fit::Learner;
 use robustnas::train::optim::{Adam, Sgd};
 use robustnas::units::Fraction;
 use serde::Deserialize;
@@ -807,23 +807,21 @@ fn search_steps_under_attack() {
     // Its order does not matter: every batch is the whole half.
     let loader = || Loader::new(&half, REAL, &ids, REAL_BATCH, Seed::root(1), &Device::Cpu);
     let network = space_supernet(DType::F32);
-    let start = network.state().copy().unwrap();
     let mut search = Supernet::new(network, layout, config, 2, loader(), Seed::root(1)).unwrap();
-    let (state, _, momentum) = search.save();
-    let (mut state, momentum) = (state.clone(), momentum.copy().unwrap());
-    state.alpha = space_alpha();
-    search.restore(state, &start, momentum).unwrap();
+    let mut state = search.state().unwrap();
+    state.values["alpha"] = serde_json::to_value(space_alpha()).unwrap();
+    search.restore(state).unwrap();
     for (step, expected) in want.steps.iter().enumerate() {
         let images = real_images(step, DType::F32);
         let batch = Batch { images, labels: real_labels(step), ids: ids.clone(), seed: Seed::root(1) };
         let epoch = (step / 3) as u32;
-        let weights = search.step(&batch, Position { epoch, step: step % 3 }).unwrap();
+        let weights = search.step(&batch, Time { epoch, step: step % 3, steps: 3, epochs: 2 }).unwrap();
         let told = search.report(epoch, &loader(), Seed::root(1)).unwrap();
         assert_eq!((told.stage, told.weight_loss), (1 + epoch as u8, weights));
         let adversarial = told.adversarial_loss.unwrap();
         let losses = SearchStep { weights, adversarial, natural: told.natural_loss, gamma: told.gamma };
         check_step(&format!("step {step}"), &losses, expected, CELLS_F32);
     }
-    let alpha = search.save().0.alpha.clone();
+    let alpha = search.learned().alpha.clone();
     check_search("f32", search.network(), &alpha, &want, (CELLS_F32, CELLS_F32));
 }

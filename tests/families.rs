@@ -6,11 +6,12 @@ use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
 use robustnas::attack::Samples;
 use robustnas::engine::{Fusion, Logits, Mode, Network, NormMode, Wrt};
-use robustnas::loss::cross_entropy;
-use robustnas::recipe::{Method, Sgd as SgdConfig};
+use robustnas::loss::{Targets, cross_entropy};
+use robustnas::recipe::{Adversary, Ascent, Objective, Sgd as SgdConfig, Start, Statistics, Time};
 use robustnas::seed::Seed;
-use robustnas::threat::AttackNorm;
-use robustnas::train::method::{training_images, weight_gradient};
+use robustnas::threat::{Loss, Norm};
+use robustnas::train::adversary::{Adapted, Moment, attacked};
+use robustnas::train::objective::{Shown, gradient};
 use robustnas::train::optim::Sgd;
 use robustnas::units::Fraction;
 
@@ -94,19 +95,25 @@ fn gradients_are_slopes_of_the_loss() {
 #[test]
 fn an_adversarial_step_learns() {
     let eps = Fraction::of_255(8);
-    let method = Method::PgdAt { eps, step: Fraction::of_255(4), steps: 2, attack_norm: AttackNorm::Eval };
+    let (step, start, statistics) = (Fraction::of_255(4), Start::Ball, Statistics::Eval);
+    let attack = Ascent { norm: Norm::Linf, eps, step, steps: 2, loss: Loss::Ce, start, statistics };
     for form in families::forms() {
         let mut network = Network::new(load(&form, IMAGE, 3).unwrap(), Seed::root(1), &Device::Cpu).unwrap();
         let clean = tensor(&images(), DType::F32);
         let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(4) };
-        let attacked = training_images(&method, &mut network, &[], samples).unwrap();
+        let (targets, adapted) = (Targets::Hard(&LABELS), &mut Adapted::default());
+        let when = Moment { time: Time::FIRST, strength: 1.0, branch: 0 };
+        let attacked = attacked(&Adversary::Pgd(attack), adapted, &mut network, &[], (samples, targets), when).unwrap();
         let away = (&attacked - &clean).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(away > 0.0 && f64::from(away) <= eps.value() + 1e-6, "{form}: moved by {away}");
         let config = SgdConfig { lr: 1e-3, lr_min: 1e-3, momentum: 0.0, weight_decay: 0.0, clip: 1.0 };
         let mut sgd = Sgd::new(config, &network.weights().unwrap()).unwrap();
-        let (before, gradient) = weight_gradient(&method, &mut network, &[], samples, &attacked).unwrap();
-        sgd.step(&network.weights().unwrap(), &gradient, 1e-3).unwrap();
-        let (after, _) = weight_gradient(&method, &mut network, &[], samples, &attacked).unwrap();
+        let shown = Shown { samples, targets, attacked: &attacked, eps: eps.value(), branch: 0 };
+        let slope =
+            |network: &mut Network| gradient(&Objective::ATTACKED, network, &[], shown, NormMode::Train).unwrap();
+        let (before, down) = slope(&mut network);
+        sgd.step(&network.weights().unwrap(), &down, 1e-3).unwrap();
+        let (after, _) = slope(&mut network);
         assert!(after < before, "{form}: {before} became {after}");
     }
 }

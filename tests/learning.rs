@@ -10,10 +10,10 @@ use robustnas::data::Source;
 use robustnas::data::loader::Loader;
 use robustnas::engine::{Network, NormMode};
 use robustnas::loss::correct;
-use robustnas::recipe::{Method, Retrain, Sgd};
+use robustnas::recipe::{Recipe, Schedule, Shape, preset};
 use robustnas::seed::Seed;
 use robustnas::train::fit::{Position, fit};
-use robustnas::train::retrain::Trainee;
+use robustnas::train::trainee::Trainee;
 
 #[test]
 fn a_small_network_passes_85_percent() {
@@ -31,14 +31,14 @@ fn a_small_network_passes_85_percent() {
     let chain = chain.push("pool", Op::GlobalAvgPool).unwrap();
     chain.push("fc", Op::Linear { out: data.classes.len(), bias: true }).unwrap();
 
-    let sgd = Sgd { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: 5.0 };
-    let retrain = Retrain { epochs: 8, batch: 64, method: Method::Standard, sgd };
+    let schedule = Schedule { lr: 0.1, warmup: 0.0, per_step: false, shape: Shape::Cosine { lr_min: 0.0 } };
+    let recipe = Recipe { epochs: 8, batch: 64, clip: Some(5.0), schedule, ..preset("standard").unwrap() };
     let device = Device::Cpu;
     let network = Network::new(net, Seed::root(0), &device).unwrap();
-    let mut trainee = Trainee::new(network, retrain).unwrap();
+    let mut trainee = Trainee::new(network, recipe.clone()).unwrap();
     let ids: Vec<u32> = (0..data.train.len() as u32).collect();
-    let loader = Loader::new(&data.train, data.image, &ids, retrain.batch, Seed::root(1), &device);
-    fit(&mut trainee, &loader, retrain.epochs, Position::default(), &mut |_, _, _| Ok(())).unwrap();
+    let loader = Loader::new(&data.train, data.image, &ids, recipe.batch, Seed::root(1), &device);
+    fit(&mut trainee, &loader, recipe.epochs, Position::default(), &mut |_, _, _| Ok(())).unwrap();
 
     let ids: Vec<u32> = (0..data.test.len() as u32).collect();
     let test = Loader { images: &data.test, ids: &ids, ..loader };

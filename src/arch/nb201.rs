@@ -63,7 +63,7 @@ impl Nb201Cell {
         let mut states = vec!["0".to_owned()];
         for target in 1..4 {
             let mut terms: Vec<String> = self
-                .into_state(target)
+                .edges_into(target)
                 .map(|(op, from)| match (op, states[from].as_str()) {
                     (CellOp::None, _) | (_, "#") => "#".to_owned(),
                     (CellOp::SkipConnect, state) => state.to_owned(),
@@ -85,7 +85,7 @@ impl Nb201Cell {
         let mut states = vec![vec!["0".to_owned()]];
         for target in 1..4 {
             let mut terms = Vec::new();
-            for (op, from) in self.into_state(target) {
+            for (op, from) in self.edges_into(target) {
                 match op {
                     CellOp::None => {}
                     CellOp::SkipConnect => terms.extend_from_slice(&states[from]),
@@ -100,7 +100,7 @@ impl Nb201Cell {
     }
 
     /// The operations that lead into a state, each with where it comes from.
-    fn into_state(&self, state: usize) -> impl Iterator<Item = (CellOp, usize)> {
+    fn edges_into(&self, state: usize) -> impl Iterator<Item = (CellOp, usize)> {
         let edges = self.ops.into_iter().zip(Self::EDGES);
         edges.filter(move |(_, (_, to))| *to == state).map(|(op, (from, _))| (op, from))
     }

@@ -25,7 +25,7 @@ mod tiles;
 use candle_core::{DType, Tensor};
 
 pub use crate::data::loader::Samples;
-use crate::engine::{Logits, LossGradient, Network, NormMode, Wrt, euclidean_norm};
+use crate::engine::{Logits, LossGradient, Mode, Network, NormMode, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
 use crate::threat::{Attack, Norm};
 
@@ -66,6 +66,26 @@ impl<'a> Target<'a> {
 /// NaN and infinite values are errors here: a NaN logit would count as a misclassification and a NaN gradient leads an attack
 /// nowhere, so either would look like a measurement.
 impl Classifier for Target<'_> {
+    fn logits(&mut self, x: &Tensor) -> Result<Logits> {
+        Called { network: &mut *self.network, mix: self.mix, mode: self.mode.into() }.logits(x)
+    }
+
+    fn input_gradient(&mut self, x: &Tensor, loss: &dyn Fn(&Logits) -> LossGradient) -> Result<(Logits, Tensor)> {
+        Called { network: &mut *self.network, mix: self.mix, mode: self.mode.into() }.input_gradient(x, loss)
+    }
+}
+
+/// A network in training under attack, called in any way: through another of several batch-norms, or with entries dropped.
+pub struct Called<'a> {
+    /// The network.
+    pub network: &'a mut Network,
+    /// Its mixing vector; empty for a derived network.
+    pub mix: &'a [f64],
+    /// How it is called.
+    pub mode: Mode,
+}
+
+impl Classifier for Called<'_> {
     fn logits(&mut self, x: &Tensor) -> Result<Logits> {
         let logits = self.network.logits(x, self.mix, self.mode)?;
         finite_logits(&logits)?;

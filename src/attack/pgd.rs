@@ -9,7 +9,8 @@ use super::ball::Ball;
 use super::{Classifier, Samples};
 use crate::engine::{Logits, LossGradient};
 use crate::error::Result;
-use crate::loss::{Aim, correct, cross_entropy, total};
+use crate::loss::{Aim, correct, total};
+use crate::recipe::Start;
 use crate::seed::Stream;
 use crate::threat::{Loss, Norm, Pgd};
 
@@ -28,26 +29,87 @@ const START: f32 = 0.001;
 /// `steps` forward and backward passes an image, and one forward pass more for the divergence. Clean image, iterate and
 /// gradient of the batch are in memory.
 pub fn pgd(classifier: &mut dyn Classifier, samples: Samples<'_>, attack: &Pgd) -> Result<Tensor> {
-    let ball = Ball::new(attack.norm, attack.eps.value());
-    let ascend = Ascend { ball, step: attack.step.value() as f32, clip: attack.clip };
-    // In-place operations work on whole tensors, and the images may be a view.
-    let clean = samples.images.force_contiguous()?;
-    let mut x = clean.copy()?;
-    if attack.loss == Loss::Kl {
-        x = noisy(&clean, &samples, |stream| START * stream.normal())?;
-    } else if attack.random_start {
-        x = random(&clean, &samples, ball)?;
-        // A step of length zero is the projection alone.
-        x.inplace_op3(&clean, &clean, &Ascend { step: 0.0, ..ascend })?;
-    }
-    let answers = match attack.loss {
-        Loss::Kl => classifier.logits(&clean)?,
-        Loss::Ce | Loss::Cw | Loss::Dlr => Logits { values: vec![], classes: 1 },
+    let start = match (attack.loss, attack.random_start) {
+        (Loss::Kl, _) => Start::Noise,
+        (_, true) => Start::Ball,
+        (_, false) => Start::Clean,
     };
-    let mut rows = answers.rows();
-    let aim = |label: &u32| Aim { clean: rows.next().unwrap_or_default(), ..Aim::away(attack.loss, *label as usize) };
-    let aims: Vec<Aim<'_>> = samples.labels.iter().map(aim).collect();
-    ascend.climb(classifier, &clean, x, attack.steps, &|logits| total(logits, &aims))
+    let ball = Ball::new(attack.norm, attack.eps.value());
+    let climb = Climb { ball, step: attack.step.value() as f32, steps: attack.steps, clip: attack.clip, start };
+    climb.aimed(classifier, samples, attack.loss)
+}
+
+/// Projected gradient ascent of any loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Climb {
+    /// Where iterates stay.
+    pub ball: Ball,
+    /// Length of a step.
+    pub step: f32,
+    /// Number of steps.
+    pub steps: u32,
+    /// Whether iterates are clipped to `[0, 1]`.
+    pub clip: bool,
+    /// Where it starts.
+    pub start: Start,
+}
+
+impl Climb {
+    /// Up a loss away from each sample's label; of the divergence, away from the clean logits.
+    ///
+    /// # Errors
+    /// Those of [`run`](super::run).
+    ///
+    /// # Cost
+    /// As [`pgd`].
+    pub fn aimed(&self, classifier: &mut dyn Classifier, samples: Samples<'_>, loss: Loss) -> Result<Tensor> {
+        let answers = match loss {
+            Loss::Kl => classifier.logits(&samples.images.force_contiguous()?)?,
+            Loss::Ce | Loss::Cw | Loss::Dlr => Logits { values: vec![], classes: 1 },
+        };
+        let mut rows = answers.rows();
+        let aim = |label: &u32| Aim { clean: rows.next().unwrap_or_default(), ..Aim::away(loss, *label as usize) };
+        let aims: Vec<Aim<'_>> = samples.labels.iter().map(aim).collect();
+        self.up(classifier, samples, &|logits| total(logits, &aims))
+    }
+
+    /// Up any loss of the batch; returns the last iterate, `[n, h, w, c]`.
+    ///
+    /// # Errors
+    /// Those of [`run`](super::run).
+    pub fn up(
+        &self,
+        classifier: &mut dyn Classifier,
+        samples: Samples<'_>,
+        loss: &dyn Fn(&Logits) -> LossGradient,
+    ) -> Result<Tensor> {
+        let (clean, x) = self.begin(samples)?;
+        self.ascend().climb(classifier, &clean, x, self.steps, loss)
+    }
+
+    /// The clean images and where the ascent starts.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Tensor`] for images that are no f32 `[n, h, w, c]`.
+    pub fn begin(&self, samples: Samples<'_>) -> Result<(Tensor, Tensor)> {
+        // In-place operations work on whole tensors, and the images may be a view.
+        let clean = samples.images.force_contiguous()?;
+        let x = match self.start {
+            Start::Clean => clean.copy()?,
+            Start::Noise => noisy(&clean, &samples, |stream| START * stream.normal())?,
+            Start::Ball => {
+                let x = random(&clean, &samples, self.ball)?;
+                // A step of length zero is the projection alone.
+                x.inplace_op3(&clean, &clean, &Ascend { step: 0.0, ..self.ascend() })?;
+                x
+            }
+        };
+        Ok((clean, x))
+    }
+
+    fn ascend(&self) -> Ascend {
+        Ascend { ball: self.ball, step: self.step, clip: self.clip }
+    }
 }
 
 /// The last iterates of all restarts: of each sample the first that is misclassified, else the last.
@@ -76,19 +138,44 @@ pub fn worst_of_restarts(classifier: &mut dyn Classifier, samples: Samples<'_>, 
     worst.map_or_else(|| Ok(samples.images.clone()), Ok)
 }
 
-/// N-FGSM: uniform noise in `±noise * eps`, one signed step of `eps` up the cross-entropy, clipped to the box but not to the
-/// ball (de Jorge et al. 2022).
-///
-/// # Errors
-/// Those of [`pgd`].
-///
-/// # Cost
-/// One forward and one backward pass an image.
-pub fn noisy_step(classifier: &mut dyn Classifier, samples: Samples<'_>, eps: f32, noise: f32) -> Result<Tensor> {
-    let clean = samples.images.force_contiguous()?;
-    let x = noisy(&clean, &samples, |stream| stream.uniform_in(-noise * eps, noise * eps))?;
-    let free = Ascend { step: eps, ball: Ball { norm: Norm::Linf, eps: f32::INFINITY }, clip: true };
-    free.climb(classifier, &clean, x, 1, &|logits| cross_entropy(logits, samples.labels))
+/// One signed step under Linf from uniform noise: FGSM, RS-FGSM and N-FGSM.
+#[derive(Clone, Copy, Debug)]
+pub struct NoisyStep {
+    /// Amplitude of the noise.
+    pub noise: f32,
+    /// Length of the step.
+    pub step: f32,
+    /// The ball into which the image is brought back; none: it is clipped to the box alone.
+    pub eps: Option<f32>,
+    /// Whether the noisy image is clipped to the box before its gradient is taken.
+    pub clip_start: bool,
+}
+
+impl NoisyStep {
+    /// Takes the step up a loss of the batch; returns `[n, h, w, c]`.
+    ///
+    /// # Errors
+    /// Those of [`run`](super::run).
+    ///
+    /// # Cost
+    /// A forward and a backward pass.
+    pub fn up(
+        &self,
+        classifier: &mut dyn Classifier,
+        samples: Samples<'_>,
+        loss: &dyn Fn(&Logits) -> LossGradient,
+    ) -> Result<Tensor> {
+        let clean = samples.images.force_contiguous()?;
+        let noise = self.noise;
+        let x = if noise > 0.0 {
+            noisy(&clean, &samples, |stream| stream.uniform_in(-noise, noise))?
+        } else {
+            clean.copy()?
+        };
+        let x = if self.clip_start { x.clamp(0f32, 1f32)? } else { x };
+        let ball = Ball { norm: Norm::Linf, eps: self.eps.unwrap_or(f32::INFINITY) };
+        Ascend { step: self.step, ball, clip: true }.climb(classifier, &clean, x, 1, loss)
+    }
 }
 
 /// A random point of the ball: uniform under Linf, else a random direction of uniform length.

@@ -14,9 +14,10 @@ use crate::engine::{NormMode, Work, Wrt};
 use crate::error::{Result, nearest};
 use crate::jobs::estimate::{loader, supernet};
 use crate::jobs::resident;
+use crate::recipe::Time;
 use crate::search::learner::Supernet as Subject;
 use crate::seed::Seed;
-use crate::train::fit::{Learner, Position};
+use crate::train::fit::Learner;
 
 /// The space, part of the program so that it needs no checkout.
 const SPACE: &str = include_str!("../../search_spaces/dsara.toml");
@@ -117,6 +118,6 @@ pub fn measure(case: Case, size: Size, batch: usize, steps: usize) -> Result<Lin
         Case::Forward => supernet.network().logits(&images.images, &mix, NormMode::TrainNoRecord).map(drop),
         Case::WeightStep => supernet.weight_step(&images.images, &images.labels, lr).map(drop),
         Case::Pgd => supernet.attack(&images, &mix).map(drop),
-        Case::FirstOrderStep | Case::SecondOrderStep => supernet.step(&images, Position::default()).map(drop),
+        Case::FirstOrderStep | Case::SecondOrderStep => supernet.step(&images, Time::FIRST).map(drop),
     })
 }

@@ -1,4 +1,4 @@
-//! A training step of one network by one method.
+//! A training step of one network by one recipe.
 
 use candle_core::Device;
 use serde::Serialize;
@@ -9,14 +9,11 @@ use crate::data::loader::Loader;
 use crate::engine::Network;
 use crate::error::Result;
 use crate::jobs::resident;
-use crate::recipe::{Preset, Retrain, Sgd};
+use crate::recipe::{Preset, Recipe, Time};
 use crate::seed::Seed;
-use crate::train::fit::{Learner, Position};
-use crate::train::method::work;
-use crate::train::retrain::Trainee;
-
-/// The usual schedule of PreActResNet-18 (Rice et al. 2020), with this program's gradient clipping.
-const SGD: Sgd = Sgd { lr: 0.1, lr_min: 0.0, momentum: 0.9, weight_decay: 5e-4, clip: 5.0 };
+use crate::train::fit::Learner;
+use crate::train::trainee::Trainee;
+use crate::train::work::work;
 
 /// The network and the method.
 #[derive(Clone, Debug, Serialize)]
@@ -27,7 +24,8 @@ pub struct Training {
     pub method: String,
 }
 
-/// Times training steps of a network, `steps` of them after a first one.
+/// Times training steps of a network by a preset in batches of a size, `steps` of them after a first one. The learning
+/// rate is 0, and what comes in a later epoch is timed in the first.
 ///
 /// # Errors
 /// [`crate::error::Error::NotFinite`] where the training diverges.
@@ -39,8 +37,9 @@ pub fn measure(net: Net, name: &str, preset: &Preset, batch: usize, steps: usize
     let loader = Loader::new(&data.train, shape, &ids, batch, seed, &device);
     let images = loader.batch(&loader.order(0), 0, 0)?;
     let network = Network::new(net, seed.child("init"), &device)?;
-    let mut trainee = Trainee::new(network, Retrain { epochs: 1, batch, method: preset.method, sgd: SGD })?;
-    let needs = Needs::of(trainee.network(), &work(&preset.method, batch), before)?;
+    let recipe = Recipe { batch, ..preset.recipe.clone() };
+    let needs = Needs::of(&network, &work(&recipe, batch), before)?;
+    let mut trainee = Trainee::timed(network, &recipe)?;
     let training = Training { net: name.to_owned(), method: preset.word.clone() };
-    Line::measure(&preset.word, training, needs, steps, &mut || trainee.step(&images, Position::default()).map(drop))
+    Line::measure(&preset.word, training, needs, steps, &mut || trainee.step(&images, Time::FIRST).map(drop))
 }

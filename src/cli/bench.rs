@@ -24,7 +24,7 @@ pub enum BenchVerb {
     #[command(
         after_help = "Example:\n  robustnas bench train --net preact-resnet:18 --method n-fgsm --batch 128 --json"
     )]
-    Train(TrainArguments),
+    Train(Box<TrainArguments>),
     /// Time a plan of attacks on a trained network, from the clean images to the last attack.
     #[command(
         after_help = "Example:\n  robustnas bench attack --net archs/ID/arch.json --data cifar10:DIR --n 128 --steps 1 --json"
@@ -74,7 +74,7 @@ pub struct TrainArguments {
     net: String,
     #[command(flatten)]
     image: ImageArguments,
-    /// The training method: standard, n-fgsm, pgd-STEPS or trades.
+    /// The training method: pgd-STEPS or any of `robustnas train --list`.
     #[arg(long)]
     method: Preset,
     /// Images a step.
@@ -104,7 +104,8 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
             }
             Ok(())
         }
-        BenchVerb::Train(TrainArguments { net, image, method, batch, measuring }) => {
+        BenchVerb::Train(arguments) => {
+            let TrainArguments { net, image, method, batch, measuring } = &**arguments;
             let built = image.load(net)?.net;
             let line = train::measure(built, net, method, batch.get(), measuring.steps.get())?;
             tell(&line, measuring.json, true)

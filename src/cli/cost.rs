@@ -12,7 +12,7 @@ use crate::engine::{Cpu, Fusion, Memory};
 use crate::error::Result;
 use crate::model::Model;
 use crate::recipe::Preset;
-use crate::train::method::work;
+use crate::train::work::work;
 use crate::units::{Params, grouped};
 
 /// What `cost` takes.
@@ -33,7 +33,7 @@ pub struct CostArguments {
     /// Images a training step.
     #[arg(long, default_value = "128", requires = "memory", value_parser = positive::<NonZero<usize>>)]
     batch: NonZero<usize>,
-    /// The training method: standard, n-fgsm, pgd-STEPS or trades.
+    /// The training method: pgd-STEPS or any of `robustnas train --list`.
     #[arg(long, default_value = "pgd-10", requires = "memory")]
     method: Preset,
     /// Print JSON.
@@ -44,7 +44,7 @@ pub struct CostArguments {
 impl CostArguments {
     /// The memory of training, if requested.
     fn training(&self, net: &Net) -> Result<Option<Memory>> {
-        let work = work(&self.method.method, self.batch.get());
+        let work = work(&self.method.recipe, self.batch.get());
         self.memory.then(|| Memory::of(net, &work, Fusion::ALL, &Cpu::widest())).transpose()
     }
 }

@@ -20,6 +20,7 @@ mod space;
 mod status;
 mod study;
 mod subject;
+mod train;
 
 use std::path::PathBuf;
 
@@ -92,6 +93,13 @@ enum Verb {
     #[command(after_help = "Example:\n  robustnas import preact-resnet:18 --from theirs.safetensors --map names.toml \
         --out weights.safetensors\n\ndocs/export.md describes the map.")]
     Import(import::ImportArguments),
+    /// Train a network by a recipe, or go on with it.
+    #[command(
+        after_help = "Examples:\n  robustnas train preact-resnet:18 --data cifar10:DIR --preset n-fgsm --epochs 30 \
+        --out results/trained\n  robustnas train wrn:28-10 --data cifar10:DIR --preset trades --set \
+        'train.awp={ gamma = 0.005, from = 10 }' --out results/wrn\n\ndocs/training.md tells of recipes and their keys."
+    )]
+    Train(train::TrainArguments),
     /// Attack a trained network and report its robust accuracy.
     #[command(after_help = "Example:\n  robustnas attack --net results/night/archs/ID/arch.json --data cifar10:DIR \
         --plan autoattack --eps 8/255 --norm linf --n 1000 --seed 0 --out results/attacked\n\n\
@@ -186,6 +194,7 @@ pub fn main() -> Result<()> {
         Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split),
         Verb::Export(arguments) => export::export(&arguments),
         Verb::Import(arguments) => import::import(&arguments),
+        Verb::Train(arguments) => train::train(&arguments),
         Verb::Attack(arguments) => attack::attack(&arguments),
         Verb::Cost(arguments) => cost::cost(&arguments),
         Verb::Scale(arguments) => scale::scale(&arguments),

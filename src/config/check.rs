@@ -8,9 +8,8 @@ use super::{CellChoices, Config, Evaluate};
 use crate::arch::cell::CellOp;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
-use crate::recipe::{Adam, Method, Retrain, Sgd};
+use crate::recipe::{Adam, Sgd};
 use crate::threat::{Attack, MOST};
-use crate::units::Fraction;
 
 /// Checks a configuration for consistency; the document has the lines for errors.
 pub(super) fn check(config: &Config, doc: &Doc<'_>) -> Result<()> {
@@ -51,12 +50,6 @@ impl Check<'_> {
 
     fn not_negative(&self, key: &str, value: f64) -> Result<()> {
         self.range(key, value, value >= 0.0 && value.is_finite(), "at least 0")
-    }
-
-    /// In `(0, 1]`, as pixels are in `[0, 1]`.
-    fn pixel_distance(&self, key: &str, value: Fraction) -> Result<()> {
-        let v = value.value();
-        self.range(key, value, v > 0.0 && v <= 1.0, "above 0 and at most 1 (pixels are in [0, 1])")
     }
 
     fn share(&self, key: &str, value: f64) -> Result<()> {
@@ -294,29 +287,7 @@ impl Check<'_> {
         self.range("scaling.max_cells", s.max_cells, (fewest..=1000).contains(&s.max_cells), &enough)?;
         let multiple = s.channel_multiple;
         let even = multiple > 0 && multiple.is_multiple_of(2);
-        self.range("scaling.channel_multiple", multiple, even, "even and above 0 (a factorised reduction halves it)")?;
-        self.retrain(&c.retrain)
-    }
-
-    pub fn retrain(&self, r: &Retrain) -> Result<()> {
-        self.at_least_one(&[("retrain.epochs", r.epochs as usize), ("retrain.batch", r.batch)])?;
-        match r.method {
-            Method::Standard => {}
-            Method::PgdAt { eps, step, steps, attack_norm: _ } => {
-                self.pixel_distance("retrain.method.eps", eps)?;
-                self.pixel_distance("retrain.method.step", step)?;
-                self.at_least_one(&[("retrain.method.steps", steps as usize)])?;
-            }
-            // Any non-negative amount of noise is a method; 0 is FGSM training.
-            Method::NFgsm { eps, noise: _ } => self.pixel_distance("retrain.method.eps", eps)?,
-            Method::Trades { eps, step, steps, beta } => {
-                self.pixel_distance("retrain.method.eps", eps)?;
-                self.pixel_distance("retrain.method.step", step)?;
-                self.at_least_one(&[("retrain.method.steps", steps as usize)])?;
-                self.positive("retrain.method.beta", beta)?;
-            }
-        }
-        self.sgd("retrain.sgd", &r.sgd)
+        self.range("scaling.channel_multiple", multiple, even, "even and above 0 (a factorised reduction halves it)")
     }
 
     pub fn evaluate(&self, e: &Evaluate) -> Result<()> {
@@ -325,7 +296,7 @@ impl Check<'_> {
         self.range("evaluate.gradient_samples", samples, (1..=MOST).contains(&samples), &format!("from 1 to {MOST}"))
     }
 
-    fn attack(&self, at: &str, attack: &Attack) -> Result<()> {
+    pub fn attack(&self, at: &str, attack: &Attack) -> Result<()> {
         match attack.fault() {
             None => Ok(()),
             Some((key, message)) => Err(self.doc.fail(&format!("{at}.{key}"), format!("`{at}.{key}` {message}"))),

@@ -99,6 +99,35 @@ impl<'a> Doc<'a> {
         Ok(Doc { path, text, root, overrides })
     }
 
+    /// The text at a dotted path, if there is one.
+    pub fn word(&self, path: &str) -> Option<String> {
+        let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
+        Some(self.node(&steps)?.get_ref().as_str()?.to_owned())
+    }
+
+    /// The same file with what the table at `at` lacks filled in from another text, at every depth. A table with
+    /// another `name` is another kind of table, into which nothing is filled. What is filled in stands where the
+    /// table's `preset` does.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a text that is no TOML.
+    pub fn over(mut self, at: &str, base: Option<&'a str>) -> Result<Self> {
+        let Some(base) = base else { return Ok(self) };
+        let table = DeTable::parse(base).map_err(|e| Error::Internal(format!("what is filled in: {e}")))?;
+        let span = self.node(&[at.to_owned(), "preset".to_owned()]).map_or(0..0, Spanned::span);
+        if let DeValue::Table(root) = self.root.get_mut()
+            && let Some(table_at) = root.get_mut(at)
+        {
+            let mut base = table.into_inner();
+            // The table's own name is no kind.
+            if child(table_at.get_ref(), "name").is_some() {
+                base.remove("name");
+            }
+            fill(table_at, base, &span);
+        }
+        Ok(self)
+    }
+
     /// Reads the whole tree as a value.
     ///
     /// # Errors
@@ -257,6 +286,43 @@ fn put<'a>(node: &mut Node<'a>, steps: &[&str], value: Node<'a>, span: &Span) ->
         }
         other => Err(format!("there is nothing to set below a value of type {}", other.type_str())),
     }
+}
+
+/// Fills in what a table lacks; all of it gets one span.
+fn fill<'a>(node: &mut Node<'a>, base: DeTable<'a>, span: &Span) {
+    let DeValue::Table(table) = node.get_mut() else { return };
+    let name = |table: &DeTable<'a>| table.get("name").and_then(|name| name.get_ref().as_str().map(str::to_owned));
+    if let (Some(own), Some(other)) = (name(table), name(&base))
+        && own != other
+    {
+        return;
+    }
+    for (key, value) in base {
+        let key = key.into_inner();
+        match (table.get_mut(&*key), value.into_inner()) {
+            (Some(own), DeValue::Table(inner)) => fill(own, inner, span),
+            (Some(_), _) => {}
+            (None, value) => {
+                let value = spanned(value, span);
+                drop(table.insert(Spanned::new(span.clone(), key), value));
+            }
+        }
+    }
+}
+
+/// A value all of which has one span.
+fn spanned<'a>(value: DeValue<'a>, span: &Span) -> Node<'a> {
+    let value = match value {
+        DeValue::Table(table) => {
+            let entries = table.into_iter();
+            let entries =
+                entries.map(|(k, v)| (Spanned::new(span.clone(), k.into_inner()), spanned(v.into_inner(), span)));
+            DeValue::Table(entries.collect())
+        }
+        DeValue::Array(array) => DeValue::Array(array.into_iter().map(|v| spanned(v.into_inner(), span)).collect()),
+        leaf => leaf,
+    };
+    Spanned::new(span.clone(), value)
 }
 
 /// The path of the innermost value, or of the key, that a span belongs to.

@@ -8,6 +8,8 @@ mod doc;
 mod evaluate;
 mod parse;
 pub mod population;
+mod retrain;
+pub mod train;
 
 pub use doc::Setting;
 
@@ -19,7 +21,7 @@ use crate::arch::op::Shape;
 pub use crate::arch::scaling::Scaling;
 use crate::arch::scaling::{STAGES, StageCells};
 use crate::error::{Error, Result};
-use crate::recipe::{Adam, Retrain, Sgd};
+use crate::recipe::{Adam, Recipe, Sgd};
 use crate::threat::{Attack, AttackNorm, Pgd};
 use crate::units::Macs;
 
@@ -50,8 +52,9 @@ pub struct Config {
     pub derive: Derive,
     /// `[scaling]`.
     pub scaling: Scaling,
-    /// `[retrain]`.
-    pub retrain: Retrain,
+    /// `[retrain]`: how candidates are trained.
+    #[serde(serialize_with = "retrain::serialize")]
+    pub retrain: Recipe,
     /// `[evaluate]`.
     pub evaluate: Evaluate,
 }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::doc::{Doc, Override, Setting};
 use super::evaluate::RawEvaluate;
+use super::retrain::{self, RawRetrain};
 use super::{CellChoices, Config, Derive, EdgeChoices, Scaling, Search, Split, Supernet};
 use crate::arch::cell::CellOp;
 use crate::arch::families::cells::{Normalize, Placement};
 use crate::error::{Error, Result};
-use crate::recipe::Retrain;
 use crate::units::Macs;
 
 /// The file, with optional keys; a [`Config`] has none.
@@ -32,7 +32,7 @@ struct RawConfig {
     search: Search,
     derive: Derive,
     scaling: Scaling,
-    retrain: Retrain,
+    retrain: RawRetrain,
     evaluate: RawEvaluate,
 }
 
@@ -106,7 +106,8 @@ impl Config {
         read: &dyn Fn(&Path) -> Result<String>,
     ) -> Result<Config> {
         let overrides = Override::list(text, settings);
-        let doc = Doc::parse(text, path, &overrides)?;
+        let base = retrain::base(&Doc::parse(text, path, &overrides)?, "retrain")?;
+        let doc = Doc::parse(text, path, &overrides)?.over("retrain", base.as_deref())?;
         let raw: RawConfig = doc.read()?;
         let mut cells = Vec::with_capacity(raw.cells.len());
         for (i, cell) in raw.cells.into_iter().enumerate() {
@@ -134,7 +135,7 @@ impl Config {
             search: raw.search,
             derive: raw.derive,
             scaling: raw.scaling,
-            retrain: raw.retrain,
+            retrain: raw.retrain.resolve(&doc, "retrain")?,
             evaluate: raw.evaluate.resolve(&doc, read)?,
         };
         super::check::check(&config, &doc)?;
@@ -188,7 +189,7 @@ impl Config {
             search: self.search,
             derive: self.derive,
             scaling: self.scaling,
-            retrain: self.retrain,
+            retrain: RawRetrain::from(&self.retrain),
             evaluate: RawEvaluate::from(&self.evaluate),
         }
     }

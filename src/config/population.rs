@@ -9,10 +9,11 @@ use super::check::Check;
 use super::doc::Doc;
 use super::evaluate::RawEvaluate;
 use super::parse::RawBudget;
+use super::retrain::{self, RawRetrain};
 use super::{Evaluate, Split};
 use crate::arch::design_space::{DesignSpace, Limits};
 use crate::error::Result;
-use crate::recipe::Retrain;
+use crate::recipe::Recipe;
 
 /// A resolved file.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +36,8 @@ pub struct Protocol {
     /// `[images]`.
     pub images: Images,
     /// `[retrain]`.
-    pub retrain: Retrain,
+    #[serde(serialize_with = "retrain::serialize")]
+    pub retrain: Recipe,
     /// `[evaluate]`.
     pub evaluate: Evaluate,
 }
@@ -64,7 +66,7 @@ struct RawPopulation {
     #[serde(default)]
     limits: RawLimits,
     images: Images,
-    retrain: Retrain,
+    retrain: RawRetrain,
     evaluate: RawEvaluate,
 }
 
@@ -91,7 +93,8 @@ impl Population {
     /// # Errors
     /// [`Error::Config`](crate::error::Error::Config) with the line of the offending key.
     pub fn resolve(text: &str, path: &Path, read: &dyn Fn(&Path) -> Result<String>) -> Result<Population> {
-        let doc = Doc::parse(text, path, &[])?;
+        let base = retrain::base(&Doc::parse(text, path, &[])?, "retrain")?;
+        let doc = Doc::parse(text, path, &[])?.over("retrain", base.as_deref())?;
         let RawPopulation { name, data, space, limits, images, retrain, evaluate } = doc.read()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || !name.chars().all(plain) {
@@ -119,7 +122,7 @@ impl Population {
                 format!("{validation} of {train} images are held out; expected at least 1, and some left to train on");
             return Err(doc.fail("images.validation", why));
         }
-        check.retrain(&retrain)?;
+        let retrain = retrain.resolve(&doc, "retrain")?;
         let evaluate = evaluate.resolve(&doc, read)?;
         check.evaluate(&evaluate)?;
         Ok(Population { name, data, space, limits, protocol: Protocol { images, retrain, evaluate } })

@@ -36,7 +36,8 @@ type Entry = (PathBuf, u32);
 /// Reads a folder of classes. Classes and files are taken in the order of their names, folders within a class with it; hidden
 /// files and notes (`txt`, `json`, ...) are passed over; every image must have one size.
 ///
-/// Errors: [`Error::Data`] for a missing or empty folder, a test class without a training class, a file that is no image.
+/// # Errors
+/// [`Error::Data`] for a missing or empty folder, a test class without a training class, a file that is no image.
 pub fn load(dir: &Path) -> Result<Dataset> {
     if !dir.is_dir() {
         return Err(Error::data(dir, format!("no such folder; {EXPECTED}")));

@@ -93,7 +93,7 @@ impl<'a> Loader<'a> {
     /// Batch `step` of an epoch's order.
     ///
     /// # Errors
-    /// [`Error::Tensor`] where the device refuses the batch.
+    /// [`Error::Tensor`](crate::error::Error::Tensor) where the device refuses the batch.
     pub fn batch(&self, order: &[u32], epoch: u64, step: usize) -> Result<Batch> {
         let from = step * self.batch;
         let ids = &order[from..(from + self.batch).min(order.len())];

@@ -15,7 +15,8 @@ const FOLDERS: [&str; 5] = ["", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/
 
 /// Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`.
 ///
-/// Errors: [`Error::Data`] for a missing or damaged file, with what was expected.
+/// # Errors
+/// [`Error::Data`] for a missing or damaged file, with what was expected.
 pub fn load(dir: &Path) -> Result<Dataset> {
     let home = FOLDERS.iter().map(|f| dir.join(f)).find(|f| f.join("t10k-images-idx3-ubyte").is_file());
     let home = home.ok_or_else(|| {

@@ -17,12 +17,12 @@ use crate::data::loader::Loader;
 use crate::data::split::Splits;
 use crate::engine::Network;
 use crate::error::{Error, Result};
-use crate::recipe::{Retrain, Sgd};
+use crate::recipe::Time;
 use crate::search::learner::Supernet;
 use crate::seed::Seed;
 use crate::threat::Attack;
-use crate::train::fit::{Learner, Position};
-use crate::train::retrain::Trainee;
+use crate::train::fit::Learner;
+use crate::train::trainee::Trainee;
 use crate::units::Macs;
 
 /// Genotypes of the space whose scalings stand for all others.
@@ -121,7 +121,7 @@ impl Plan {
         for (budget, (count, choice, net)) in config.budgets.iter().zip(met) {
             let kept = choice.kept.len() as u32;
             let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
-            let mut trainee = trainee(config, net, seed, &device)?;
+            let mut trainee = Trainee::timed(Network::new(net, seed, &device)?, &config.retrain)?;
             let bytes = trainee.memory()?.total();
             let seconds = training_seconds(config, data, splits, &mut trainee, &device)?;
             // Weights of every network, and three checkpoints of weights and momentum while one is trained.
@@ -176,18 +176,12 @@ fn sample(
     }
 }
 
-/// A trainee that is timed and learns nothing: a learning rate at which training fails is for the run to find.
-fn trainee(config: &Config, net: Net, seed: Seed, device: &Device) -> Result<Trainee> {
-    let sgd = Sgd { lr: 0.0, lr_min: 0.0, ..config.retrain.sgd };
-    Trainee::new(Network::new(net, seed, device)?, Retrain { sgd, ..config.retrain })
-}
-
 /// One small step, timed the second time (the first allocates), as seconds an image.
 fn seconds_an_image<L: Learner>(learner: &mut L, loader: &Loader<'_>) -> Result<f64> {
     let order = loader.order(0);
     let batch = loader.batch(&order, 0, 0)?;
-    learner.step(&batch, Position::default())?;
-    let (_, seconds) = timed(|| learner.step(&batch, Position::default()))?;
+    learner.step(&batch, Time::FIRST)?;
+    let (_, seconds) = timed(|| learner.step(&batch, Time::FIRST))?;
     Ok(seconds / batch.labels.len() as f64)
 }
 
@@ -204,7 +198,7 @@ fn training_seconds(
     let training = step * ids.len() as f64 * f64::from(config.retrain.epochs);
     // A forward and a backward pass of an attack against the passes of a training step, each about a forward pass
     // and its double; two thirds of the images are taken to be right and attacked.
-    let train_passes = config.retrain.method.passes();
+    let train_passes = config.retrain.passes().forwards();
     let Evaluate { gradient_samples, attacks, .. } = &config.evaluate;
     let averaged = |a: &Attack| if a.steps() > 0 { f64::from(*gradient_samples) } else { 1.0 };
     let attack_passes: f64 = attacks.iter().map(|a| averaged(a) * a.passes()).sum();

@@ -14,6 +14,7 @@ pub mod stored;
 pub mod study;
 mod task;
 mod time;
+pub mod train;
 
 pub use interrupt::Interrupt;
 pub use memory::{peak_resident, resident};

@@ -26,7 +26,7 @@ use crate::report::edf;
 use crate::report::population::{Method, PopulationReport};
 use crate::seed::Seed;
 use crate::store::folder::Folder;
-use crate::train::retrain::Trainee;
+use crate::train::trainee::Trainee;
 
 /// What says what a folder is about.
 const ABOUT: &str = "spaces.json";
@@ -86,7 +86,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         }
     }
     let method = Method {
-        training: protocol.retrain.method.to_string(),
+        training: protocol.retrain.to_string(),
         epochs: protocol.retrain.epochs,
         samples: splits.weights.len() as u64,
         attacks: protocol.evaluate.attacks.iter().map(ToString::to_string).collect(),
@@ -174,7 +174,7 @@ impl Work<'_> {
     fn train(&self, drawn: &Drawn, task: Task, seed: Seed, observer: &mut dyn Observer) -> Result<Trained> {
         let device = &Device::Cpu;
         let Protocol { images, retrain, evaluate: protocol } = self.protocol;
-        let mut trainee = Trainee::new(Network::new(drawn.net.clone(), seed.child("init"), device)?, *retrain)?;
+        let mut trainee = Trainee::new(Network::new(drawn.net.clone(), seed.child("init"), device)?, retrain.clone())?;
         if let Some(reason) = memory::shortage(trainee.memory()?) {
             return Ok(Trained::Failed { reason });
         }
@@ -184,7 +184,7 @@ impl Work<'_> {
         let (epochs, interrupt) = (retrain.epochs, self.interrupt);
         let stage = Stage { task, loader: &loader, epochs, saver: None, interrupt, observer };
         stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
-        let mut network = trainee.into_network();
+        let mut network = trainee.into_network()?;
         let held = Loader { batch: protocol.batch, ..loader.of(&self.splits.validation) };
         let measured =
             evaluate(&mut network, &held, protocol, self.sample.clone(), self.run, &mut || interrupt.check())?;

@@ -46,7 +46,7 @@ use crate::search::distribution::Alpha;
 use crate::seed::Seed;
 use crate::store::event::{Event, StageResult, records};
 use crate::store::run::{Opened, RunAbout, RunDir};
-use crate::train::retrain::Trainee;
+use crate::train::trainee::Trainee;
 
 /// What the user asked for.
 pub struct Job {
@@ -202,7 +202,7 @@ impl RunInProgress<'_> {
             // An epoch whose checkpoint was lost is done again and is in the journal already.
             if log.epochs() < epochs { log.append(Event::Stage(StageResult::SearchEpoch(report))) } else { Ok(()) }
         })?;
-        let alpha = supernet.save().0.alpha.clone();
+        let alpha = supernet.learned().alpha.clone();
         self.log.append(Event::Stage(StageResult::Search { alpha: alpha.0.clone() }))?;
         Ok(alpha)
     }
@@ -240,7 +240,7 @@ impl RunInProgress<'_> {
         let RunInProgress { config, data, splits, device, .. } = *self;
         let seed = self.seed.child("train").child(&candidate.id);
         let network = Network::new(candidate.net.clone(), seed.child("init"), device)?;
-        let mut trainee = Trainee::new(network, config.retrain)?;
+        let mut trainee = Trainee::new(network, config.retrain.clone())?;
         if let Some(reason) = memory::shortage(trainee.memory()?) {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
@@ -255,12 +255,12 @@ impl RunInProgress<'_> {
             observer: self.observer,
         };
         stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
-        let mut network = trainee.into_network();
+        let mut network = trainee.into_network()?;
         let validation = self.measure(&mut network, &data.train, &splits.validation, "validation")?.evaluation();
         let weights = weights::encode(&network, Layout::Own)?;
         self.log.folder.write_arch(&candidate.id, &[("weights.safetensors", &weights)])?;
         let training = Training {
-            method: config.retrain.method.to_string(),
+            method: config.retrain.to_string(),
             epochs: config.retrain.epochs,
             samples: loader.ids.len() as u64,
             seed: config.seed,

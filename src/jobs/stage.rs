@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;
 use super::progress::{Observer, Progress};
@@ -14,94 +13,38 @@ use crate::data::loader::Loader;
 use crate::error::{Error, Result};
 use crate::search::learner::Supernet;
 use crate::store::checkpoint::{Checkpoints, Snapshot};
-use crate::train::fit::{Learner, Position, fit};
-use crate::train::retrain::Trainee;
+use crate::train::fit::{Learner, Position, State, fit};
+use crate::train::trainee::Trainee;
 
-/// What a learner needs to go on as if it had never stopped: small values and vectors, by name.
-pub struct State {
-    /// Whatever is no tensor.
-    pub values: Vec<(&'static str, Value)>,
-    /// The tensors.
-    pub tensors: Vec<(&'static str, Tensor)>,
-}
-
-/// A learner that can be stopped between two steps and taken up again.
-pub trait Resumable: Learner {
-    /// What it needs to go on.
-    fn state(&self) -> State;
-
-    /// Takes up what an equal learner gave. The tensors have the names and shapes of [`Resumable::state`].
-    ///
-    /// # Errors
-    /// [`Error::Run`] naming the file for values that are not its own.
-    fn resume(&mut self, saved: &Saved) -> Result<()>;
-
+/// A learner that may tell which stage of a search it is in.
+pub trait Staged: Learner {
     /// The stage of a search that an epoch belongs to, if it is one.
     fn search_stage(&self, _epoch: u32) -> Option<u8> {
         None
     }
 }
 
-impl Resumable for Trainee {
-    fn state(&self) -> State {
-        let (network, momentum) = self.save();
-        State { values: Vec::new(), tensors: vec![("network", network.clone()), ("momentum", momentum.clone())] }
-    }
+impl Staged for Trainee {}
 
-    fn resume(&mut self, saved: &Saved) -> Result<()> {
-        self.restore(saved.tensor("network")?, saved.tensor("momentum")?.clone())
-    }
-}
-
-impl Resumable for Supernet<'_> {
-    fn state(&self) -> State {
-        let (state, network, momentum) = self.save();
-        State {
-            values: vec![("search", json!(state))],
-            tensors: vec![("network", network.clone()), ("momentum", momentum.clone())],
-        }
-    }
-
-    fn resume(&mut self, saved: &Saved) -> Result<()> {
-        let state = saved.value("search")?;
-        self.restore(state, saved.tensor("network")?, saved.tensor("momentum")?.clone())
-    }
-
+impl Staged for Supernet<'_> {
     fn search_stage(&self, epoch: u32) -> Option<u8> {
         Some(self.stage(epoch))
     }
 }
 
 /// A state read back, with the file that it was read from.
-pub struct Saved {
+struct Saved {
     path: PathBuf,
-    values: Value,
-    tensors: Vec<(String, Tensor)>,
+    position: Value,
+    state: State,
 }
 
 impl Saved {
-    /// A value by its name.
-    ///
-    /// # Errors
-    /// [`Error::Run`] naming the file where it is missing or another.
-    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        serde_json::from_value(self.values[name].clone()).map_err(|why| self.foreign(&format!("`{name}`: {why}")))
-    }
-
-    /// A tensor by its name.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for a name that is not one of the learner's state.
-    pub fn tensor(&self, name: &str) -> Result<&Tensor> {
-        let found = self.tensors.iter().find(|(own, _)| own == name);
-        found.map(|(_, tensor)| tensor).ok_or_else(|| Error::Internal(format!("no learner has a tensor `{name}`")))
-    }
-
     /// Holds the tensors to those of the learner, by name and shape.
-    fn check(&self, state: &State) -> Result<()> {
-        let mut faults = Vec::new();
-        for (name, own) in &state.tensors {
-            match self.tensors.iter().find(|(saved, _)| saved == name) {
+    fn check(&self, own: &State) -> Result<()> {
+        let (saved, mut faults) = (&self.state.tensors, Vec::new());
+        for (name, own) in &own.tensors {
+            match saved.iter().find(|(saved, _)| saved == name) {
                 None => faults.push(format!("the tensor `{name}` is missing")),
                 Some((_, saved)) if saved.dims() != own.dims() => {
                     faults.push(format!("the tensor `{name}` is {:?}, expected {:?}", saved.dims(), own.dims()));
@@ -109,9 +52,20 @@ impl Saved {
                 Some(_) => {}
             }
         }
-        let surplus = self.tensors.iter().filter(|(saved, _)| !state.tensors.iter().any(|(name, _)| name == saved));
+        let surplus = saved.iter().filter(|(saved, _)| !own.tensors.iter().any(|(name, _)| name == saved));
         faults.extend(surplus.map(|(saved, _)| format!("the tensor `{saved}` is not known")));
         if faults.is_empty() { Ok(()) } else { Err(self.foreign(&faults.join(", "))) }
+    }
+
+    /// The step that comes next, within so many epochs of so many steps.
+    fn next(&self, epochs: u32, steps: usize) -> Result<Position> {
+        let next: Position =
+            serde_json::from_value(self.position.clone()).map_err(|why| self.foreign(&format!("`position`: {why}")))?;
+        let Position { epoch, step } = next;
+        if epoch > epochs || step >= steps {
+            return Err(self.foreign(&format!("step {step} of epoch {epoch} in {epochs} epochs of {steps} steps")));
+        }
+        Ok(next)
     }
 
     /// A checkpoint whose checksum is right and whose content is not.
@@ -141,18 +95,13 @@ impl Saver {
 
     /// Saves a task's state and the step that comes next.
     fn save(&mut self, task: &Task, next: Position, state: State) -> Result<()> {
-        let mut meta = Map::new();
-        for (name, value) in state.values {
-            meta.insert(name.to_owned(), value);
-        }
-        meta.insert("position".to_owned(), json!(next));
-        meta.insert("of".to_owned(), json!(task));
+        let meta = json!({"of": task, "position": next, "learned": state.values});
         let tensors = state
             .tensors
             .into_iter()
-            .map(|(name, tensor)| Ok((name.to_owned(), tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?)))
+            .map(|(name, tensor)| Ok((name, tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?)))
             .collect::<Result<Vec<_>>>()?;
-        self.checkpoints.save(&Snapshot { meta: Value::Object(meta), tensors })?;
+        self.checkpoints.save(&Snapshot { meta, tensors })?;
         self.last = Instant::now();
         Ok(())
     }
@@ -163,15 +112,18 @@ impl Saver {
         if let Some(warning) = loaded.warning {
             observer.on(Progress::Warning(warning));
         }
-        let Snapshot { meta, tensors } = loaded.snapshot;
+        let Snapshot { mut meta, tensors } = loaded.snapshot;
         if meta["of"] != json!(task) {
             return Ok(None);
         }
+        // Versions before this one kept a search's values under their own name, and a training's nowhere.
+        let values = ["learned", "search"].into_iter().find(|key| !meta[key].is_null());
+        let values = values.map_or(Value::Null, |key| meta[key].take());
         let tensors = tensors
             .into_iter()
             .map(|(name, shape, values)| Ok((name, Tensor::from_vec(values, shape, &Device::Cpu)?)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Some(Saved { path: loaded.path, values: meta, tensors }))
+        Ok(Some(Saved { path: loaded.path, position: meta["position"].take(), state: State { values, tensors } }))
     }
 
     /// Removes the checkpoints of a finished run.
@@ -200,13 +152,13 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Trains a fresh learner, or one as it was saved. `epoch_done` is called behind the last step of every epoch with the
-    /// number of epochs that are over.
+    /// Trains a fresh learner, or one as it was saved. `epoch_done` is called behind the last step of every epoch with
+    /// the number of epochs that are over.
     ///
     /// # Errors
-    /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Run`] for a checkpoint that is not of this learner;
-    /// those of the learner and of `epoch_done`.
-    pub fn run<L: Resumable>(
+    /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Run`] for a checkpoint that is not of this
+    /// learner; those of the learner and of `epoch_done`.
+    pub fn run<L: Staged>(
         self,
         learner: &mut L,
         epoch_done: &mut dyn FnMut(&mut L, u32, &mut dyn Observer) -> Result<()>,
@@ -217,14 +169,11 @@ impl Stage<'_> {
         if let Some(saver) = &mut saver
             && let Some(saved) = saver.load(&task, observer)?
         {
-            saved.check(&learner.state())?;
-            from = saved.value("position")?;
-            if from.epoch > epochs || from.step >= steps {
-                let Position { epoch, step } = from;
-                return Err(saved.foreign(&format!("step {step} of epoch {epoch} in {epochs} epochs of {steps} steps")));
-            }
-            learner.resume(&saved).map_err(|why| match why {
-                Error::Net(what) => saved.foreign(&what),
+            saved.check(&learner.state()?)?;
+            from = saved.next(epochs, steps)?;
+            let Saved { path, position, state } = saved;
+            learner.restore(state).map_err(|why| match why {
+                Error::Net(what) => Saved { path, position, state: State::default() }.foreign(&what),
                 other => other,
             })?;
         }
@@ -241,7 +190,7 @@ impl Stage<'_> {
             if let Some(saver) = &mut saver
                 && (go_on.is_err() || saver.is_due())
             {
-                saver.save(&task, next, learner.state())?;
+                saver.save(&task, next, learner.state()?)?;
             }
             go_on
         });
@@ -256,6 +205,7 @@ mod tests {
     use crate::arch::op::Shape;
     use crate::data::Images;
     use crate::data::loader::Batch;
+    use crate::recipe::Time;
     use crate::seed::Seed;
 
     /// Adds one to its numbers a step; a step of number `stop` fails.
@@ -266,25 +216,24 @@ mod tests {
     }
 
     impl Learner for Counting {
-        fn step(&mut self, _: &Batch, _: Position) -> Result<f64> {
+        fn step(&mut self, _: &Batch, _: Time) -> Result<f64> {
             self.one = (&self.one + 1.0)?;
             let count: Vec<f32> = self.one.to_vec1()?;
             if count[0] == self.stop { Err(Error::Stopped { signal: "TEST" }) } else { Ok(f64::from(count[0])) }
         }
-    }
 
-    impl Resumable for Counting {
-        fn state(&self) -> State {
-            let tensors = vec![("one", self.one.clone()), ("two", self.two.clone())];
-            State { values: vec![("word", json!("kept"))], tensors }
+        fn state(&self) -> Result<State> {
+            Ok(State::new(json!("kept"), vec![("one", self.one.clone()), ("two", self.two.clone())]))
         }
 
-        fn resume(&mut self, saved: &Saved) -> Result<()> {
-            assert_eq!(saved.value::<String>("word")?, "kept");
-            (self.two, self.one) = (saved.tensor("two")?.clone(), saved.tensor("one")?.clone());
+        fn restore(&mut self, mut state: State) -> Result<()> {
+            assert_eq!(state.values, json!("kept"));
+            (self.two, self.one) = (state.take("two", 3)?, state.take("one", 2)?);
             Ok(())
         }
     }
+
+    impl Staged for Counting {}
 
     fn fresh(stop: f32) -> Counting {
         let zeros = |n| Tensor::from_vec(vec![0f32; n], n, &Device::Cpu).unwrap();

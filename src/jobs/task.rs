@@ -24,6 +24,8 @@ pub enum Task {
     },
     /// The ranked candidates on the test images, a step each.
     Test,
+    /// The training of a network that was named.
+    Network,
     /// A network of a population.
     Member {
         /// Its space.
@@ -42,6 +44,7 @@ impl fmt::Display for Task {
                 write!(f, "{budget} {} {}", origin.word(), arch.get(..8).unwrap_or(arch))
             }
             Task::Test => f.write_str("test"),
+            Task::Network => f.write_str("train"),
             Task::Member { space, index } => write!(f, "{space} {index}"),
         }
     }

@@ -22,3 +22,4 @@ pub mod stored;
 pub mod study;
 pub mod svg;
 pub mod table;
+pub mod training;

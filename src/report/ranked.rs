@@ -126,7 +126,7 @@ impl Ranked {
     /// Pretty JSON.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] where it cannot be written as JSON.
+    /// [`Error::NotFinite`](crate::error::Error::NotFinite) where it cannot be written as JSON.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         document::to_json("the ranking", self)
     }

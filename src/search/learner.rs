@@ -19,12 +19,12 @@ use crate::data::loader::{Batch, Loader};
 use crate::engine::{Gradients, Network, NormMode, Work, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
 use crate::loss::{correct, cross_entropy};
+use crate::recipe::{Time, cosine};
 use crate::record::SearchEpoch;
 use crate::seed::Seed;
-use crate::train::fit::{Learner, Position};
-use crate::train::method::norm_mode;
+use crate::train::fit::{Learner, State};
 use crate::train::optim::{Adam, Sgd};
-use crate::train::schedule::cosine;
+use crate::train::work::norm_mode;
 use crate::units::Tally;
 
 /// The step of the finite difference for the Hessian-vector product, as a length in weight space (DARTS).
@@ -105,23 +105,9 @@ impl<'a> Supernet<'a> {
         &mut self.network
     }
 
-    /// The state, the network's weights and the momentum.
-    pub fn save(&self) -> (&SearchState, &Tensor, &Tensor) {
-        (&self.state, self.network.state(), self.sgd.momentum())
-    }
-
-    /// Restores a saved state.
-    ///
-    /// # Errors
-    /// [`Error::Net`] for a state of another search space or network.
-    pub fn restore(&mut self, state: SearchState, network: &Tensor, momentum: Tensor) -> Result<()> {
-        if [state.alpha.0.len(), state.adam.len()] != [self.layout.len(); 2] {
-            return Err(Error::Net("the saved search has another number of choices".into()));
-        }
-        self.network.set_state(network)?;
-        self.sgd.set_momentum(momentum);
-        self.state = state;
-        Ok(())
+    /// The small part of the state.
+    pub fn learned(&self) -> &SearchState {
+        &self.state
     }
 
     /// The stage an epoch belongs to: 0 while only weights are trained, 1 with the adversarial loss alone, 2 with both.
@@ -222,7 +208,7 @@ impl<'a> Supernet<'a> {
     }
 
     /// One step of the architecture. `train` and its adversarial images are used by the second order alone.
-    fn arch_step(&mut self, train: &Batch, adversarial: Option<&Tensor>, at: Position, lr: f64) -> Result<()> {
+    fn arch_step(&mut self, train: &Batch, adversarial: Option<&Tensor>, at: Time, lr: f64) -> Result<()> {
         let mix = self.mix();
         if self.arch_order.0 != at.epoch || self.arch_order.1.is_empty() {
             self.arch_order = (at.epoch, self.arch.order(u64::from(at.epoch)));
@@ -339,8 +325,8 @@ struct Unrolled<'a> {
 }
 
 impl Learner for Supernet<'_> {
-    fn step(&mut self, batch: &Batch, at: Position) -> Result<f64> {
-        let lr = cosine(self.config.weights.lr, self.config.weights.lr_min, at.epoch, self.config.epochs);
+    fn step(&mut self, batch: &Batch, at: Time) -> Result<f64> {
+        let lr = cosine(self.config.weights.lr, self.config.weights.lr_min, f64::from(at.epoch), self.config.epochs);
         let moves = self.stage(at.epoch) > 0;
         let attacked = match (moves, self.config.order) {
             // The unrolled step and the weight step train on the same adversarial images.
@@ -359,6 +345,25 @@ impl Learner for Supernet<'_> {
         self.state.sums.steps += 1;
         self.state.sums.weight_loss += loss;
         Ok(loss)
+    }
+
+    fn state(&self) -> Result<State> {
+        let values = serde_json::to_value(&self.state);
+        let values = values.map_err(|e| Error::Internal(format!("a search's state is no JSON: {e}")))?;
+        let vectors = vec![("network", self.network.state().clone()), ("momentum", self.sgd.momentum().clone())];
+        Ok(State::new(values, vectors))
+    }
+
+    fn restore(&mut self, mut saved: State) -> Result<()> {
+        let state: SearchState = serde_json::from_value(std::mem::take(&mut saved.values))
+            .map_err(|e| Error::Net(format!("the saved state is none of a search: {e}")))?;
+        if [state.alpha.0.len(), state.adam.len()] != [self.layout.len(); 2] {
+            return Err(Error::Net("the saved search has another number of choices".into()));
+        }
+        self.network.set_state(&saved.take("network", self.network.layout().len())?)?;
+        self.sgd.set_momentum(saved.take("momentum", self.network.layout().trainable())?);
+        self.state = state;
+        Ok(())
     }
 }
 
@@ -536,7 +541,7 @@ mod tests {
             let mut s = subject(&data.train, &ids, DType::F32, config(order, 0.0));
             let train = loader(&data.train, &ids);
             let batch = train.batch(&train.order(0), 0, 0).unwrap();
-            s.step(&batch, Position::default()).unwrap();
+            s.step(&batch, Time::FIRST).unwrap();
             s.state.alpha.0.clone()
         });
         for (a, b) in alphas[0].iter().zip(&alphas[1]) {
@@ -554,7 +559,7 @@ mod tests {
             let mut s = subject(&data.train, &ids, DType::F32, config);
             let train = loader(&data.train, &ids);
             let batch = train.batch(&train.order(0), 0, 0).unwrap();
-            s.step(&batch, Position::default()).unwrap();
+            s.step(&batch, Time::FIRST).unwrap();
             let report = s.report(0, &train, Seed::root(9)).unwrap();
             assert_eq!((report.natural_loss.is_some(), report.gamma.is_some()), (natural, natural));
             assert!(report.adversarial_loss.is_some());
@@ -571,7 +576,7 @@ mod tests {
         let train = loader(&data.train, &ids);
         let still = s.report(0, &train, Seed::root(9)).unwrap();
         assert_eq!((still.alpha_moved, still.random_walk), (Some(0.0), Some(0.0)));
-        s.step(&train.batch(&train.order(0), 0, 0).unwrap(), Position::default()).unwrap();
+        s.step(&train.batch(&train.order(0), 0, 0).unwrap(), Time::FIRST).unwrap();
         let moved = s.report(0, &train, Seed::root(9)).unwrap();
         let (moved, walk) = (moved.alpha_moved.unwrap(), moved.random_walk.unwrap());
         assert_eq!(walk, 0.1);

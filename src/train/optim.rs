@@ -1,28 +1,42 @@
 //! Optimisers: momentum SGD on a network's weights, in place; Adam on the few architecture parameters.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Tensor};
 use rayon::prelude::*;
 
+use super::vectors::{RUN, run, run_mut};
 use crate::engine::euclidean_norm;
 use crate::error::{Error, Result};
-use crate::recipe::{Adam as AdamConfig, Sgd as SgdConfig};
+use crate::recipe::{Adam as AdamConfig, Momentum, Sgd as SgdConfig};
 
-/// Scalars of a vector that one task takes: few enough for the first-level cache, so many that a task is worth it.
-const RUN: usize = 1 << 13;
-
-/// Momentum SGD with L2 decay and gradient clipping; dampening 0, no Nesterov, as PyTorch's default:
-/// `v = momentum v + (g + decay w)`, `w -= lr v`.
+/// Momentum SGD with L2 decay and gradient clipping; dampening 0, as PyTorch's:
+/// `v = momentum v + (g + decay w)`, `w -= lr v`, with Nesterov `w -= lr (g + decay w + momentum v)`.
 pub struct Sgd {
-    config: SgdConfig,
+    config: Momentum,
+    clip: Option<f64>,
+    /// The weights that decay, ascending; none: all do.
+    decayed: Option<Vec<Range<usize>>>,
     momentum: Tensor,
 }
 
 impl Sgd {
-    /// A fresh optimiser for a weight vector `[n]`.
+    /// A fresh optimiser for a weight vector `[n]`, all of which decays.
     pub fn new(config: SgdConfig, weights: &Tensor) -> Result<Self> {
-        Ok(Sgd { config, momentum: weights.zeros_like()? })
+        let SgdConfig { momentum, weight_decay, clip, .. } = config;
+        let config = Momentum { momentum, nesterov: false, weight_decay, decayed: Default::default() };
+        Sgd::with(config, Some(clip), None, weights)
+    }
+
+    /// A fresh optimiser for a weight vector `[n]` of which some parts decay, or all.
+    pub fn with(
+        config: Momentum,
+        clip: Option<f64>,
+        decayed: Option<Vec<Range<usize>>>,
+        weights: &Tensor,
+    ) -> Result<Self> {
+        Ok(Sgd { config, clip, decayed, momentum: weights.zeros_like()? })
     }
 
     /// The momentum buffer, `[n]`.
@@ -40,75 +54,27 @@ impl Sgd {
     /// # Errors
     /// [`Error::NotFinite`] where the gradient is not a number; the weights are then untouched.
     pub fn step(&mut self, weights: &Tensor, grad: &Tensor, lr: f64) -> Result<f64> {
-        let norm = euclidean_norm(grad)?;
-        if !norm.is_finite() {
-            return Err(Error::NotFinite(format!("the gradient's norm is {norm}")));
-        }
-        // PyTorch's clip_grad_norm_ adds 1e-6 to the norm.
-        let scale = (self.config.clip / (norm + 1e-6)).min(1.0);
-        let rule = Rule {
-            scale: scale as f32,
-            decay: self.config.weight_decay as f32,
-            momentum: self.config.momentum as f32,
-            lr: lr as f32,
-        };
-        self.momentum.inplace_op1(&Push { rule, weights, grad })?;
+        let (norm, scale) = clipped(grad, self.clip)?;
+        let Momentum { momentum, nesterov, weight_decay, .. } = self.config;
+        let decay = weight_decay as f32;
+        let rule = Rule { scale, decay, momentum: momentum as f32, nesterov, lr: lr as f32 };
+        self.momentum.inplace_op1(&Push { rule, decayed: self.decayed.as_deref(), weights, grad })?;
         Ok(norm)
     }
 }
 
-/// `into += other`, in place.
-pub fn add(into: &Tensor, other: &Tensor) -> Result<()> {
-    Ok(into.inplace_op2(other, &Add)?)
-}
-
-struct Add;
-
-impl InplaceOp2 for Add {
-    fn name(&self) -> &'static str {
-        "add-in-place"
+/// The norm of a gradient, and the factor that clips it.
+///
+/// # Errors
+/// [`Error::NotFinite`] where it is not a number.
+pub(super) fn clipped(grad: &Tensor, clip: Option<f64>) -> Result<(f64, f32)> {
+    let norm = euclidean_norm(grad)?;
+    if !norm.is_finite() {
+        return Err(Error::NotFinite(format!("the gradient's norm is {norm}")));
     }
-
-    fn cpu_fwd(&self, a: &mut CpuStorage, la: &Layout, b: &CpuStorage, lb: &Layout) -> candle_core::Result<()> {
-        let ((from, to), (other_from, other_to)) = (bounds(la)?, bounds(lb)?);
-        if to - from != other_to - other_from {
-            candle_core::bail!("{} numbers are not added to {}", other_to - other_from, to - from);
-        }
-        match (a, b) {
-            (CpuStorage::F32(a), CpuStorage::F32(b)) => add_runs(&mut a[from..to], &b[other_from..other_to]),
-            (CpuStorage::F64(a), CpuStorage::F64(b)) => add_runs(&mut a[from..to], &b[other_from..other_to]),
-            _ => candle_core::bail!("vectors of one precision are added up"),
-        }
-        Ok(())
-    }
-}
-
-fn add_runs<T: Copy + Send + Sync + std::ops::AddAssign>(into: &mut [T], other: &[T]) {
-    into.par_chunks_mut(RUN).zip(other.par_chunks(RUN)).for_each(|(into, other)| {
-        for (a, b) in into.iter_mut().zip(other) {
-            *a += *b;
-        }
-    });
-}
-
-fn run<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    let (from, to) = bounds(layout)?;
-    Ok(&storage.as_slice::<f32>()?[from..to])
-}
-
-fn run_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> candle_core::Result<&'a mut [f32]> {
-    let (from, to) = bounds(layout)?;
-    match storage {
-        CpuStorage::F32(all) => Ok(&mut all[from..to]),
-        _ => candle_core::bail!("optimisers work on f32"),
-    }
-}
-
-fn bounds(layout: &Layout) -> candle_core::Result<(usize, usize)> {
-    match layout.contiguous_offsets() {
-        Some(bounds) => Ok(bounds),
-        None => candle_core::bail!("optimisers work on contiguous vectors"),
-    }
+    // PyTorch's clip_grad_norm_ adds 1e-6 to the norm.
+    let scale = clip.map_or(1.0, |clip| (clip / (norm + 1e-6)).min(1.0));
+    Ok((norm, scale as f32))
 }
 
 /// `v = momentum v + (scale g + decay w)`, then `w -= lr v`.
@@ -117,22 +83,49 @@ struct Rule {
     scale: f32,
     decay: f32,
     momentum: f32,
+    nesterov: bool,
     lr: f32,
 }
 
 impl Rule {
     fn apply(self, v: &mut [f32], w: &mut [f32], g: &[f32]) {
-        for ((v, w), g) in v.iter_mut().zip(w).zip(g) {
-            *v = self.momentum * *v + (self.scale * *g + self.decay * *w);
-            *w -= self.lr * *v;
+        let plain = v.iter_mut().zip(w).zip(g);
+        if self.nesterov {
+            for ((v, w), g) in plain {
+                let d = self.scale * *g + self.decay * *w;
+                *v = self.momentum * *v + d;
+                *w -= self.lr * (d + self.momentum * *v);
+            }
+        } else {
+            for ((v, w), g) in plain {
+                *v = self.momentum * *v + (self.scale * *g + self.decay * *w);
+                *w -= self.lr * *v;
+            }
         }
     }
 }
 
-/// A step, in place on the momentum. An in-place operation has one vector to write and a step writes two, in one pass over
-/// both: it is an operation on the weights within one on the momentum.
+/// The parts of `at..at + len` in order, each with whether it decays.
+pub(super) fn parts(decayed: Option<&[Range<usize>]>, at: usize, len: usize) -> Vec<(Range<usize>, bool)> {
+    let Some(decayed) = decayed else { return vec![(0..len, true)] };
+    let (mut parts, mut done, end) = (Vec::new(), at, at + len);
+    let first = decayed.partition_point(|range| range.end <= at);
+    for range in decayed[first..].iter().take_while(|range| range.start < end) {
+        let (from, to) = (range.start.max(at), range.end.min(end));
+        parts.push((done - at..from - at, false));
+        parts.push((from - at..to - at, true));
+        done = to;
+    }
+    parts.push((done - at..len, false));
+    parts.retain(|(range, _)| !range.is_empty());
+    parts
+}
+
+/// A step, in place on the momentum. An in-place operation has one vector to write and a step writes two, in one pass
+/// over both: it is an operation on the weights within one on the momentum.
 struct Push<'a> {
     rule: Rule,
+    decayed: Option<&'a [Range<usize>]>,
     weights: &'a Tensor,
     grad: &'a Tensor,
 }
@@ -144,13 +137,14 @@ impl InplaceOp1 for Push<'_> {
 
     fn cpu_fwd(&self, v: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let momentum = Mutex::new(run_mut(v, layout)?);
-        self.weights.inplace_op2(self.grad, &Descend { rule: self.rule, momentum })
+        self.weights.inplace_op2(self.grad, &Descend { rule: self.rule, decayed: self.decayed, momentum })
     }
 }
 
 /// The part of a step that knows all three vectors, in place on the weights.
 struct Descend<'a> {
     rule: Rule,
+    decayed: Option<&'a [Range<usize>]>,
     momentum: Mutex<&'a mut [f32]>,
 }
 
@@ -165,8 +159,13 @@ impl InplaceOp2 for Descend<'_> {
         if v.len() != w.len() || w.len() != g.len() {
             candle_core::bail!("{} weights, {} of momentum, a gradient of {}", w.len(), v.len(), g.len());
         }
-        let parts = v.par_chunks_mut(RUN).zip(w.par_chunks_mut(RUN)).zip(g.par_chunks(RUN));
-        parts.for_each(|((v, w), g)| self.rule.apply(v, w, g));
+        let tasks = v.par_chunks_mut(RUN).zip(w.par_chunks_mut(RUN)).zip(g.par_chunks(RUN)).enumerate();
+        tasks.for_each(|(i, ((v, w), g))| {
+            for (part, decays) in parts(self.decayed, i * RUN, w.len()) {
+                let rule = if decays { self.rule } else { Rule { decay: 0.0, ..self.rule } };
+                rule.apply(&mut v[part.clone()], &mut w[part.clone()], &g[part]);
+            }
+        });
         Ok(())
     }
 }
@@ -196,7 +195,8 @@ impl Adam {
         self.len() == 0
     }
 
-    /// How far a number of steps in random directions bring a parameter, root mean square: each is about the learning rate long.
+    /// How far a number of steps in random directions bring a parameter, root mean square: each is about the learning
+    /// rate long.
     pub fn random_walk(&self) -> f64 {
         self.config.lr * f64::from(self.steps).sqrt()
     }
@@ -218,6 +218,7 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Decayed;
     use candle_core::Device;
 
     /// torch 2.15: SGD(lr .1, momentum .9, weight_decay .01) on w = [1, -2], gradients [.5, .5] then [-1, 0], each
@@ -262,8 +263,36 @@ mod tests {
         let squares = (n as f64 - 1.0) * n as f64 * (2.0 * n as f64 - 1.0) / 6.0;
         assert!((found / squares.sqrt() - 1.0).abs() < 1e-12, "{found}");
         assert!(w.to_vec1::<f32>().unwrap().iter().enumerate().all(|(i, w)| *w == -0.5 * i as f32));
-        add(&w, &g).unwrap();
-        assert!(w.to_vec1::<f32>().unwrap().iter().enumerate().all(|(i, w)| *w == 0.5 * i as f32));
+    }
+
+    /// By hand: after one step from rest, Nesterov's is `lr (1 + momentum)` of the decayed gradient.
+    #[test]
+    fn nesterov_looks_ahead() {
+        let config = Momentum { momentum: 0.9, nesterov: true, weight_decay: 0.1, decayed: Decayed::All };
+        let w = Tensor::new(&[1f32], &Device::Cpu).unwrap();
+        let mut sgd = Sgd::with(config, None, None, &w).unwrap();
+        let mut step = |w: &Tensor| {
+            sgd.step(w, &Tensor::new(&[0.5f32], &Device::Cpu).unwrap(), 0.1).unwrap();
+            f64::from(w.to_vec1::<f32>().unwrap()[0])
+        };
+        // d = 0.6, v = 0.6; then d = 0.5886, v = 1.1286.
+        assert!((step(&w) - (1.0 - 0.1 * 1.9 * 0.6)).abs() < 1e-6);
+        assert!((step(&w) - (0.886 - 0.1 * (0.5886 + 0.9 * 1.1286))).abs() < 1e-6);
+    }
+
+    /// What decays is decided weight by weight, wherever the vector is cut into tasks.
+    #[test]
+    fn only_some_weights_decay() {
+        let config = Momentum { momentum: 0.0, nesterov: false, weight_decay: 1.0, decayed: Decayed::Kernels };
+        let n = 2 * RUN + 5;
+        let decayed = vec![1..3, 7..RUN + 4, 2 * RUN - 1..2 * RUN];
+        let w = Tensor::ones(n, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let zero = w.zeros_like().unwrap();
+        Sgd::with(config, None, Some(decayed.clone()), &w).unwrap().step(&w, &zero, 0.5).unwrap();
+        for (i, w) in w.to_vec1::<f32>().unwrap().iter().enumerate() {
+            let decays = decayed.iter().any(|range| range.contains(&i));
+            assert_eq!(*w, if decays { 0.5 } else { 1.0 }, "{i}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Nb201Net {
     /// Lowers to a network.
     ///
     /// # Errors
-    /// [`Error::Net`] for no channels or classes, and for an image that cannot be halved twice.
+    /// [`Error::Net`](crate::error::Error::Net) for no channels or classes, and for an image that cannot be halved twice.
     pub fn lower(&self) -> Result<Net> {
         let mut net = Net::new();
         let image = net.add("image", Op::Input { shape: self.image }, &[])?;

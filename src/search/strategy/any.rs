@@ -52,7 +52,7 @@ impl AnyStrategy {
     /// Refuses constants that no search can have.
     ///
     /// # Errors
-    /// [`Error::Usage`] with the constant and what it may be.
+    /// [`Error::Usage`](crate::error::Error::Usage) with the constant and what it may be.
     pub fn check(&self) -> Result<()> {
         match self {
             AnyStrategy::Random(_) | AnyStrategy::Local(_) => Ok(()),

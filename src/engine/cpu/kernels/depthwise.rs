@@ -2,7 +2,7 @@
 //!
 //! The source is copied once into a zero-padded plane (normalisation, ReLU and crop on the way), so the inner loops know no
 //! borders; they run over groups of channels, a block of output pixels in registers. Rows are worked on a few at a time, so
-//! that what comes next ([`Separable`](super::separable::Separable)) finds them in the first-level cache.
+//! that what comes next ([`Separable`](crate::engine::Separable)) finds them in the first-level cache.
 
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 //! pixels, and channels lie side by side, so a product is faster than a transform of every channel.
 //!
 //! FLC pooling of a plane `X [h, w]` is `Re(A X B^T)` with the complex matrices `A [h', h]` and `B [w', w]` of
-//! [`flc_matrix`]: `Re A X Re B^T - Im A X Im B^T`.
+//! [`flc_matrix`](crate::arch::fourier::flc_matrix): `Re A X Re B^T - Im A X Im B^T`.
 
 use super::product::{Product, Tap};
 use crate::arch::op::Shape;

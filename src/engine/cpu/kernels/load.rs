@@ -8,7 +8,7 @@ use crate::engine::cpu::vector::{Number, Vector, for_groups, vectorized};
 pub struct Source<'a, T> {
     /// What stands in memory.
     pub values: &'a [T],
-    /// Scale and shift per channel: what is read is `value * scale + shift`, then the [`Load`]'s ReLU, then padding
+    /// Scale and shift per channel: what is read is `value * scale + shift`, then the [`Load`](crate::engine::Load)'s ReLU, then padding
     /// with zeros.
     pub affine: Option<(&'a [T], &'a [T])>,
 }

@@ -1,0 +1,173 @@
+//! `robustnas train`.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::positive;
+use super::files;
+use super::progress::Terminal;
+use crate::config::Setting;
+use crate::config::train::Train;
+use crate::error::{Error, Result};
+use crate::jobs::Interrupt;
+use crate::jobs::train::{Job, run};
+use crate::recipe::{Decayed, Optimiser, PRESETS, Recipe, Shape};
+
+/// What `train` takes.
+#[derive(clap::Args)]
+pub struct TrainArguments {
+    /// The network: any that `cost` takes.
+    #[arg(required_unless_present = "list")]
+    net: Option<String>,
+    /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR.
+    #[arg(long, required_unless_present = "list")]
+    data: Option<String>,
+    /// The method: a word of --list, or pgd-STEPS.
+    #[arg(long, required_unless_present_any = ["list", "recipe"])]
+    preset: Option<String>,
+    /// A file with the tables [train], [split] and [watch]; --preset, --epochs, --batch and --set are laid over it.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
+    /// Passes over the training images. Default: the recipe's.
+    #[arg(long, value_parser = positive::<NonZero<u32>>)]
+    epochs: Option<NonZero<u32>>,
+    /// Images a step. Default: the recipe's.
+    #[arg(long, value_parser = positive::<NonZero<usize>>)]
+    batch: Option<NonZero<usize>>,
+    /// The folder. An earlier part of the same training there is continued.
+    #[arg(long, required_unless_present = "list")]
+    out: Option<PathBuf>,
+    /// Weights to start from, in this program's layout or in PyTorch's. Default: fresh ones; a model.onnx has its own.
+    #[arg(long)]
+    weights: Option<PathBuf>,
+    /// The seed of everything but which images are held out.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Change a key: train.awp.gamma=0.005, split.validation=500, watch.steps=20. May be given often.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seconds between checkpoints; no influence on the result.
+    #[arg(long, default_value_t = 60.0)]
+    checkpoint_every: f64,
+    /// Print the methods with their papers, constants and costs, and stop.
+    #[arg(long)]
+    list: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trains a network, or goes on with it.
+pub fn train(arguments: &TrainArguments) -> Result<()> {
+    if arguments.list {
+        return list(arguments.json);
+    }
+    let TrainArguments { net: Some(net), data: Some(data), out: Some(out), .. } = arguments else {
+        return Err(Error::Usage("train takes a network, --data and --out".into()));
+    };
+    if !(arguments.checkpoint_every >= 0.0 && arguments.checkpoint_every.is_finite()) {
+        return Err(Error::Usage(format!("--checkpoint-every {}: expected seconds", arguments.checkpoint_every)));
+    }
+    let job = Job {
+        net: net.clone(),
+        weights: arguments.weights.clone(),
+        data: data.clone(),
+        config: resolve(arguments)?,
+        seed: arguments.seed,
+        out: out.clone(),
+        checkpoint_every: Duration::from_secs_f64(arguments.checkpoint_every),
+    };
+    let interrupt = Interrupt::install()?;
+    let report = run(&job, &interrupt, &mut Terminal::new())?;
+    eprintln!("weights.safetensors, arch.json, curves.csv and curves.svg are in {}", out.display());
+    if arguments.json {
+        files::print_json(&report)?
+    } else {
+        files::print(&report.table())?
+    }
+    match report.diverged {
+        None => Ok(()),
+        Some(why) => Err(Error::NotFinite(format!("the training diverged {why}; lower train.schedule.lr"))),
+    }
+}
+
+/// The recipe with the command line's changes.
+fn resolve(arguments: &TrainArguments) -> Result<Train> {
+    let mut settings = Vec::new();
+    let options = [
+        ("preset", arguments.preset.clone()),
+        ("epochs", arguments.epochs.map(|n| n.to_string())),
+        ("batch", arguments.batch.map(|n| n.to_string())),
+    ];
+    for (option, value) in options {
+        if let Some(value) = value {
+            let key = format!("train.{option}");
+            settings.push(Setting { key, option: format!("--{option} {value}"), value });
+        }
+    }
+    for text in &arguments.set {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::Usage(format!("--set {text}: expected KEY=VALUE, for example split.train=5000")))?;
+        settings.push(Setting::new(key.trim(), value.trim()));
+    }
+    match &arguments.recipe {
+        Some(path) => Train::resolve(&files::read(path)?, path, &settings),
+        None => Train::resolve("", Path::new("command line"), &settings),
+    }
+}
+
+/// Prints the presets.
+fn list(json: bool) -> Result<()> {
+    if json {
+        let row = |row: &crate::recipe::Row| {
+            let recipe = (row.recipe)();
+            serde_json::json!({"paper": row.paper, "cost": recipe.passes().relative(), "recipe": recipe})
+        };
+        return files::print_json(&PRESETS.iter().map(row).collect::<Vec<_>>());
+    }
+    let mut text = String::from("Cost is that of a step over a step of clean training, at the most it can be.\n");
+    for row in PRESETS {
+        let recipe = (row.recipe)();
+        let cost = recipe.passes().relative();
+        text += &format!("\n{:14} cost {cost:4.1}   {}\n", row.name, row.paper);
+        text += &format!("    {recipe}\n    {}\n", schedule(&recipe));
+    }
+    text += "\npgd-STEPS      pgd-at-eval with as many steps\n";
+    files::print(&text)
+}
+
+/// The constants of a recipe's optimiser and schedule, in words.
+fn schedule(recipe: &Recipe) -> String {
+    let (word, decay) = match recipe.optimiser {
+        Optimiser::Sgd(sgd) if sgd.nesterov => (format!("sgd momentum {} nesterov", sgd.momentum), sgd.weight_decay),
+        Optimiser::Sgd(sgd) => (format!("sgd momentum {}", sgd.momentum), sgd.weight_decay),
+        Optimiser::Adamw(adamw) => (format!("adamw {} {}", adamw.beta1, adamw.beta2), adamw.weight_decay),
+    };
+    let of = match recipe.optimiser.decayed() {
+        Decayed::All => "",
+        Decayed::Kernels => " of kernels",
+    };
+    let lr = recipe.schedule.lr;
+    let course = match &recipe.schedule.shape {
+        Shape::Constant => String::new(),
+        Shape::Cosine { lr_min } => format!(" by a cosine to {lr_min}"),
+        Shape::Piecewise { milestones, factor } => {
+            let shares: Vec<String> = milestones.iter().map(|m| format!("{:.1}", 100.0 * m)).collect();
+            format!(" times {factor} at {} %", shares.join(", "))
+        }
+        Shape::Triangular { peak } => format!(" up to {} % and down by lines", 100.0 * peak),
+        Shape::OneCycle { peak, .. } => format!(" up to {} % and down by cosines", 100.0 * peak),
+    };
+    let warmup = if recipe.schedule.warmup > 0.0 {
+        format!(", {} epochs of warm-up", recipe.schedule.warmup)
+    } else {
+        String::new()
+    };
+    let clip = recipe.clip.map_or(String::new(), |clip| format!(", gradients clipped to {clip}"));
+    format!(
+        "{} epochs of batches of {}, {word}, decay {decay}{of}, lr {lr}{course}{warmup}{clip}",
+        recipe.epochs, recipe.batch
+    )
+}

@@ -1,0 +1,186 @@
+//! The verb `train`: what it leaves, that kills and threads change nothing of it, and that a failed training is an
+//! outcome.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use robustnas::seed::Seed;
+
+/// A training of seconds: a scheduled rate, an average, a monitored attack and a part of every kind of state.
+const SETTINGS: [&str; 8] = [
+    "split.train=400",
+    "split.validation=40",
+    "watch.steps=2",
+    "train.adversary.monitor=96",
+    "train.average={ name = \"ema\", decay = 0.9, warmup = true, from = 1, statistics = \"copy\" }",
+    "train.awp={ gamma = 0.01, from = 2 }",
+    "train.augment={ cutmix = 1.0, share = 0.5 }",
+    "train.schedule.warmup=1",
+];
+
+fn train(out: &Path, preset: &str, settings: &[&str], threads: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    command.args(["train", "wrn:channels=4-4-8-16,depths=1-1-1", "--data", "synthetic", "--preset", preset]);
+    command.args(["--epochs", "4", "--batch", "32", "--checkpoint-every", "0.1", "--threads", threads]);
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    command.arg("--out").arg(out).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn finish(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// Everything that a training leaves, byte by byte, and its table.
+fn answer(out: &Path, output: &Output) -> Vec<Vec<u8>> {
+    let names = ["weights.safetensors", "last.safetensors", "arch.json", "curves.csv", "curves.svg", "train.json"];
+    let files = names.map(|name| std::fs::read(out.join(name)).unwrap_or_else(|_| panic!("{name} is not there")));
+    files.into_iter().chain([output.stdout.clone()]).collect()
+}
+
+#[test]
+fn kills_and_threads_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let [alone, single, killed] = ["a", "b", "c"].map(|name| folder.path().join(name));
+    let start = Instant::now();
+    let first = answer(&alone, &finish(train(&alone, "fw-at-adapt", &SETTINGS, "2")));
+    let whole = start.elapsed();
+    assert!(first == answer(&single, &finish(train(&single, "fw-at-adapt", &SETTINGS, "1"))), "threads disagree");
+    let table = String::from_utf8_lossy(&first[6]).into_owned();
+    for words in ["fw-at-adapt linf 8/255", "ema 0.9", "awp 0.01", "cutmix 1", "distortion", "kept: epoch", "pgd"] {
+        assert!(table.to_lowercase().contains(words), "`{words}` is not in\n{table}");
+    }
+    assert_eq!(String::from_utf8_lossy(&first[3]).lines().count(), 5);
+
+    let mut random = Seed::root(u64::from(std::process::id())).stream();
+    let mut done = 0;
+    for _ in 0..5 {
+        let mut child = train(&killed, "fw-at-adapt", &SETTINGS, "2").spawn().unwrap();
+        std::thread::sleep(whole.mul_f64(0.05 + 0.3 * f64::from(random.uniform())).max(Duration::from_millis(20)));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        done += 1;
+    }
+    assert!(done > 0, "the training ended before it could be killed once");
+    let last = finish(train(&killed, "fw-at-adapt", &SETTINGS, "2"));
+    assert!(first == answer(&killed, &last), "{done} kills changed the answer");
+    // A finished training says the same again.
+    assert!(first == answer(&killed, &finish(train(&killed, "fw-at-adapt", &SETTINGS, "2"))));
+    let other = train(&killed, "fw-at-adapt", &["split.train=300"], "2").output().unwrap();
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(other.status.code() == Some(4) && said.contains("belongs to another training"), "{said}");
+    // What was trained is attacked like any other network.
+    let net = killed.join("arch.json");
+    let mut attack = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    attack.args(["attack", "--data", "synthetic", "--plan", "fgsm", "--n", "16", "--net"]).arg(net);
+    finish({
+        attack.arg("--out").arg(folder.path().join("attacked"));
+        attack
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_saves_and_exits_75() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut child = train(&out, "pgd-3", &["split.train=2000"], "2").spawn().unwrap();
+    while !out.join("checkpoint/LATEST").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+}
+
+/// Not a number is an outcome with its step, which the same command tells again.
+#[test]
+fn a_training_that_diverges_is_an_outcome() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let settings = ["split.train=400", "split.validation=40", "train.schedule.lr=1e30", "train.optimiser.momentum=0.0"];
+    let told = [(); 2].map(|()| {
+        let output = train(&out, "n-fgsm", &settings, "2").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(7), "{said}");
+        assert!(said.contains("diverged in epoch 1 behind") && said.contains("lower train.schedule.lr"), "{said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    assert!(told[0] == told[1] && told[0].contains("diverged: in epoch 1"), "{}", told[0]);
+    assert!(out.join("curves.svg").exists() && !out.join("weights.safetensors").exists());
+}
+
+#[test]
+fn the_list_has_every_method_and_mistakes_are_answered() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_robustnas")).arg("train").args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let (code, list) = run(&["--list"]);
+    assert_eq!(code, Some(0));
+    for row in robustnas::recipe::PRESETS {
+        assert!(list.contains(row.name) && list.contains(row.paper), "{}: {list}", row.name);
+    }
+    let (code, json) = run(&["--list", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, rows.as_array().unwrap().len()), (Some(0), robustnas::recipe::PRESETS.len()));
+    let subject = ["preact-resnet:18", "--data", "synthetic", "--out", "nowhere"];
+    for (more, code, words) in [
+        (&["--preset", "n-fgms"][..], 2, &["did you mean `n-fgsm`?"][..]),
+        (&["--preset", "n-fgsm", "--set", "train.adversery.eps=1/255"], 2, &["`adversery`", "`adversary`"]),
+        (&["--preset", "mart", "--set", "train.augment={ mixup = 1.0, share = 1.0 }"], 2, &["one label an image"]),
+        (&["--preset", "n-fgsm", "--set", "split.train"], 2, &["KEY=VALUE"]),
+        (&[], 2, &["--preset"]),
+    ] {
+        let (found, said) = run(&[&subject[..], more].concat());
+        assert!(found == Some(code) && words.iter().all(|w| said.contains(w)), "{more:?}: {found:?} {said}");
+    }
+    assert!(!Path::new("nowhere").exists());
+}
+
+/// A rate that is far too large from the middle on makes the network forget: the guard sees it, reacts as told, and
+/// says so. Kills in between change nothing, as a reaction is part of what is saved.
+#[test]
+fn the_guard_sees_a_collapse_and_reacts() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = |reaction: &'static str| {
+        [
+            "split.train=1200",
+            "split.validation=200",
+            "train.adversary.eps=1/255",
+            "train.schedule={ lr = 0.1, shape = { name = \"piecewise\", milestones = [0.5], factor = 300.0 } }",
+            "train.clip=1.0",
+            "guard.drop=0.1",
+            reaction,
+        ]
+    };
+    for (reaction, words, epochs) in [
+        ("guard.reaction=stop", "the training ends", 3),
+        ("guard.reaction=restore-best", "on from epoch", 4),
+        ("guard.reaction=raise-noise", "with noise larger by a radius", 4),
+    ] {
+        let [alone, killed] = ["alone", "killed"].map(|name| folder.path().join(reaction).join(name));
+        std::fs::create_dir_all(folder.path().join(reaction)).unwrap();
+        let start = Instant::now();
+        let first = answer(&alone, &finish(train(&alone, "n-fgsm", &settings(reaction), "2")));
+        let whole = start.elapsed();
+        let table = String::from_utf8_lossy(&first[6]).into_owned();
+        assert!(table.contains("guard: behind epoch 3 ") && table.contains(words), "{table}");
+        assert_eq!(String::from_utf8_lossy(&first[3]).lines().count(), 1 + epochs, "{table}");
+        let mut child = train(&killed, "n-fgsm", &settings(reaction), "2").spawn().unwrap();
+        std::thread::sleep(whole.mul_f64(0.8));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let last = finish(train(&killed, "n-fgsm", &settings(reaction), "2"));
+        assert!(first == answer(&killed, &last), "{reaction}: a kill changed the answer");
+    }
+}
