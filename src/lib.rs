@@ -75,6 +75,5 @@ pub mod seed;
 pub mod store;
 pub mod study;
 pub mod threat;
-#[allow(clippy::missing_errors_doc)]
 pub mod train;
 pub mod units;

@@ -74,7 +74,7 @@ fn kills_and_threads_change_nothing() {
     assert!(first == answer(&killed, &last), "{done} kills changed the answer");
     // A finished training says the same again.
     assert!(first == answer(&killed, &finish(train(&killed, "fw-at-adapt", &SETTINGS, "2"))));
-    let other = train(&killed, "fw-at-adapt", &["split.train=300"], "2").output().unwrap();
+    let other = train(&killed, "fw-at-adapt", &["split.train=400", "split.validation=50"], "2").output().unwrap();
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(other.status.code() == Some(4) && said.contains("belongs to another training"), "{said}");
     // What was trained is attacked like any other network.

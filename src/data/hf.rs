@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
+use parquet::basic::{Compression, ConvertedType, LogicalType, Type as Physical};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -317,6 +317,7 @@ impl<'a> Shard<'a> {
                 return Err(Error::data(path, format!("column `{name}` is a list; expected one value a row")));
             }
         }
+        unpackable(path, metadata)?;
         let name = columns[label].path().string();
         if let Some((_, names)) = features.into_iter().find(|(feature, _)| *feature == name) {
             match classes {
@@ -448,6 +449,18 @@ fn broken(path: &Path, part: &str, e: &ParquetError) -> Error {
         return Error::data(path, "a Git LFS pointer, not the data; run `git lfs pull` in the data set's folder");
     }
     Error::data(path, format!("not a readable parquet file, {part}: {e}; fetch it again"))
+}
+
+/// Zstandard is a C library, so it is read only by builds that ask for it.
+fn unpackable(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
+    let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+    if cfg!(feature = "zstd") || !chunks.any(|chunk| matches!(chunk.compression(), Compression::ZSTD(_))) {
+        return Ok(());
+    }
+    let what = "is compressed by zstd, which this build does not read; write it anew with another compression (pyarrow: \
+                `pq.write_table(pq.read_table(old), new, compression=\"snappy\")`), or build with `--features zstd`, for \
+                which a C compiler is needed";
+    Err(Error::data(path, what))
 }
 
 /// The `ClassLabel` features in the metadata: column and class names. No metadata, no features.

@@ -73,8 +73,8 @@ fn supernet_skeleton(config: &Config, data: &Dataset) -> Result<Skeleton> {
 /// A fresh supernet with everything that learns.
 ///
 /// # Errors
-/// [`Error::Net`](crate::error::Error::Net) for fewer cells than stages or an image that is too small;
-/// [`Error::Usage`](crate::error::Error::Usage) where no image is left for the architecture.
+/// [`Error::Net`] for fewer cells than stages or an image that is too small;
+/// [`Error::Usage`] where no image is left for the architecture.
 pub fn supernet<'a>(
     config: &Config,
     data: &'a Dataset,

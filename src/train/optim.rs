@@ -23,6 +23,9 @@ pub struct Sgd {
 
 impl Sgd {
     /// A fresh optimiser for a weight vector `[n]`, all of which decays.
+    ///
+    /// # Errors
+    /// As [`Sgd::with`].
     pub fn new(config: SgdConfig, weights: &Tensor) -> Result<Self> {
         let SgdConfig { momentum, weight_decay, clip, .. } = config;
         let config = Momentum { momentum, nesterov: false, weight_decay, decayed: Default::default() };
@@ -30,6 +33,9 @@ impl Sgd {
     }
 
     /// A fresh optimiser for a weight vector `[n]` of which some parts decay, or all.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] where the device has no memory for the momentum.
     pub fn with(
         config: Momentum,
         clip: Option<f64>,

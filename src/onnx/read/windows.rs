@@ -122,7 +122,7 @@ fn planes(low: &mut Lowering<'_>, node: &Node<'_>, op: Op, x: &Activation, weigh
 }
 
 /// A 1x1 convolution of a constant `[1, in, h, w]`, as of a position encoding.
-fn conv_of_constant(low: &Lowering<'_>, node: &Node<'_>, x: &Constant) -> Result<Value, String> {
+fn conv_of_constant(low: &Lowering<'_>, node: &Node<'_>, x: &Constant) -> Result<Constant, String> {
     let weight = low.constant(node, 1)?;
     let (&[1, fan, h, w], &[out, taps, 1, 1]) = (&x.dims[..], &weight.dims[..]) else {
         return Err("takes a constant; only a 1x1 convolution of one image may".into());
@@ -143,13 +143,15 @@ fn conv_of_constant(low: &Lowering<'_>, node: &Node<'_>, x: &Constant) -> Result
             given.push((f64::from(*bias) + sum.sum::<f64>()) as f32);
         }
     }
-    Ok(Value::Constant(Constant { dims: vec![1, out, h, w], data: Data::Float(given) }.into()))
+    Ok(Constant { dims: vec![1, out, h, w], data: Data::Float(given) })
 }
 
 /// `Conv`. Asymmetric padding becomes taps of weight zero.
 pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    if let Value::Constant(x) = low.value(node, 0)? {
-        return conv_of_constant(low, node, x);
+    match low.value(node, 0)? {
+        Value::Constant(x) => return Ok(Value::Constant(conv_of_constant(low, node, x)?.into())),
+        Value::Repeated(x) => return Ok(Value::Repeated(conv_of_constant(low, node, x)?.into())),
+        _ => {}
     }
     let x = low.applied_planes(node, 0)?;
     let shape = low.shape(&x);
