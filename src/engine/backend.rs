@@ -46,14 +46,14 @@ pub trait Program: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::error::Error::Tensor) for an arena of another device.
-    fn buffers(&self, layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor>;
+    fn buffers(&self, layout: ArenaLayout, arena: &Tensor, place: Place) -> Result<Tensor>;
 
     /// The gradients of the weights and of the mixing vector, those of them that are wanted, added up over the batch that
     /// was run backward last, flat.
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::error::Error::Tensor) for an arena of another device.
-    fn gathered(&self, layout: ArenaLayout, arena: &Arena) -> Result<Tensor>;
+    fn gathered(&self, layout: ArenaLayout, arena: &Tensor) -> Result<Tensor>;
 
     /// Moves the running statistics in `state` towards those of the batch that was run forward last.
     ///

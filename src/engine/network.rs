@@ -165,7 +165,7 @@ impl Network {
         program.run(&pass, &arena.memory, &self.state, &dlogits)?;
         let plan = program.plan();
         let (weights, mixing) = (plan.weights_len(), plan.mixing_len());
-        let gathered = if weights + mixing > 0 { Some(program.gathered(layout, &arena)?) } else { None };
+        let gathered = if weights + mixing > 0 { Some(program.gathered(layout, &arena.memory)?) } else { None };
         let part = |from: usize, len: usize| gathered.as_ref().map(|g| g.narrow(0, from, len)).transpose();
         let params = if wrt.params { part(0, weights)? } else { None };
         let mix = match part(weights, mixing)? {
@@ -178,7 +178,7 @@ impl Network {
             _ => None,
         };
         let input = match plan.own_gradient(0) {
-            Some(place) if wrt.input => Some(program.buffers(layout, &arena, place)?.reshape(x.dims())?),
+            Some(place) if wrt.input => Some(program.buffers(layout, &arena.memory, place)?.reshape(x.dims())?),
             _ => None,
         };
         Ok(Gradients { logits, loss: value, input, params, mix })
@@ -233,7 +233,7 @@ impl Network {
         let plan = program.plan();
         let arena = self.arena.as_ref().ok_or_else(|| Error::Net("no forward pass was run".into()))?;
         let place = plan.value[plan.nodes.len() - 1];
-        let values = program.buffers(layout, arena, place)?.to_dtype(DType::F64)?.to_vec1()?;
+        let values = program.buffers(layout, &arena.memory, place)?.to_dtype(DType::F64)?.to_vec1()?;
         Ok(Logits { values, classes: self.net.classes() })
     }
 }

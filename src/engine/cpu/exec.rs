@@ -21,7 +21,7 @@ use super::kernels::load::Source;
 use super::kernels::prefetch::Prefetch;
 use super::kernels::separable::{Room, Wanted, WeightGradients, Weights};
 use super::kernels::{channels, norm, pointwise};
-use super::pack::Pack;
+use super::pack::{Pack, by_pack};
 use super::tuned::{Fetch, Tuned, Tuning};
 use super::vector::Number;
 use crate::engine::arena::{BufferId, Place};
@@ -57,12 +57,11 @@ impl InplaceOp3 for Execution<'_> {
         match (arena, state, batch, self.pass.layout.pack) {
             (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), 1) => self.run(&mut a[start..], s, b),
             (CpuStorage::F64(a), CpuStorage::F64(s), CpuStorage::F64(b), 1) => self.run(&mut a[start..], s, b),
-            #[cfg(target_arch = "x86_64")]
-            (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), 8) => self.packed::<8>(&mut a[start..], s, b),
-            #[cfg(target_arch = "x86_64")]
-            (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), 16) => {
-                self.packed::<16>(&mut a[start..], s, b);
-            }
+            (CpuStorage::F32(a), CpuStorage::F32(s), CpuStorage::F32(b), pack) => by_pack!(
+                pack,
+                |N| self.packed::<N>(&mut a[start..], s, b),
+                else candle_core::bail!("no vector holds {pack} images")
+            ),
             _ => candle_core::bail!("a plan runs on f32 or f64, with one type for arena, state and batch"),
         }
         Ok(())

@@ -96,6 +96,25 @@ impl<const N: usize> Neg for Pack<N> {
     }
 }
 
+/// Evaluates `$body` with the constant `$n` for the number of images that lie side by side, or `$other` where no vector holds
+/// so many.
+macro_rules! by_pack {
+    ($images:expr, |$n:ident| $body:expr, else $other:expr) => {
+        match $images {
+            8 => {
+                const $n: usize = 8;
+                $body
+            }
+            16 => {
+                const $n: usize = 16;
+                $body
+            }
+            _ => $other,
+        }
+    };
+}
+pub(super) use by_pack;
+
 /// A pack as a number, with the vectors that hold it.
 macro_rules! number {
     ($images:literal, $avx2:ty, $avx512:ty) => {
@@ -166,9 +185,7 @@ macro_rules! number {
         }
     };
 }
-#[cfg(target_arch = "x86_64")]
 number!(8, Whole<F32x8>, Array<Self, 1>);
-#[cfg(target_arch = "x86_64")]
 number!(16, Array<Self, 1>, Whole<F32x16>);
 
 /// A register that is one pack.

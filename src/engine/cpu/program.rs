@@ -7,7 +7,7 @@ use super::read;
 use super::record::Record;
 use super::tuned::Tuned;
 use crate::engine::arena::Place;
-use crate::engine::backend::{Arena, Pass, Program};
+use crate::engine::backend::{Pass, Program};
 use crate::engine::layout::ArenaLayout;
 use crate::engine::plan::Plan;
 use crate::error::Result;
@@ -18,18 +18,18 @@ impl Program for Tuned {
     }
 
     fn layout(&self, batch: usize, start: usize) -> ArenaLayout {
-        self.layout(batch, start)
+        self.lay_out(batch, start)
     }
 
     fn run(&self, pass: &Pass<'_>, arena: &Tensor, state: &Tensor, batch: &Tensor) -> Result<()> {
         Ok(arena.inplace_op3(state, batch, &Execution { program: self, pass })?)
     }
 
-    fn buffers(&self, layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor> {
+    fn buffers(&self, layout: ArenaLayout, arena: &Tensor, place: Place) -> Result<Tensor> {
         read::buffers(layout, arena, place)
     }
 
-    fn gathered(&self, layout: ArenaLayout, arena: &Arena) -> Result<Tensor> {
+    fn gathered(&self, layout: ArenaLayout, arena: &Tensor) -> Result<Tensor> {
         read::gathered(self, layout, arena)
     }
 

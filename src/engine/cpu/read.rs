@@ -3,10 +3,9 @@
 use candle_core::{CpuStorage, Storage, Tensor};
 use rayon::prelude::*;
 
-use super::pack::Pack;
+use super::pack::{Pack, by_pack};
 use super::tuned::Tuned;
 use crate::engine::arena::Place;
-use crate::engine::backend::Arena;
 use crate::engine::layout::ArenaLayout;
 use crate::error::{Error, Result};
 
@@ -14,31 +13,31 @@ use crate::error::{Error, Result};
 const RUN: usize = 1 << 10;
 
 /// One buffer of every image, one after the other.
-pub fn buffers(layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor> {
+pub fn buffers(layout: ArenaLayout, arena: &Tensor, place: Place) -> Result<Tensor> {
     match layout.pack {
         1 => single(layout, arena, place),
-        #[cfg(target_arch = "x86_64")]
-        8 => packed(layout, arena, |all: &[Pack<8>]| unpack(layout, all, place)),
-        #[cfg(target_arch = "x86_64")]
-        16 => packed(layout, arena, |all: &[Pack<16>]| unpack(layout, all, place)),
-        pack => Err(no_such(pack)),
+        pack => by_pack!(
+            pack,
+            |N| packed(layout, arena, |all: &[Pack<N>]| unpack(layout, all, place)),
+            else Err(no_such(pack))
+        ),
     }
 }
 
 /// The gradients that were added up over the batch.
-pub fn gathered(program: &Tuned, layout: ArenaLayout, arena: &Arena) -> Result<Tensor> {
+pub fn gathered(program: &Tuned, layout: ArenaLayout, arena: &Tensor) -> Result<Tensor> {
     let plan = &program.plan;
     match layout.pack {
         1 => {
             let all = layout.gathered(plan, 0);
             // Not `copy`, which would take the whole arena along.
-            Ok(arena.memory.narrow(0, layout.start + all.start, all.len())?.force_contiguous()?)
+            Ok(arena.narrow(0, layout.start + all.start, all.len())?.force_contiguous()?)
         }
-        #[cfg(target_arch = "x86_64")]
-        8 => packed(layout, arena, |all: &[Pack<8>]| add_up(program, layout, all)),
-        #[cfg(target_arch = "x86_64")]
-        16 => packed(layout, arena, |all: &[Pack<16>]| add_up(program, layout, all)),
-        pack => Err(no_such(pack)),
+        pack => by_pack!(
+            pack,
+            |N| packed(layout, arena, |all: &[Pack<N>]| add_up(program, layout, all)),
+            else Err(no_such(pack))
+        ),
     }
 }
 
@@ -46,11 +45,11 @@ fn no_such(pack: usize) -> Error {
     Error::Internal(format!("a layout of {pack} images side by side, which no vector holds"))
 }
 
-fn single(layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor> {
+fn single(layout: ArenaLayout, arena: &Tensor, place: Place) -> Result<Tensor> {
     let views = (0..layout.batch)
         .map(|i| {
             let at = layout.of_pack(i, place);
-            arena.memory.narrow(0, layout.start + at.start, at.len())
+            arena.narrow(0, layout.start + at.start, at.len())
         })
         .collect::<candle_core::Result<Vec<_>>>()?;
     match &views[..] {
@@ -63,15 +62,15 @@ fn single(layout: ArenaLayout, arena: &Arena, place: Place) -> Result<Tensor> {
 /// Numbers found in an arena of packs.
 fn packed<const N: usize>(
     layout: ArenaLayout,
-    arena: &Arena,
+    arena: &Tensor,
     find: impl FnOnce(&[Pack<N>]) -> Vec<f32>,
 ) -> Result<Tensor> {
-    let found = match &*arena.memory.storage_and_layout().0 {
+    let found = match &*arena.storage_and_layout().0 {
         Storage::Cpu(CpuStorage::F32(all)) => find(Pack::view(&all[layout.start..])),
         _ => return Err(Error::Internal("packs of images in an arena that is not of 32-bit numbers".into())),
     };
     let len = found.len();
-    Ok(Tensor::from_vec(found, len, arena.memory.device())?)
+    Ok(Tensor::from_vec(found, len, arena.device())?)
 }
 
 fn unpack<const N: usize>(layout: ArenaLayout, all: &[Pack<N>], place: Place) -> Vec<f32> {

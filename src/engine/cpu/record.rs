@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, InplaceOp2, Layout};
 
 use super::kernels::conv_norm;
-use super::pack::Pack;
+use super::pack::{Pack, by_pack};
 use super::tuned::Tuned;
 use super::vector::{Number, Real};
 use crate::arch::op::BATCH_NORM_MOMENTUM;
@@ -53,11 +53,12 @@ impl InplaceOp2 for Record<'_> {
         let start = self.layout.start;
         match (state, arena, self.layout.pack) {
             (CpuStorage::F32(s), CpuStorage::F32(a), 1) => self.run(s, &a[start..]),
-            #[cfg(target_arch = "x86_64")]
-            (CpuStorage::F32(s), CpuStorage::F32(a), 8) => self.run(s, Pack::<8>::view(&a[start..])),
-            #[cfg(target_arch = "x86_64")]
-            (CpuStorage::F32(s), CpuStorage::F32(a), 16) => self.run(s, Pack::<16>::view(&a[start..])),
             (CpuStorage::F64(s), CpuStorage::F64(a), 1) => self.run(s, &a[start..]),
+            (CpuStorage::F32(s), CpuStorage::F32(a), pack) => by_pack!(
+                pack,
+                |N| self.run(s, Pack::<N>::view(&a[start..])),
+                else candle_core::bail!("no vector holds {pack} images")
+            ),
             _ => candle_core::bail!("state and arena have different types"),
         }
         Ok(())

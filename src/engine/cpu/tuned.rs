@@ -131,7 +131,7 @@ impl Tuned {
     }
 
     /// How a batch lies in an arena whose first usable scalar is `start`.
-    pub fn layout(&self, batch: usize, start: usize) -> ArenaLayout {
+    pub fn lay_out(&self, batch: usize, start: usize) -> ArenaLayout {
         let grouping = match &self.packed {
             // Half-empty packs are still faster than single images.
             Some(packed) if 2 * batch >= packed.pack => packed,
