@@ -109,6 +109,19 @@ impl Network {
         self.set_state(&state)
     }
 
+    /// Does something with other trainable weights. Whatever comes of it, the network's own are then put back to the bit;
+    /// running statistics that were recorded meanwhile stay.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Net`] for another number of weights.
+    pub fn with_weights<T>(&mut self, values: &Tensor, work: impl FnOnce(&mut Network) -> Result<T>) -> Result<T> {
+        let own = self.weights()?.force_contiguous()?;
+        self.set_weights(values)?;
+        let found = work(self);
+        self.set_weights(&own)?;
+        found
+    }
+
     /// What work on this network holds in memory.
     ///
     /// # Errors

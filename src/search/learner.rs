@@ -163,18 +163,13 @@ impl<'a> Supernet<'a> {
         Ok(found.loss)
     }
 
-    /// Loss and gradients on some images, statistics of the batch, nothing recorded.
-    fn gradients(&mut self, x: &Tensor, labels: &[u32], mix: &[f64], wrt: Wrt) -> Result<Gradients> {
-        self.network.gradients(x, mix, NormMode::TrainNoRecord, wrt, &|logits| cross_entropy(logits, labels))
-    }
-
     /// The gradient of the architecture parameters from that of the mixing vector.
     fn through_softmax(&self, mix: &[f64], found: &Gradients) -> Result<Vec<f64>> {
         Ok(Alpha::gradient(&self.layout, mix, found.mixing()?))
     }
 
     fn first_order(&mut self, x: &Tensor, labels: &[u32], mix: &[f64], scale: f64) -> Result<(f64, Vec<f64>)> {
-        let found = self.gradients(x, labels, mix, Wrt::MIX)?;
+        let found = gradients(&mut self.network, x, labels, mix, Wrt::MIX)?;
         let grad = self.through_softmax(mix, &found)?.into_iter().map(|g| scale * g).collect();
         Ok((found.loss, grad))
     }
@@ -189,17 +184,17 @@ impl<'a> Supernet<'a> {
         mix: &[f64],
         scale: f64,
     ) -> Result<(f64, Vec<f64>)> {
-        self.network.set_weights(&unrolled.virtual_weights)?;
-        let found = self.gradients(x, labels, mix, UNROLLED)?;
+        let ahead = &unrolled.virtual_weights;
+        let found = self.network.with_weights(ahead, |network| gradients(network, x, labels, mix, UNROLLED))?;
         let v = found.weights()?;
         let radius = unrolled.reach / euclidean_norm(v)?.max(1e-12);
         let mut sides = Vec::with_capacity(2);
         for sign in [1.0, -1.0] {
-            self.network.set_weights(&(&unrolled.weights + (v * (sign * radius))?)?)?;
-            let side = self.gradients(unrolled.train, unrolled.labels, mix, Wrt::MIX)?;
+            let moved = (&unrolled.weights + (v * (sign * radius))?)?;
+            let Unrolled { train, labels, .. } = *unrolled;
+            let side = self.network.with_weights(&moved, |network| gradients(network, train, labels, mix, Wrt::MIX))?;
             sides.push(self.through_softmax(mix, &side)?);
         }
-        self.network.set_weights(&unrolled.weights)?;
         let direct = self.through_softmax(mix, &found)?;
         let grad = (0..direct.len())
             .map(|i| scale * (direct[i] - unrolled.lr * (sides[0][i] - sides[1][i]) / (2.0 * radius)))
@@ -261,7 +256,7 @@ impl<'a> Supernet<'a> {
 
     fn unroll<'b>(&mut self, train: &'b Tensor, labels: &'b [u32], mix: &[f64], lr: f64) -> Result<Unrolled<'b>> {
         let weights = self.network.weights()?.copy()?;
-        let found = self.gradients(train, labels, mix, Wrt::PARAMS)?;
+        let found = gradients(&mut self.network, train, labels, mix, Wrt::PARAMS)?;
         let gradient = found.weights()?;
         let config = self.config.weights;
         let push = ((self.sgd.momentum() * config.momentum)? + gradient)?;
@@ -312,6 +307,11 @@ impl<'a> Supernet<'a> {
 fn rms_apart(a: &[f64], b: &[f64]) -> f64 {
     let squares: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
     (squares / a.len().max(1) as f64).sqrt()
+}
+
+/// Loss and gradients on some images, statistics of the batch, nothing recorded.
+fn gradients(network: &mut Network, x: &Tensor, labels: &[u32], mix: &[f64], wrt: Wrt) -> Result<Gradients> {
+    network.gradients(x, mix, NormMode::TrainNoRecord, wrt, &|logits| cross_entropy(logits, labels))
 }
 
 /// The virtual step that both objectives of the second order share.
@@ -471,7 +471,7 @@ mod tests {
         let mix = s.mix();
         let unrolled = s.unroll(xt, yt, &mix, lr).unwrap();
         s.network.set_weights(&unrolled.virtual_weights).unwrap();
-        s.gradients(xv, yv, &mix, Wrt::MIX).unwrap().loss
+        gradients(&mut s.network, xv, yv, &mix, Wrt::MIX).unwrap().loss
     }
 
     /// The unrolled gradient against central differences of what it is the gradient of: the loss on one batch after a

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-use crate::engine::{Network, euclidean_norm};
+use crate::engine::euclidean_norm;
 use crate::error::Result;
 
 /// Keeps the denominator from zero, as in the published code.
@@ -30,25 +30,12 @@ pub fn perturbation(weights: &Tensor, gradient: &Tensor, kernels: &[Range<usize>
     Ok(Tensor::cat(&parts, 0)?)
 }
 
-/// Does something with a network whose weights are moved by `by`. Whatever comes of it, they are then put back to the
-/// bit.
-///
-/// # Errors
-/// Those of `work`.
-pub fn moved<T>(network: &mut Network, by: &Tensor, work: impl FnOnce(&mut Network) -> Result<T>) -> Result<T> {
-    let weights = network.weights()?.force_contiguous()?;
-    network.set_weights(&(&weights + by)?)?;
-    let found = work(network);
-    network.set_weights(&weights)?;
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::kernels::kernels;
     use super::*;
     use crate::arch::op::Shape;
-    use crate::engine::NormMode;
+    use crate::engine::{Network, NormMode};
     use crate::error::Error;
     use crate::model;
     use crate::seed::Seed;
@@ -88,14 +75,15 @@ mod tests {
         let by = perturbation(&network.weights().unwrap(), &gradient, &kernels(&network), 0.1).unwrap();
         let images = Tensor::rand(0f32, 1.0, (2, 8, 8, 3), &Device::Cpu).unwrap();
         let running: Vec<f32> = network.state().to_vec1().unwrap()[before.len()..].to_vec();
-        let meanwhile = moved(&mut network, &by, |network| {
+        let moved = (&network.weights().unwrap() + &by).unwrap();
+        let meanwhile = network.with_weights(&moved, |network| {
             network.logits(&images, &[], NormMode::Train)?;
             Ok(bits(network))
         });
         assert!(meanwhile.unwrap() != before);
         assert_eq!(bits(&network), before);
         assert!(network.state().to_vec1::<f32>().unwrap()[before.len()..] != running);
-        let failed: Result<()> = moved(&mut network, &by, |_| Err(Error::NotFinite("on purpose".into())));
+        let failed: Result<()> = network.with_weights(&moved, |_| Err(Error::NotFinite("on purpose".into())));
         assert!(matches!(failed, Err(Error::NotFinite(_))));
         assert_eq!(bits(&network), before);
     }

@@ -244,7 +244,8 @@ impl Trainee {
                 let (_, rise) = gradient(objective, network, &[], shown, NormMode::TrainNoRecord)?;
                 let by = awp::perturbation(&network.weights()?, &rise, &kernels(network), rule.gamma)?;
                 drop(rise);
-                awp::moved(network, &by, |network| gradient(objective, network, &[], shown, NormMode::Train))?
+                let moved = (network.weights()? + by)?;
+                network.with_weights(&moved, |network| gradient(objective, network, &[], shown, NormMode::Train))?
             }
         };
         descent.step(network, &slope, lr)?;
