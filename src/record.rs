@@ -1,6 +1,7 @@
 //! Facts about runs: what was measured, on what, against which attack. A leaf: nothing here computes.
 
 mod measurement;
+mod speed;
 
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use crate::threat::Attack;
 pub use crate::threat::Check;
 use crate::units::{Macs, Tally};
 pub use measurement::{Flags, Measurement};
+pub use speed::Speed;
 
 /// Where a candidate came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -169,6 +171,9 @@ pub enum Outcome {
         /// On the test split, touched once, after ranking.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test: Option<Evaluation>,
+        /// How long it takes on the machine that trained it, where `evaluate.time` asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speed: Option<Speed>,
     },
     /// Failed; the run went on.
     Failed {
@@ -199,6 +204,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// How long the network takes, where that was measured.
+    pub fn speed(&self) -> Option<Speed> {
+        match self.outcome {
+            Outcome::Ok { speed, .. } => speed,
+            Outcome::Failed { .. } => None,
+        }
+    }
+
     /// The validation numbers of a record that may be ranked.
     pub fn ranked(&self) -> Option<&Evaluation> {
         match &self.outcome {

@@ -158,7 +158,7 @@ fn tried(network: &mut Network, loader: &Loader<'_>, attacks: &[Attack], probe: 
     let n = loader.ids.len() as u64;
     let (data, split) = ("random".into(), "test".into());
     let sample = Sample { data, data_id: "0".into(), split, n, index_id: "0".into() };
-    let protocol = Evaluate { batch: loader.batch, probe, gradient_samples: 1, attacks: attacks.to_vec() };
+    let protocol = Evaluate { batch: loader.batch, probe, time: false, gradient_samples: 1, attacks: attacks.to_vec() };
     Ok(evaluate(network, loader, &protocol, sample, 7, &mut || Ok(()))?.evaluation())
 }
 
@@ -216,7 +216,7 @@ fn an_evaluation_raises_checks_on_a_masked_network() {
     assert_eq!(probed.checks, [Check::ZeroGradient, Check::LargerEpsNotStronger, Check::LossNotRising]);
     let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
     let record = Record {
-        outcome: Outcome::Ok { training, validation: probed, test: None },
+        outcome: Outcome::Ok { training, validation: probed, test: None, speed: None },
         ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1)
     };
     assert!(record.ranked().is_none());
@@ -237,7 +237,7 @@ fn a_constant_answer_is_not_ranked() {
     assert_eq!((found.clean.hit, found.robust.hit), (10, 10));
     assert!([Check::ConstantAnswer, Check::CleanAtChance].iter().all(|c| found.checks.contains(c)), "{found:?}");
     let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
-    let outcome = Outcome::Ok { training, validation: found, test: None };
+    let outcome = Outcome::Ok { training, validation: found, test: None, speed: None };
     let record = Record { outcome, ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1) };
     assert!(record.ranked().is_none());
     assert!(ineligible(&record).unwrap().contains("constant_answer, clean_at_chance"));

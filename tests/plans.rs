@@ -70,10 +70,25 @@ impl Subject {
         Mode { norm, branch: self.net.branches() - 1, drop: Some(Seed::root(3)) }
     }
 
-    fn answer(&self, n: usize, norm: NormMode) -> Answer {
+    /// What the plain executor gives, in the order of [`PARTS`].
+    fn answer(&self, n: usize, norm: NormMode) -> [Vec<f64>; 6] {
+        self.answer_with(&self.state, n, norm)
+    }
+
+    fn answer_with(&self, state: &[f64], n: usize, norm: NormMode) -> [Vec<f64>; 6] {
         let (images, mode) = (self.images(n), self.mode(norm));
-        let (net, layout, state, mix) = (&self.net, &self.layout, &self.state[..], &self.mix[..]);
-        reference::run(&Call { net, layout, state, images: &images, n, mix, mode }, &loss)
+        let (net, layout, mix) = (&self.net, &self.layout, &self.mix[..]);
+        let Answer { logits, loss, input, params, mix, state } =
+            reference::run(&Call { net, layout, state, images: &images, n, mix, mode }, &loss);
+        [logits, vec![loss], input, params, mix, state]
+    }
+
+    /// How far each part moves when every weight moves by [`NUDGE`] of itself: what rounding may do to this network.
+    fn moved(&self, want: &[Vec<f64>; 6], n: usize, norm: NormMode) -> [f64; 6] {
+        let mut stream = Seed::root(11).stream();
+        let state: Vec<f64> = self.state.iter().map(|v| v * (1.0 + NUDGE * f64::from(stream.normal()))).collect();
+        let nudged = self.answer_with(&state, n, norm);
+        std::array::from_fn(|k| distance(&nudged[k], &want[k]))
     }
 
     fn network(&self, plan: Plan) -> Network {
@@ -104,8 +119,7 @@ impl Subject {
 
     /// Holds plans to the plain executor; returns how many there were.
     fn hold(&self, plans: &[Plan], n: usize, norm: NormMode) -> usize {
-        let Answer { logits, loss, input, params, mix, state } = self.answer(n, norm);
-        let want = [logits, vec![loss], input, params, mix, state];
+        let want = self.answer(n, norm);
         for plan in plans {
             let found = self.run(*plan, n, norm);
             let wanted = [true, true, plan.wrt.input, plan.wrt.params, plan.wrt.mix, true];
@@ -116,7 +130,14 @@ impl Subject {
                 assert_eq!(found.len(), want[k].len(), "{tag}");
                 let off = distance(found, &want[k]);
                 let tolerance = tolerance(plan.dtype, n, part);
-                assert!(off <= tolerance, "{tag} is off by {off:.1e}, more than {tolerance:.0e}");
+                if off > tolerance && plan.dtype == DType::F64 {
+                    // A graph may be as ill-conditioned as it likes, and then no two orders of summing agree: it is held
+                    // to what a rounding of 1e-15 does to it, as long as that says anything.
+                    let rounding = 1e-2 * self.moved(&want, n, norm)[k];
+                    assert!(off <= rounding.min(1e-4), "{tag} is off by {off:.1e}, and rounding moves it by {rounding:.1e}");
+                } else {
+                    assert!(off <= tolerance, "{tag} is off by {off:.1e}, more than {tolerance:.0e}");
+                }
             }
         }
         plans.len()
@@ -146,6 +167,10 @@ impl Subject {
         all.filter(|wrt| !wrt.mix || !self.mix.is_empty()).collect()
     }
 }
+
+/// The relative change of weights that shows how much a network multiplies rounding: a hundred times a rounding of 1e-15, so
+/// that what it moves stands clear of the plain executor's own.
+const NUDGE: f64 = 1e-13;
 
 const PARTS: [&str; 6] = ["logits", "loss", "image gradient", "weight gradient", "mixing gradient", "state"];
 

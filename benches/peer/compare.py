@@ -3,7 +3,8 @@
 
 Ours and PyTorch's run in turn, PyTorch's in both memory layouts, every measurement in a process of its own, so that a
 disturbance meets all of them and the peak of memory belongs to the case. A ratio is that of the medians over the
-rounds; its spread is the smallest and the largest ratio of a round. Of PyTorch's layouts the faster one counts.
+rounds; its spread is the smallest and the largest ratio of a round. Of PyTorch's layouts the faster one counts. Where
+torch.compile is a contestant, its time stands beside the two.
 
   python3 benches/peer/compare.py --python .venv/bin/python --cases pgd,wrn-16-4 --rounds 3
 
@@ -20,24 +21,54 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PEER = Path(__file__).resolve().parent
 ROOT = PEER.parent.parent
 LAYOUTS = {"channels first": [], "channels last": ["--channels-last"]}
-SEARCH = ["forward", "weight_step", "pgd", "first_order_step", "second_order_step"]
-ARNAS = "dsara:search_spaces/genotypes/ARNAS.txt,channels=36,layers=8"
-TRAIN = {
-    "preact-resnet-18": "preact-resnet:18",
-    "wrn-16-4": "wrn:depth=16,width=4",
-    "arnas-36-8": ARNAS,
-    "vit-tiny-4": "vit:tiny-4",
-    "robust-resnet": "robust-resnet:depths=2-2-1,widths=5-7-3",
-}
-ATTACK = "autoattack"
+COMPILED = "compiled"
+ARNAS = "dsara:search_spaces/genotypes/ARNAS.txt"
+DERIVED = "results/example/archs/39caa91c6413b426/arch.json"
 NET_A = ["--net", "tests/fixtures/attack_net_a/model.onnx", "--data", "npy:tests/fixtures/attack_net_a"]
-CASES = [*SEARCH, *TRAIN, ATTACK]
+SEARCH = ["forward", "weight_step", "pgd", "first_order_step", "second_order_step"]
 SCALING = "first_order_step"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a verb of `robustnas bench` and the peer's script, and the sizes that are not the options'."""
+    verb: str
+    script: str
+    ours: list
+    theirs: list
+    sizes: dict = field(default_factory=dict)
+    # Whether torch.compile takes part.
+    compiled: bool = False
+
+
+def search(case, **rest):
+    return Case("step", "search_step.py", ["--cases", case], ["--cases", case], **rest)
+
+
+def train(net, batch=None):
+    return Case("train", "train_step.py", ["--net", net], ["--net", net], {"batch": batch} if batch else {})
+
+
+CASES = {case: search(case, compiled=case == SCALING) for case in SEARCH} | {
+    # The search's own networks are narrow.
+    "supernet-8-5": search("first_order_step", sizes={"channels": 8, "layers": 5, "batch": 64}),
+    "arnas-8-8": train(f"{ARNAS},channels=8,layers=8", 64),
+    "derived-8m": train(DERIVED, 32),
+    "wrn-16-1": train("wrn:depth=16,width=1", 64),
+    "preact-resnet-18": train("preact-resnet:18"),
+    "wrn-16-4": train("wrn:depth=16,width=4"),
+    "arnas-36-8": train(f"{ARNAS},channels=36,layers=8"),
+    "vit-tiny-4": train("vit:tiny-4"),
+    "robust-resnet": train("robust-resnet:depths=2-2-1,widths=5-7-3"),
+    # Minutes each; nothing in it is cold for long.
+    "autoattack": Case("attack", "attack.py", [*NET_A, "--plan", "autoattack"], [], {"steps": 1}),
+}
 MIB = 1 << 20
 
 
@@ -63,7 +94,7 @@ def main():
     }
     text = markdown(document)
     print(text)
-    selection = [] if a.cases == CASES else a.cases
+    selection = [] if a.cases == list(CASES) else a.cases
     name = "-".join([f"{started:%Y-%m-%d}", slug(machine["cpu"]), *selection])
     a.out.mkdir(parents=True, exist_ok=True)
     for ending, content in {"json": json.dumps(document, indent=1) + "\n", "md": text}.items():
@@ -91,7 +122,7 @@ def arguments():
     ap.add_argument("--out", type=Path, default=ROOT / "results/bench")
     a = ap.parse_args()
     a.binary = a.binary.resolve()
-    a.cases = [case for case in a.cases.split(",") if case] or CASES
+    a.cases = [case for case in a.cases.split(",") if case] or list(CASES)
     for case in a.cases:
         if case not in CASES:
             ap.error(f"unknown case {case}; known: {', '.join(CASES)}")
@@ -134,6 +165,8 @@ def measured_rounds(case, a):
     contestants = {"ours": ours(case, a, a.threads)}
     for layout, option in LAYOUTS.items():
         contestants[layout] = theirs(case, a) + option
+    if CASES[case].compiled:
+        contestants[COMPILED] = theirs(case, a) + ["--channels-last", "--compile"]
     if case == SCALING and a.threads > 1:
         contestants["ours, 1 thread"] = ours(case, a, 1)
     found = {name: [] for name in contestants}
@@ -150,34 +183,22 @@ def measured_rounds(case, a):
 
 
 def ours(case, a, threads):
-    if case in SEARCH:
-        verb = ["step", "--cases", case]
-    elif case == ATTACK:
-        verb = ["attack", *NET_A, "--plan", "autoattack"]
-    else:
-        verb = ["train", "--net", TRAIN[case]]
-    return [str(a.binary), "bench", *verb, *sizes(case, a), "--threads", str(threads), "--json"]
+    known = CASES[case]
+    return [str(a.binary), "bench", known.verb, *known.ours, *sizes(known, a), "--threads", str(threads), "--json"]
 
 
 def theirs(case, a):
-    if case in SEARCH:
-        script = ["search_step.py", "--cases", case]
-    elif case == ATTACK:
-        script = ["attack.py"]
-    else:
-        script = ["train_step.py", "--net", TRAIN[case]]
-    return [a.python, str(PEER / script[0]), *script[1:], *sizes(case, a), "--threads", str(a.threads)]
+    known = CASES[case]
+    return [a.python, str(PEER / known.script), *known.theirs, *sizes(known, a), "--threads", str(a.threads)]
 
 
 def sizes(case, a):
-    if case in SEARCH:
-        options = {"channels": a.channels, "layers": a.layers, "batch": a.search_batch, "pgd-steps": a.pgd_steps}
-    elif case == ATTACK:
-        # Minutes each; nothing in it is cold for long.
-        options = {"n": a.points, "batch": a.batch, "steps": 1}
-    else:
-        options = {"method": a.method, "batch": a.batch}
-    return [word for name, value in ({"steps": a.steps} | options).items() for word in (f"--{name}", str(value))]
+    options = {"steps": a.steps} | {
+        "step": {"channels": a.channels, "layers": a.layers, "batch": a.search_batch, "pgd-steps": a.pgd_steps},
+        "train": {"method": a.method, "batch": a.batch},
+        "attack": {"n": a.points, "batch": a.batch},
+    }[case.verb] | case.sizes
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
 
 def measured(command):
@@ -232,6 +253,9 @@ def result(found):
         answer["memory"] = ratio(found[layout], found["ours"], lambda line: line["peak_bytes"])
         answer["memory_beyond_import"] = ratio(
             found[layout], found["ours"], lambda line: line["peak_bytes"] - (line.get("import_bytes") or 0))
+    if COMPILED in found:
+        answer["compiled_ms"] = middle(COMPILED, "ms")
+        answer["compiled_speedup"] = ratio(found[COMPILED], found["ours"], lambda line: line["ms"])
     if "ours, 1 thread" in found:
         scaling = ratio(found["ours, 1 thread"], found["ours"], lambda line: line["ms"])
         answer["scaling"] = scaling | {"threads": found["ours"][0]["threads"]}
@@ -314,6 +338,8 @@ def markdown(document):
                  spread(r.get("memory_beyond_import"))]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     for case, r in document["results"].items():
+        if compiled := r.get("compiled_speedup"):
+            lines += ["", f"{case}, torch.compile, channels last: {r['compiled_ms']:.1f} ms, {spread(compiled)} times ours."]
         if scaling := r.get("scaling"):
             lines += ["", f"{case}, ours: 1 thread takes {spread(scaling)} times as long as {scaling['threads']}."]
     return "\n".join(lines) + "\n"

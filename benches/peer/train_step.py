@@ -2,13 +2,14 @@
 """What a PyTorch user would run today: one adversarial training step of a residual or a derived network, timed.
 
 The peer of `robustnas bench train`: the same networks by the same names (preact-resnet:18, wrn:depth=28,width=10,
-dsara:FILE,channels=36,layers=8, vit:tiny-4, robust-resnet:depths=2-2-1,widths=5-7-3), the same methods (standard, n-fgsm,
-pgd-10, trades) with the same constants, the same fields in its line of JSON.
+dsara:FILE,channels=36,layers=8, vit:tiny-4, robust-resnet:depths=2-2-1,widths=5-7-3, the arch.json of a derived network),
+the same methods (standard, n-fgsm, pgd-10, trades) with the same constants, the same fields in its line of JSON.
 
   python train_step.py --net preact-resnet:18 --method n-fgsm --batch 128 --channels-last
 """
 import argparse
 import ast
+import json
 import re
 
 import torch
@@ -100,18 +101,14 @@ class Cell(nn.Module):
 
 
 class Derived(nn.Module):
-    """A genotype in DSARA's placement: accurate cells before the second reduction, robust ones after; C : 2C : 2C."""
+    """A genotype's cells in a row: (kind, channels, whether it halves the size)."""
 
-    def __init__(self, genotype, c, layers, classes=10):
+    def __init__(self, genotype, stem, cells, classes=10):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 3 * c, 3, 1, 1, bias=False), nn.BatchNorm2d(3 * c))
-        c_pp, c_p, width, previous = 3 * c, 3 * c, c, False
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 3, 1, 1, bias=False), nn.BatchNorm2d(stem))
+        c_pp, c_p, previous = stem, stem, False
         self.cells = nn.ModuleList()
-        for i in range(layers):
-            reduction = i in (layers // 3, 2 * layers // 3)
-            if i == layers // 3:
-                width *= 2
-            kind = "reduce" if reduction else ("accurate" if i < 2 * layers // 3 else "robust")
+        for kind, width, reduction in cells:
             edges = genotype[kind]
             self.cells.append(Cell(edges, c_pp, c_p, width, reduction, previous))
             c_pp, c_p, previous = c_p, len(edges) // 2 * width, reduction
@@ -122,6 +119,25 @@ class Derived(nn.Module):
         for cell in self.cells:
             s0, s1 = s1, cell(s0, s1)
         return self.head(s1.mean((2, 3)))
+
+
+def dsara(layers, c):
+    """DSARA's placement: accurate cells before the second reduction, robust ones after; C : 2C : 2C."""
+    first, second = layers // 3, 2 * layers // 3
+    for i in range(layers):
+        kind = "reduce" if i in (first, second) else ("accurate" if i < second else "robust")
+        yield kind, c if i < first else 2 * c, kind == "reduce"
+
+
+def read_arch(path):
+    """A derived network's arch.json."""
+    with open(path) as file:
+        arch = json.load(file)
+    genotype = {cell["kind"]: [(edge["op"], edge["from"]) for node in cell["nodes"] for edge in node]
+                for cell in arch["genotype"]}
+    skeleton = arch["skeleton"]
+    cells = [(cell["kind"], cell["channels"], cell["reduction"]) for cell in skeleton["cells"]]
+    return Derived(genotype, skeleton["stem"], cells, skeleton["classes"])
 
 
 def read_genotype(path):
@@ -143,14 +159,18 @@ def network(name):
         blocks, k = (numbers["depth"] - 4) // 6, numbers["width"]
         return residual(16, [(blocks, 16 * k), (blocks, 32 * k), (blocks, 64 * k)])
     if form == "dsara":
-        return Derived(read_genotype(rest.split(",")[0]), numbers["channels"], numbers["layers"])
+        c = numbers["channels"]
+        return Derived(read_genotype(rest.split(",")[0]), 3 * c, dsara(numbers["layers"], c))
+    if name.endswith(".json"):
+        return read_arch(name)
     if name == "vit:tiny-4":
         return families.ViT(192, 3, 12, 4)
     if form == "robust-resnet":
         lists = {key: list(map(int, value.split("-"))) for key, value in re.findall(r"(\w+)=([\d-]+)", rest)}
         return families.robust_resnet(lists["depths"], lists["widths"])
     raise SystemExit(f"--net {name}: expected preact-resnet:18, wrn:depth=28,width=10, "
-                     "dsara:FILE,channels=36,layers=8, vit:tiny-4 or robust-resnet:depths=2-2-1,widths=5-7-3")
+                     "dsara:FILE,channels=36,layers=8, vit:tiny-4, robust-resnet:depths=2-2-1,widths=5-7-3 "
+                     "or a derived network's arch.json")
 
 
 def clip(x, clean):

@@ -11,7 +11,9 @@ use crate::arch::net::Net;
 use crate::engine::{Cpu, Fusion, Memory};
 use crate::error::Result;
 use crate::model::Model;
-use crate::recipe::Preset;
+use crate::recipe::{Preset, Recipe};
+use crate::record::Speed;
+use crate::train::speed::speed;
 use crate::train::work::work;
 use crate::units::{Params, grouped};
 
@@ -30,11 +32,14 @@ pub struct CostArguments {
     /// Estimate the memory of its training.
     #[arg(long)]
     memory: bool,
-    /// Images a training step.
-    #[arg(long, default_value = "128", requires = "memory", value_parser = positive::<NonZero<usize>>)]
+    /// Time a forward pass and a training step on this machine: the median of five.
+    #[arg(long)]
+    time: bool,
+    /// Images a pass, for --memory and --time.
+    #[arg(long, default_value = "128", value_parser = positive::<NonZero<usize>>)]
     batch: NonZero<usize>,
-    /// The training method: pgd-STEPS or any of `robustnas train --list`.
-    #[arg(long, default_value = "pgd-10", requires = "memory")]
+    /// The training method, for --memory and --time: pgd-STEPS or any of `robustnas train --list`.
+    #[arg(long, default_value = "pgd-10")]
     method: Preset,
     /// Print JSON.
     #[arg(long)]
@@ -42,10 +47,20 @@ pub struct CostArguments {
 }
 
 impl CostArguments {
+    /// The recipe, in the batches that are asked for.
+    fn recipe(&self) -> Recipe {
+        Recipe { batch: self.batch.get(), ..self.method.recipe.clone() }
+    }
+
     /// The memory of training, if requested.
     fn training(&self, net: &Net) -> Result<Option<Memory>> {
-        let work = work(&self.method.recipe, self.batch.get());
+        let work = work(&self.recipe(), self.batch.get());
         self.memory.then(|| Memory::of(net, &work, Fusion::ALL, &Cpu::widest())).transpose()
+    }
+
+    /// How long it takes, if requested.
+    fn speed(&self, net: &Net) -> Result<Option<Speed>> {
+        self.time.then(|| speed(net, &self.recipe())).transpose()
     }
 }
 
@@ -56,6 +71,7 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
     let total = cost_under(&net, rule);
     let layers = arguments.per_layer.then(|| per_node_under(&net, rule));
     let training = arguments.training(&net)?;
+    let speed = arguments.speed(&net)?;
     let head = match skeleton.zip(genotype) {
         Some((skeleton, genotype)) => auxiliary(&skeleton, &genotype)?,
         None => None,
@@ -84,6 +100,10 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
             value["memory"] = serde_json::json!(memory);
             value["memory"]["batch"] = serde_json::json!(arguments.batch);
             value["memory"]["method"] = serde_json::json!(arguments.method.word);
+        }
+        if let Some(speed) = &speed {
+            value["speed"] = serde_json::json!(speed);
+            value["speed"]["method"] = serde_json::json!(arguments.method.word);
         }
         return files::print_json(&value);
     }
@@ -117,6 +137,14 @@ pub fn cost(arguments: &CostArguments) -> Result<()> {
             mib(memory.state),
             mib(memory.vectors),
             mib(memory.images)
+        );
+    }
+    if let Some(Speed { forward_ms, training_ms, batch, threads, passes }) = speed {
+        let _ = writeln!(
+            text,
+            "{forward_ms:.3} ms an image forward, {training_ms:.3} ms for a training step by {} (batches of {batch}, \
+            {threads} threads, median of {passes})",
+            arguments.method.word,
         );
     }
     files::print(&text)

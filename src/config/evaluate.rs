@@ -27,6 +27,8 @@ pub(super) struct RawEvaluate {
     gradient_samples: Option<u32>,
     #[serde(default)]
     probe: bool,
+    #[serde(default)]
+    time: bool,
     attacks: RawAttacks,
 }
 
@@ -105,13 +107,14 @@ impl Serialize for RawAttack {
 impl From<&Evaluate> for RawEvaluate {
     /// With every attack written out, so that it means the same wherever it is read.
     fn from(evaluate: &Evaluate) -> Self {
-        let Evaluate { batch, probe, gradient_samples, attacks } = evaluate;
+        let Evaluate { batch, probe, time, gradient_samples, attacks } = evaluate;
         RawEvaluate {
             batch: *batch,
             norm: None,
             eps: None,
             gradient_samples: Some(*gradient_samples),
             probe: *probe,
+            time: *time,
             attacks: RawAttacks::List(attacks.iter().copied().map(RawAttack::Whole).collect()),
         }
     }
@@ -165,7 +168,8 @@ impl RawEvaluate {
             let message = "`attacks` is empty; robustness needs at least one attack, for example \"autoattack\"";
             return Err(doc.fail("evaluate.attacks", message));
         }
-        Ok(Evaluate { batch: self.batch, probe: self.probe, gradient_samples: samples.unwrap_or(1), attacks })
+        let RawEvaluate { batch, probe, time, .. } = self;
+        Ok(Evaluate { batch, probe, time, gradient_samples: samples.unwrap_or(1), attacks })
     }
 }
 

@@ -187,6 +187,9 @@ pub struct Evaluate {
     /// Whether small attacks look for masked gradients (optional; false). They cost about 75 forward passes of 64
     /// images.
     pub probe: bool,
+    /// Whether each network is timed on this machine (optional; false). Times are the one part of a run that another
+    /// run of the same seed does not repeat.
+    pub time: bool,
     /// Gradients averaged for one, against randomised networks (optional; 1, or that of the plans).
     pub gradient_samples: u32,
     /// The attacks, each on all images that are right clean; ranking uses their worst case.

@@ -15,20 +15,26 @@ use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
 use crate::data::split::Splits;
-use crate::engine::Network;
+use crate::engine::{Logits, Network, NormMode, Wrt};
 use crate::error::{Error, Result};
+use crate::loss::cross_entropy;
 use crate::recipe::Time;
 use crate::search::learner::Supernet;
 use crate::seed::Seed;
 use crate::threat::Attack;
 use crate::train::fit::Learner;
+use crate::train::speed::median_ms;
 use crate::train::trainee::Trainee;
 use crate::units::Macs;
 
 /// Genotypes of the space whose scalings stand for all others.
 const SAMPLES: u32 = 8;
-/// Images of the passes that are timed.
+/// Images of the small steps that are timed first.
 const TIMED: usize = 16;
+/// Timed steps of a kind.
+const STEPS: usize = 3;
+/// Seconds that timing one kind of step may take.
+const PATIENCE: f64 = 8.0;
 /// Near misses of a budget that are printed.
 const SHOWN: usize = 3;
 /// Room for reports and the journal.
@@ -176,13 +182,20 @@ fn sample(
     }
 }
 
-/// One small step, timed the second time (the first allocates), as seconds an image.
-fn seconds_an_image<L: Learner>(learner: &mut L, loader: &Loader<'_>) -> Result<f64> {
-    let order = loader.order(0);
-    let batch = loader.batch(&order, 0, 0)?;
-    learner.step(&batch, Time::FIRST)?;
-    let (_, seconds) = timed(|| learner.step(&batch, Time::FIRST))?;
-    Ok(seconds / batch.labels.len() as f64)
+/// Seconds an image of a step of a learner at a moment: the median of a few steps behind one that is not timed.
+///
+/// A step is timed in the batches that it will have, since a plan's time is not proportional to them; in small ones where
+/// that would take long, as a small step then tells.
+fn seconds_an_image<L: Learner>(learner: &mut L, loader: &Loader<'_>, at: Time) -> Result<f64> {
+    let mut timed = |batch: usize| {
+        let loader = Loader { batch: batch.min(loader.ids.len()), ..*loader };
+        let images = loader.batch(&loader.order(0), 0, 0)?;
+        let ms = median_ms(STEPS, || learner.step(&images, at).map(drop))?;
+        Ok::<f64, Error>(1e-3 * ms / images.labels.len() as f64)
+    };
+    let small = timed(loader.batch.min(TIMED))?;
+    let whole = small * loader.batch as f64 * (STEPS + 1) as f64;
+    if loader.batch > TIMED && whole < PATIENCE { timed(loader.batch) } else { Ok(small) }
 }
 
 fn training_seconds(
@@ -193,30 +206,55 @@ fn training_seconds(
     device: &Device,
 ) -> Result<f64> {
     let ids = splits.retrain();
-    let few = loader(config, data, &ids, TIMED, Seed::root(0), device);
-    let step = seconds_an_image(trainee, &few)?;
-    let training = step * ids.len() as f64 * f64::from(config.retrain.epochs);
-    // A forward and a backward pass of an attack against the passes of a training step, each about a forward pass
-    // and its double; two thirds of the images are taken to be right and attacked.
-    let train_passes = config.retrain.passes().forwards();
-    let Evaluate { gradient_samples, attacks, .. } = &config.evaluate;
-    let averaged = |a: &Attack| if a.steps() > 0 { f64::from(*gradient_samples) } else { 1.0 };
-    let attack_passes: f64 = attacks.iter().map(|a| averaged(a) * a.passes()).sum();
-    let images = (splits.validation.len() + splits.test.len()) as f64;
-    Ok(training + step / train_passes * images * (1.0 + attack_passes * 2.0 / 3.0))
+    let batches = loader(config, data, &ids, config.retrain.batch, Seed::root(0), device);
+    let step = seconds_an_image(trainee, &batches, Time::FIRST)?;
+    let training = step * (batches.steps() * batches.batch) as f64 * f64::from(config.retrain.epochs);
+    // Two thirds of the images are taken to be right and attacked.
+    let Evaluate { gradient_samples, attacks, batch, .. } = &config.evaluate;
+    let few = loader(config, data, &ids, (*batch).min(4 * TIMED), Seed::root(0), device);
+    let images = few.batch(&few.order(0), 0, 0)?;
+    let network = trainee.network();
+    let forward = 1e-3 * median_ms(STEPS, || network.logits(&images.images, &[], NormMode::Eval).map(drop))?;
+    let gradient = 1e-3 * median_ms(STEPS, || {
+        let loss = |logits: &Logits| cross_entropy(logits, &images.labels);
+        network.gradients(&images.images, &[], NormMode::Eval, Wrt::INPUT, &loss).map(drop)
+    })?;
+    let of = |a: &Attack| match a.steps() {
+        0 => a.passes() * forward,
+        _ => f64::from(*gradient_samples) * a.passes() / 2.0 * gradient,
+    };
+    let attacked = 2.0 / 3.0 * attacks.iter().map(of).sum::<f64>();
+    let measured = (splits.validation.len() + splits.test.len()) as f64;
+    Ok(training + (forward + attacked) / images.labels.len() as f64 * measured)
 }
 
+/// The epochs of the search by their stages, each with its own kind of step, and the reports behind them.
 fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, device: &Device) -> Result<f64> {
-    let mut small = config.clone();
-    small.search.batch = TIMED.min(config.search.batch);
-    // Every kind of step happens at the first position when nothing is warm-up and stage two begins at once.
-    small.search.warmup_epochs = 0;
-    small.search.stage_one_epochs = 0;
-    (small.search.weights.lr, small.search.weights.lr_min) = (0.0, 0.0);
-    let mut supernet = supernet(&small, data, splits, seed, device)?;
-    let few = loader(&small, data, &splits.weights, small.search.batch, seed, device);
-    let step = seconds_an_image(&mut supernet, &few)?;
-    Ok(step * splits.weights.len() as f64 * f64::from(config.search.epochs))
+    let mut frozen = config.clone();
+    (frozen.search.weights.lr, frozen.search.weights.lr_min) = (0.0, 0.0);
+    let mut supernet = supernet(&frozen, data, splits, seed, device)?;
+    let batch = config.search.batch;
+    let batches = loader(&frozen, data, &splits.weights, batch, seed, device);
+    let mut seconds = 0.0;
+    let mut times = [None; 3];
+    for epoch in 0..config.search.epochs {
+        let known = &mut times[usize::from(supernet.stage(epoch))];
+        let step = match *known {
+            Some(step) => step,
+            None => {
+                let at = Time { epoch, step: 0, steps: batches.steps(), epochs: config.search.epochs };
+                *known.insert(seconds_an_image(&mut supernet, &batches, at)?)
+            }
+        };
+        seconds += step * (batches.steps() * batch) as f64;
+    }
+    let probe = &splits.arch[..config.search.probe.min(splits.arch.len())];
+    let few = loader(&frozen, data, &probe[..probe.len().min(TIMED)], batch, seed, device);
+    if few.ids.is_empty() {
+        return Ok(seconds);
+    }
+    let (_, report) = timed(|| supernet.report(0, &few, seed))?;
+    Ok(seconds + report * probe.len() as f64 / few.ids.len() as f64 * f64::from(config.search.epochs))
 }
 
 impl fmt::Display for Plan {

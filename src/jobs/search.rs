@@ -46,6 +46,7 @@ use crate::search::distribution::Alpha;
 use crate::seed::Seed;
 use crate::store::event::{Event, StageResult, records};
 use crate::store::run::{Opened, RunAbout, RunDir};
+use crate::train::speed::speed;
 use crate::train::trainee::Trainee;
 
 /// What the user asked for.
@@ -265,7 +266,8 @@ impl RunInProgress<'_> {
             samples: loader.ids.len() as u64,
             seed: config.seed,
         };
-        Ok(Outcome::Ok { training, validation, test: None })
+        let speed = if config.evaluate.time { Some(speed(&candidate.net, &config.retrain)?) } else { None };
+        Ok(Outcome::Ok { training, validation, test: None, speed })
     }
 
     fn measure(&self, network: &mut Network, images: &Images, ids: &[u32], split: &str) -> Result<Measurement> {

@@ -9,7 +9,7 @@ use super::protocol::{Protocol, Split};
 use super::ranked::Ranked;
 use crate::error::{Error, Result};
 use crate::rank::{self, Point, Reference};
-use crate::record::{Origin, Record};
+use crate::record::{Origin, Record, Speed};
 use crate::units::{Macs, Params, Tally};
 
 /// The document.
@@ -82,6 +82,9 @@ pub struct FrontierPoint {
     pub macs: Macs,
     /// Trainable scalars.
     pub params: Params,
+    /// How long it takes, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
     /// Clean accuracy.
     pub clean: Tally,
     /// Accuracy under the worst case of all attacks.
@@ -174,6 +177,7 @@ impl FrontierRun {
                     summary: r.summary.clone(),
                     macs: r.cost.macs,
                     params: r.cost.params,
+                    speed: r.speed(),
                     clean: evaluation.clean,
                     robust: evaluation.robust,
                     dominated: false,

@@ -2,7 +2,7 @@
 
 use super::protocol::list;
 use super::ranked::{Entry, Ranked};
-use crate::record::{Evaluation, Outcome};
+use crate::record::{Evaluation, Outcome, Speed};
 use crate::threat::Attack;
 use crate::units::Tally;
 
@@ -11,8 +11,9 @@ use crate::units::Tally;
 pub fn table(ranked: &Ranked) -> String {
     let mut text = header(ranked);
     for budget in &ranked.budgets {
-        let mut rows = vec![titles(&ranked.protocol.attacks)];
-        rows.extend(budget.entries.iter().map(|entry| row(entry, ranked.protocol.attacks.len())));
+        let timed = budget.entries.iter().any(|entry| entry.record.speed().is_some());
+        let mut rows = vec![titles(&ranked.protocol.attacks, timed)];
+        rows.extend(budget.entries.iter().map(|entry| row(entry, ranked.protocol.attacks.len(), timed)));
         text.push_str(&format!("\nbudget {} MACs\n", budget.budget));
         text.push_str(&align(&rows));
         if let Some(controls) = &budget.controls {
@@ -47,22 +48,32 @@ fn header(ranked: &Ranked) -> String {
         text.push_str(&format!("test     n = {} (indices {}), touched once, after ranking\n", s.n, s.index_id));
     }
     text.push_str(&format!("counts   {}; seed {}\n", protocol.counting_rule, ranked.seed));
+    if let Some(speed) = ranked.budgets.iter().flat_map(|b| &b.entries).find_map(|e| e.record.speed()) {
+        text.push_str(&format!(
+            "ms       an image, in batches of {}, {} threads, median of {} (training: a step by the recipe)\n",
+            speed.batch, speed.threads, speed.passes
+        ));
+    }
     text
 }
 
 /// A cell and whether it is a number, which aligns to the right.
 pub(super) type Cell = (String, bool);
 
-fn titles(attacks: &[Attack]) -> Vec<Cell> {
+fn titles(attacks: &[Attack], timed: bool) -> Vec<Cell> {
     let mut cells =
-        vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs"), number("clean")];
+        vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs")];
+    if timed {
+        cells.extend([number("ms forward"), number("ms training")]);
+    }
+    cells.push(number("clean"));
     cells.extend(attacks.iter().map(|a| number(&a.name())));
     cells.extend([number("robust"), word("95 %"), number("test clean"), number("test robust")]);
     cells.extend([word("network"), word("note")]);
     cells
 }
 
-fn row(entry: &Entry, attacks: usize) -> Vec<Cell> {
+fn row(entry: &Entry, attacks: usize, timed: bool) -> Vec<Cell> {
     let record = &entry.record;
     let mut cells = vec![
         number(&entry.rank.map_or("-".to_owned(), |r| r.to_string())),
@@ -71,6 +82,10 @@ fn row(entry: &Entry, attacks: usize) -> Vec<Cell> {
         number(&record.cost.params.to_string()),
         number(&record.cost.macs.to_string()),
     ];
+    if timed {
+        let ms = |of: fn(Speed) -> f64| number(&record.speed().map_or("-".into(), |speed| format!("{:.3}", of(speed))));
+        cells.extend([ms(|speed| speed.forward_ms), ms(|speed| speed.training_ms)]);
+    }
     match &record.outcome {
         Outcome::Ok { validation, test, .. } => {
             cells.extend(accuracies(validation));

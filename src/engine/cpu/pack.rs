@@ -214,9 +214,9 @@ macro_rules! whole {
                 Whole(unsafe { <$register>::load(at.cast()) })
             }
             #[inline(always)]
-            unsafe fn broadcast(at: *const Pack<$images>) -> Self {
+            unsafe fn broadcast(from: &[Pack<$images>], at: usize) -> Self {
                 // SAFETY: the caller's promise.
-                unsafe { Self::load(at) }
+                unsafe { Self::load(from.as_ptr().add(at)) }
             }
             #[inline(always)]
             unsafe fn store(self, at: *mut Pack<$images>) {

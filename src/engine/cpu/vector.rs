@@ -201,14 +201,15 @@ pub trait Vector: Copy {
     /// # Safety
     /// `LANES` scalars from `at` on can be read.
     unsafe fn load(at: *const Self::Scalar) -> Self;
-    /// The scalar that is read in every lane.
+    /// The scalar `at` of a slice in every lane. Loops that read it by index keep one register for the index; by pointers, a
+    /// loop of many rows counts up each.
     ///
     /// # Safety
-    /// The scalar at `at` can be read.
+    /// `at` is less than the slice's length.
     #[inline(always)]
-    unsafe fn broadcast(at: *const Self::Scalar) -> Self {
+    unsafe fn broadcast(from: &[Self::Scalar], at: usize) -> Self {
         // SAFETY: the caller's promise.
-        Self::splat(unsafe { *at })
+        Self::splat(unsafe { *from.get_unchecked(at) })
     }
     /// # Safety
     /// `LANES` scalars from `at` on can be written.

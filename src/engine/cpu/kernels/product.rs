@@ -177,7 +177,7 @@ fn tile<V: Vector, const P: usize, const N: usize>(
                 *w = unsafe { V::read(f.w, wk + n * V::LANES) };
             }
             for (acc, start) in acc.iter_mut().zip(starts) {
-                let x = unsafe { V::broadcast(f.x.as_ptr().add(xk + start)) };
+                let x = unsafe { V::broadcast(f.x, xk + start) };
                 for n in 0..N {
                     acc[n] = x.mul_add(w[n], acc[n]);
                 }
