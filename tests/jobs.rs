@@ -78,6 +78,38 @@ fn search_job(out: &Path) -> search::Job {
     search::Job { config, out: out.into(), argv: vec!["test".into()], checkpoint_every: Duration::from_secs(3600) }
 }
 
+/// Timing adds milliseconds to what a search leaves, and changes nothing else of it.
+#[test]
+fn a_timed_search_has_the_same_answer_and_its_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = |name: &str, time: bool| {
+        let mut job = search_job(&folder.path().join(name));
+        job.config.evaluate.time = time;
+        search::run(&job, &Interrupt::never(), &mut Vec::new()).unwrap();
+        ["ranked.json", "frontier.json"].map(|file| {
+            let text = std::fs::read(job.out.join(file)).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()
+        })
+    };
+    let plain = answer("plain", false);
+    let mut timed = answer("timed", true);
+    assert_ne!(plain, timed);
+    let entries = timed[0]["budgets"].as_array_mut().unwrap().iter_mut().flat_map(|b| b["entries"].as_array_mut().unwrap());
+    let mut seen = 0;
+    for entry in entries.filter(|entry| entry["status"] == "ok") {
+        let speed = entry.as_object_mut().unwrap().remove("speed").expect("every trained network is timed");
+        let [forward, training] = ["forward_ms", "training_ms"].map(|key| speed[key].as_f64().unwrap());
+        assert!(0.0 < forward && forward < training, "{speed}");
+        assert_eq!((&speed["batch"], &speed["passes"]), (&16.into(), &5.into()));
+        seen += 1;
+    }
+    assert!(seen > 0);
+    for point in timed[1]["runs"][0]["points"].as_array_mut().unwrap() {
+        assert!(point.as_object_mut().unwrap().remove("speed").is_some(), "{point}");
+    }
+    assert_eq!(plain, timed);
+}
+
 /// The events of a task's training, without those before and behind it: positions in order, and none left out.
 fn steps(events: &[Progress], from: usize, epoch_len: usize) -> usize {
     let mut taken = from;

@@ -10,10 +10,10 @@ use crate::arch::families::cells::auxiliary;
 use crate::arch::net::Net;
 use crate::engine::{Cpu, Fusion, Memory};
 use crate::error::Result;
+use crate::jobs::speed::speed;
 use crate::model::Model;
 use crate::recipe::{Preset, Recipe};
 use crate::record::Speed;
-use crate::train::speed::speed;
 use crate::train::work::work;
 use crate::units::{Params, grouped};
 

@@ -13,6 +13,7 @@ mod import;
 mod population;
 mod progress;
 mod rank;
+mod report;
 mod scale;
 mod schema;
 mod search;
@@ -82,6 +83,10 @@ enum Verb {
         #[arg(long, value_enum, default_value = "test")]
         split: frontier::SplitName,
     },
+    /// Write runs as one page of HTML: verdict, frontier, tables, curves, drawings, configuration.
+    #[command(after_help = "Example:\n  robustnas report results/night results/last-week --out night.html\n\n\
+        Every finished run has its own as report.html.")]
+    Report(report::ReportArguments),
     /// Write a network, or that of a run's rank, as ONNX, arch.json, safetensors, or a genotype.
     #[command(
         after_help = "Examples:\n  robustnas export results/night --origin searched --budget 100M --onnx best.onnx\n  \
@@ -192,6 +197,7 @@ pub fn main() -> Result<()> {
         Verb::Status { run, json } => status::status(&run, json),
         Verb::Rank { runs, json } => rank::rank(&runs, json),
         Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split),
+        Verb::Report(arguments) => report::report(&arguments),
         Verb::Export(arguments) => export::export(&arguments),
         Verb::Import(arguments) => import::import(&arguments),
         Verb::Train(arguments) => train::train(&arguments),

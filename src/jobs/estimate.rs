@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
-use super::time::timed;
+use super::time::{median_ms, timed};
 use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
@@ -23,7 +23,6 @@ use crate::search::learner::Supernet;
 use crate::seed::Seed;
 use crate::threat::Attack;
 use crate::train::fit::Learner;
-use crate::train::speed::median_ms;
 use crate::train::trainee::Trainee;
 use crate::units::Macs;
 

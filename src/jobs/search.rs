@@ -7,7 +7,7 @@
 //! | candidates | parameters, budgets | networks | `archs/<id>/arch.json`, `genotype.txt` |
 //! | train and evaluate | network, data | record | `weights.safetensors`, an event |
 //! | test | ranked records | test numbers | an event, `eval.json` |
-//! | rank | records | ranking, frontier | `ranked.json`, `frontier.json`, `frontier.svg` |
+//! | rank | records | ranking, frontier | `ranked.json`, `frontier.json`, `frontier.svg`, `report.html` |
 //!
 //! Which image does what is the same in every run; everything else that is random is a child of the run's seed by a
 //! fixed name. Every stage begins with what the journal and the last checkpoint say, so the outcome does not depend on when
@@ -23,7 +23,9 @@ use super::estimate::{self, Plan};
 use super::interrupt::Interrupt;
 use super::measure::{evaluate, sample};
 use super::memory;
+use super::page;
 use super::progress::{Observer, Progress};
+use super::speed::speed;
 use super::stage::{Saver, Stage};
 use super::task::Task;
 use crate::arch::file::ArchFile;
@@ -46,7 +48,6 @@ use crate::search::distribution::Alpha;
 use crate::seed::Seed;
 use crate::store::event::{Event, StageResult, records};
 use crate::store::run::{Opened, RunAbout, RunDir};
-use crate::train::speed::speed;
 use crate::train::trainee::Trainee;
 
 /// What the user asked for.
@@ -346,6 +347,8 @@ impl RunInProgress<'_> {
         let frontier = Frontier::combine(&[(&self.config.name, &ranked)], Split::Test)?;
         self.log.folder.write_output("frontier.json", &frontier.to_json()?)?;
         self.log.folder.write_output("frontier.svg", plot(&frontier)?.as_bytes())?;
+        let page = page::page(&[self.log.folder.path()], Split::Test)?;
+        self.log.folder.write_output("report.html", page.as_bytes())?;
         self.saver.clear()?;
         Ok(ranked)
     }

@@ -22,3 +22,19 @@ pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     let value = work()?;
     Ok((value, start.elapsed().as_secs_f64()))
 }
+
+/// The median of the wall times of `n` runs after one that is not timed, in milliseconds.
+///
+/// # Errors
+/// Those of the work.
+pub fn median_ms(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    work()?;
+    let mut times = Vec::with_capacity(n);
+    for _ in 0..n {
+        let start = Instant::now();
+        work()?;
+        times.push(1e3 * start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(f64::midpoint(times[(n - 1) / 2], times[n / 2]))
+}

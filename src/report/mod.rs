@@ -9,6 +9,8 @@ pub mod edf;
 pub mod evaluated;
 pub mod examples;
 pub mod frontier;
+pub mod page;
+pub mod panel;
 pub mod plot;
 #[cfg(feature = "png")]
 pub mod png;

@@ -29,6 +29,21 @@ const MARKER: f64 = 5.0;
 /// # Errors
 /// [`Error::Usage`] for more runs than there are colours.
 pub fn plot(frontier: &Frontier) -> Result<String> {
+    draw(frontier, None)
+}
+
+/// The same for a page: every point says what it is when it is pointed at, and leads to its network.
+///
+/// # Errors
+/// As [`plot`].
+pub fn linked(frontier: &Frontier, href: Href<'_>) -> Result<String> {
+    draw(frontier, Some(href))
+}
+
+/// Where the network of a run, counted from 0, is on the page.
+pub type Href<'a> = &'a dyn Fn(usize, &FrontierPoint) -> String;
+
+fn draw(frontier: &Frontier, href: Option<Href<'_>>) -> Result<String> {
     if frontier.runs.len() > COLOURS.len() {
         let (runs, most) = (frontier.runs.len(), COLOURS.len());
         return Err(Error::Usage(format!("{runs} runs on one picture; at most {most} can be told apart")));
@@ -55,9 +70,14 @@ pub fn plot(frontier: &Frontier) -> Result<String> {
             coloured().for_each(|(run, colour)| axes.steps(&mut svg, run, colour));
             // Controls below, so that the searched networks stay visible where they coincide.
             for searched in [false, true] {
-                for (run, colour) in coloured() {
+                for (i, (run, colour)) in coloured().enumerate() {
                     let points = run.points.iter().filter(|p| matches!(p.origin, Origin::Searched { .. }) == searched);
-                    points.for_each(|point| axes.point(&mut svg, point, colour));
+                    points.for_each(|point| match href {
+                        None => axes.point(&mut svg, point, colour),
+                        Some(href) => {
+                            svg.link(&href(i, point), &said(&run.name, point), |svg| axes.point(svg, point, colour));
+                        }
+                    });
                 }
             }
         }
@@ -193,6 +213,18 @@ impl Axes {
         marker(svg, &point.origin, (x, self.y(point.clean.rate())), "#ffffff", Stroke::solid(colour, 1.6));
         marker(svg, &point.origin, (x, self.y(point.robust.rate())), colour, Stroke::solid("#ffffff", 0.8));
     }
+}
+
+/// A point in words.
+fn said(run: &str, point: &FrontierPoint) -> String {
+    let FrontierPoint { arch, origin, macs, params, clean, robust, summary, .. } = point;
+    let (low, high) = robust.wilson95();
+    format!(
+        "{run}: {arch}, {}\n{summary}\n{macs} MACs, {params} parameters\nclean {clean}\nrobust {robust} ({:.2} to {:.2})",
+        origin.word(),
+        100.0 * low,
+        100.0 * high
+    )
 }
 
 /// Circle for searched, triangle for random, square for hand-made networks; about the same area each.

@@ -188,6 +188,13 @@ impl Svg {
         self.element(format!("<g transform=\"translate({x} {y})\">\n{}</g>", other.body))
     }
 
+    /// A part of the drawing that leads somewhere and says what it is when it is pointed at.
+    pub fn link(&mut self, href: &str, title: &str, draw: impl FnOnce(&mut Svg)) -> &mut Self {
+        self.element(format!("<a href=\"{}\"><title>{}</title>", escape(href), escape(title)));
+        draw(self);
+        self.element("</a>")
+    }
+
     /// Its size in pixels.
     pub fn size(&self) -> (f64, f64) {
         (self.width, self.height)

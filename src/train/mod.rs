@@ -12,7 +12,6 @@ pub mod kernels;
 pub mod mixing;
 pub mod objective;
 pub mod optim;
-pub mod speed;
 pub mod trainee;
 pub mod vectors;
 pub mod work;

@@ -1,11 +1,8 @@
 //! Timing a network on this machine.
 
-use std::time::Instant;
-
 use candle_core::{Device, Tensor};
 
-use super::fit::Learner;
-use super::trainee::Trainee;
+use super::time::median_ms;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::data::loader::Batch;
@@ -14,6 +11,8 @@ use crate::error::Result;
 use crate::recipe::{Recipe, Time};
 use crate::record::Speed;
 use crate::seed::Seed;
+use crate::train::fit::Learner;
+use crate::train::trainee::Trainee;
 
 /// Timed passes of each kind.
 pub const PASSES: usize = 5;
@@ -50,20 +49,4 @@ fn noise(net: &Net, n: usize, seed: Seed) -> Result<Batch> {
     let labels = (0..n).map(|_| stream.below(net.classes()) as u32).collect();
     let images = Tensor::from_vec(pixels, (n, h, w, c), &Device::Cpu)?;
     Ok(Batch { images, labels, ids: (0..n as u32).collect(), seed })
-}
-
-/// The median of the wall times of `n` runs after one that is not timed, in milliseconds.
-///
-/// # Errors
-/// Those of the work.
-pub fn median_ms(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    work()?;
-    let mut times = Vec::with_capacity(n);
-    for _ in 0..n {
-        let start = Instant::now();
-        work()?;
-        times.push(1e3 * start.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(f64::midpoint(times[(n - 1) / 2], times[n / 2]))
 }

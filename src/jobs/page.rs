@@ -1,0 +1,160 @@
+//! The page of runs, from what their folders hold.
+
+use std::path::Path;
+
+use crate::arch::cost::cost;
+use crate::arch::families::cells::supernet;
+use crate::arch::file::ArchFile;
+use crate::arch::net::Net;
+use crate::arch::op::Shape;
+use crate::config::{Config, Order};
+use crate::error::{IoContext, Result};
+use crate::record::{OriginKind, Outcome, Record, SearchEpoch};
+use crate::report::frontier::Frontier;
+use crate::report::page::{self, EdgeShares, LedgerRow, RunFacts};
+use crate::report::protocol::Split;
+use crate::report::ranked::Ranked;
+use crate::search::distribution::Alpha;
+use crate::store::event::{Event, StageResult, records};
+use crate::store::run::{Run, read_events, read_run};
+use crate::threat::Attack;
+
+/// Runs as one HTML page, on the images of a split. It reads the folders alone, also while a run works.
+///
+/// # Errors
+/// Those of [`read_events`] and [`Frontier::combine`]; [`crate::error::Error::Config`] for a configuration that this version does not read.
+pub fn page(runs: &[&Path], split: Split) -> Result<String> {
+    let facts = runs.iter().map(|run| facts(run)).collect::<Result<Vec<_>>>()?;
+    let named: Vec<(&str, &Ranked)> = facts.iter().map(|run| (&run.name[..], &run.ranked)).collect();
+    page::page(&Frontier::combine(&named, split)?, &facts)
+}
+
+fn facts(folder: &Path) -> Result<RunFacts> {
+    let Run { file, config: text } = read_run(folder)?;
+    let events = read_events(folder)?.events;
+    let records = records(&events);
+    let config = Config::from_toml(&text, &folder.join("config.toml"), &[])?;
+    let mut epochs: Vec<SearchEpoch> = Vec::new();
+    let mut alpha = None;
+    for event in &events {
+        match event {
+            Event::Stage(StageResult::SearchEpoch(epoch)) => epochs.push(epoch.clone()),
+            Event::Stage(StageResult::Search { alpha: found }) => alpha = Some(Alpha(found.clone())),
+            Event::Candidate { .. } | Event::Test { .. } => {}
+        }
+    }
+    let mut networks: Vec<(ArchFile, Net)> = Vec::new();
+    for record in &records {
+        if networks.iter().all(|(known, _)| known.id != record.arch) {
+            let path = folder.join("archs").join(&record.arch).join("arch.json");
+            networks.push(ArchFile::from_json(&std::fs::read_to_string(&path).at(&path)?, &path)?);
+        }
+    }
+    let image = networks.first().map(|(file, _)| (file.image, file.classes));
+    let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
+    Ok(RunFacts {
+        name,
+        ranked: Ranked::new(file.seed, &records)?,
+        choices: alpha.map(|alpha| shares(&config, &alpha)).unwrap_or_default(),
+        ledger: ledger(&config, &epochs, &records, image)?,
+        epochs,
+        networks,
+        config: text,
+        provenance: vec![
+            ("command".into(), file.host.argv.join(" ")),
+            ("version".into(), format!("robustnas {}", file.created_by_version)),
+            ("seed".into(), file.seed.to_string()),
+            ("data".into(), format!("{} (content {})", file.data, file.data_id)),
+            ("machine".into(), format!("{}, {}", file.host.name, file.host.system)),
+        ],
+    })
+}
+
+/// The mixture that a search ended with; none where the stored parameters are of another space.
+fn shares(config: &Config, alpha: &Alpha) -> Vec<EdgeShares> {
+    let layout = config.mix_layout();
+    if layout.len() != alpha.0.len() {
+        return Vec::new();
+    }
+    let mix = alpha.mix(&layout);
+    layout
+        .edges()
+        .map(|(kind, edge)| EdgeShares {
+            kind: kind.kind.clone(),
+            edge: (edge.from, edge.to),
+            shares: edge.ops.iter().zip(&mix[edge.offset..]).map(|(op, share)| (op.to_string(), *share)).collect(),
+        })
+        .collect()
+}
+
+/// What the parts of a run cost, in multiply-accumulates: forward passes of an image, a backward pass counted as as many
+/// as it has gradients (in activations, in weights).
+fn ledger(
+    config: &Config,
+    epochs: &[SearchEpoch],
+    records: &[Record],
+    image: Option<(Shape, usize)>,
+) -> Result<Vec<LedgerRow>> {
+    let mut rows = Vec::new();
+    let trained: Vec<(&Record, f64)> = records
+        .iter()
+        .filter_map(|record| match &record.outcome {
+            Outcome::Ok { training, .. } => Some((record, f64::from(training.epochs) * training.samples as f64)),
+            Outcome::Failed { .. } => None,
+        })
+        .collect();
+    if let (Some((image, classes)), Some((_, _))) = (image, trained.first()) {
+        let net = supernet(&config.supernet_skeleton(image, classes)?, &config.mix_layout())?;
+        // The images that candidates train on are the search's two parts.
+        let weights = config.split.weights_share * trained[0].1 / f64::from(config.retrain.epochs.max(1));
+        let forwards: f64 = epochs.iter().map(|epoch| search_forwards(config, epoch.stage)).sum();
+        rows.push(LedgerRow {
+            part: format!("search, {} epochs", epochs.len()),
+            how: format!("{} MACs of the supernet, {weights:.0} images an epoch, {forwards:.0} forward passes an image in all", cost(&net).macs),
+            macs: cost(&net).macs.0 as f64 * weights * forwards,
+        });
+    }
+    let forwards = config.retrain.passes().forwards();
+    for kind in OriginKind::ALL {
+        let of: Vec<&(&Record, f64)> = trained.iter().filter(|(record, _)| record.origin.kind() == kind).collect();
+        if !of.is_empty() {
+            rows.push(LedgerRow {
+                part: format!("training, {} {}", of.len(), kind.word()),
+                how: format!("{forwards:.0} forward passes an image and epoch"),
+                macs: of.iter().map(|(record, images)| record.cost.macs.0 as f64 * images * forwards).sum(),
+            });
+        }
+    }
+    let attacks: f64 = config.evaluate.attacks.iter().map(Attack::passes).sum();
+    let measured = |record: &Record| match &record.outcome {
+        Outcome::Ok { validation, test, .. } => [Some(validation), test.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|found| found.clean.total as f64 + found.clean.hit as f64 * attacks)
+            .sum::<f64>(),
+        Outcome::Failed { .. } => 0.0,
+    };
+    rows.push(LedgerRow {
+        part: "evaluation".into(),
+        how: format!("one forward pass an image, at most {attacks:.0} more for one that is right"),
+        macs: records.iter().map(|record| record.cost.macs.0 as f64 * measured(record)).sum(),
+    });
+    Ok(rows)
+}
+
+/// Forward passes that an image of an epoch's step costs: attack and weights; from stage one on the architecture's images
+/// as well, attacked, with an objective a stage.
+fn search_forwards(config: &Config, stage: u8) -> f64 {
+    const WEIGHTS: f64 = 3.0;
+    const MIXTURE: f64 = 2.0;
+    let attack = Attack::Pgd(config.search.attack).passes() - 1.0;
+    let objectives = f64::from(stage);
+    let moves = if stage > 0 { attack } else { 0.0 };
+    let arch = match config.search.order {
+        Order::First => objectives * MIXTURE,
+        // The inner gradient once; for each objective its own, and two of the mixture at moved weights.
+        Order::Second if stage > 0 => WEIGHTS + objectives * (WEIGHTS + 2.0 * MIXTURE),
+        Order::Second => 0.0,
+    };
+    attack + WEIGHTS + moves + arch
+}
