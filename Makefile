@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check torch-venv torch-check cifar-check table-check long attack-long
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -76,11 +76,35 @@ ONNX_PYTHON ?= target/onnx-venv/bin/python
 
 onnx-venv: ## Make target/onnx-venv with ONNX Runtime for onnx-check
 	test -x target/onnx-venv/bin/python || python3 -m venv target/onnx-venv
-	target/onnx-venv/bin/python -c "import onnxruntime, numpy" 2>/dev/null || \
-		target/onnx-venv/bin/python -m pip install --quiet onnxruntime numpy
+	target/onnx-venv/bin/python -c "import onnx, onnxruntime, numpy" 2>/dev/null || \
+		target/onnx-venv/bin/python -m pip install --quiet onnx onnxruntime numpy
 
-onnx-check: ## Compare exported networks with ONNX Runtime; ONNX_PYTHON=/path/to/python is another Python
+onnx-check: ## Compare exported networks, and 300 random graphs, with ONNX Runtime; ONNX_PYTHON=/path/to/python is another Python
 	ONNX_PYTHON=$(abspath $(ONNX_PYTHON)) cargo test --test onnx_export -- --nocapture --include-ignored
+
+# The random graphs of onnx-graphs: how many, and of which seed.
+GRAPHS ?= 5000
+SEED ?= 2
+
+onnx-graphs: ## Compare thousands of small random graphs with ONNX Runtime; GRAPHS=5000 SEED=2
+	ROBUSTNAS_GRAPHS=$(GRAPHS) ROBUSTNAS_SEED=$(SEED) ONNX_PYTHON=$(abspath $(ONNX_PYTHON)) \
+		cargo test --test onnx_export -- --nocapture --ignored random_graphs
+
+# The Python that has PyTorch, torchvision, timm, onnx and onnxruntime; the folder of the results, networks by a part of
+# their name, and verdicts to try again (refused,wrong).
+ZOO_PYTHON ?= target/zoo-venv/bin/python
+ZOO_OUT ?= results/zoo
+ONLY ?=
+AGAIN ?=
+
+zoo-venv: ## Make target/zoo-venv with PyTorch, torchvision, timm and ONNX Runtime for zoo (gigabytes)
+	test -x target/zoo-venv/bin/python || python3 -m venv target/zoo-venv
+	target/zoo-venv/bin/python -c "import torch, torchvision, timm, onnx, onnxruntime, onnxscript" 2>/dev/null || \
+		target/zoo-venv/bin/python -m pip install --quiet torch torchvision timm onnx onnxruntime onnxscript
+
+zoo: ## Export the networks people use by both of PyTorch's exporters and read them; continues; ONLY=timm AGAIN=refused
+	cargo build --release
+	$(ZOO_PYTHON) tests/zoo/zoo.py --program target/release/robustnas --out $(ZOO_OUT) --only "$(ONLY)" --again "$(AGAIN)"
 
 cifar-check: ## Read CIFAR-10 as downloaded from the Hugging Face hub; IMAGES=DIR has it as parquet
 	$(if $(IMAGES),,$(error cifar-check needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
@@ -100,6 +124,26 @@ torch-venv: ## Make target/torch-venv with PyTorch for torch-check
 
 torch-check: ## Compare exported networks with PyTorch; TORCH_PYTHON=/path/to/python is another Python
 	TORCH_PYTHON=$(abspath $(TORCH_PYTHON)) cargo test --test torch_export -- --include-ignored --nocapture
+
+# What break does: kills at random moments, every how many system calls, damaged files.
+KILLS ?= 1000
+STRIDE ?= 1
+DAMAGED ?= 200
+
+break: ## Kill searches at random moments and at system calls (strace), and damage files; KILLS=1000 STRIDE=1 DAMAGED=200
+	ROBUSTNAS_KILLS=$(KILLS) ROBUSTNAS_STRIDE=$(STRIDE) ROBUSTNAS_DAMAGED=$(DAMAGED) ROBUSTNAS_SEED=$(SEED) \
+		cargo test --release --test kills -- --nocapture --ignored --test-threads 1
+
+# The readers of fuzz (all of them when empty), by a part of their name, and the seconds for each.
+TARGET ?=
+SECONDS ?= 600
+
+fuzz: ## Change well-formed inputs of every reader for a time; TARGET=onnx SECONDS=600 SEED=2
+	ROBUSTNAS_FUZZ_TARGET=$(TARGET) ROBUSTNAS_FUZZ_SECONDS=$(SECONDS) ROBUSTNAS_SEED=$(SEED) \
+		cargo test --release --test fuzz_corpus -- --nocapture changed_inputs
+
+fuzz-coverage: ## The same guided by coverage; needs a nightly toolchain and cargo-fuzz
+	TARGET=$(TARGET) cargo +nightly fuzz run readers -- -max_total_time=$(SECONDS) -rss_limit_mb=1024 -timeout=5
 
 long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
 	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume

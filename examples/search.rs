@@ -39,8 +39,13 @@ fn main() -> Result<()> {
     let out = std::env::args().nth(1).unwrap_or_else(|| "target/example-search".into());
 
     // A run that was interrupted goes on where it was; the folder has the networks, their weights and all numbers.
-    let job =
-        Job { config, out: out.into(), argv: std::env::args().collect(), checkpoint_every: Duration::from_secs(60) };
+    let job = Job {
+        config,
+        out: out.into(),
+        argv: std::env::args().collect(),
+        checkpoint_every: Duration::from_secs(60),
+        longest: f64::INFINITY,
+    };
     let ranked = run(&job, &Interrupt::never(), &mut ())?;
     print!("{}", table(&ranked));
     Ok(())

@@ -8,6 +8,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// The exit code of a fault of the program itself.
 pub const INTERNAL: u8 = 70;
 
+/// The exit code of work that was stopped and can be continued.
+pub const STOPPED: u8 = 75;
+
 /// Every failure a user can meet, grouped by the exit code it ends the program with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -110,7 +113,7 @@ impl Error {
             Error::Io { .. } | Error::Disk { .. } => 6,
             Error::NotFinite(_) | Error::Tensor(_) => 7,
             Error::Internal(_) => INTERNAL,
-            Error::Stopped { .. } => 75,
+            Error::Stopped { .. } => STOPPED,
         }
     }
 
@@ -163,6 +166,12 @@ impl<T> IoContext<T> for std::io::Result<T> {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::Disk {
                 path: path.to_owned(),
                 message: "the disk is full; free some space and give the same command again".into(),
+            },
+            std::io::ErrorKind::FileTooLarge => Error::Disk {
+                path: path.to_owned(),
+                message: "the file would be larger than the limit on files (ulimit -f); raise it and give the same command \
+                          again"
+                    .into(),
             },
             _ => Error::Io { path: path.to_owned(), source },
         })

@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         Err(_) => ExitCode::from(robustnas::error::INTERNAL),
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("robustnas: {error}");
+            robustnas::cli::say(&format!("robustnas: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

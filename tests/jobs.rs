@@ -16,7 +16,7 @@ use robustnas::jobs::{Interrupt, Observer, Progress, Task, attack, search};
 use robustnas::record::{Evaluation, Outcome};
 use robustnas::report::attacked::{AttackResultFile, Attacked};
 use robustnas::report::evaluated::Evaluated;
-use robustnas::store::run::read_records;
+use robustnas::store::history::History;
 use robustnas::threat::{Attack, AttackPlan, Pgd};
 use robustnas::units::{Fraction, Macs, Params};
 
@@ -75,7 +75,8 @@ fn is_step(event: &Progress) -> bool {
 fn search_job(out: &Path) -> search::Job {
     let settings = QUICK.map(|(key, value)| Setting::new(key, value));
     let config = Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings).unwrap();
-    search::Job { config, out: out.into(), argv: vec!["test".into()], checkpoint_every: Duration::from_secs(3600) }
+    let (argv, checkpoint_every) = (vec!["test".into()], Duration::from_secs(3600));
+    search::Job { config, out: out.into(), argv, checkpoint_every, longest: f64::INFINITY }
 }
 
 /// Timing adds milliseconds to what a search leaves, and changes nothing else of it.
@@ -158,7 +159,7 @@ fn a_search_tells_its_events_in_order() {
     assert_eq!(epochs, [1, 2]);
 
     // Every candidate is begun, trained, ended and told; then they are tested.
-    let records = read_records(&job.out).unwrap();
+    let records = History::read(&job.out).unwrap().records();
     let mut at = end + 1;
     for record in &records {
         at += second[at..].iter().take_while(|e| matches!(e, Progress::LeftOut(_))).count();

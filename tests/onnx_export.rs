@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use robustnas::arch::net::Net;
 use robustnas::arch::op::{Op, Shape};
 use robustnas::arch::spec::NetSpec;
@@ -105,6 +105,59 @@ fn onnxruntime_gives_the_same_logits() {
     let output = output.unwrap_or_else(|why| panic!("{}: {why}", python.display()));
     println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Thousands of small graphs of the operations that are read, drawn from a seed: what is read gives ONNX Runtime's logits, and
+/// few are refused. `ROBUSTNAS_GRAPHS` is their number, `ROBUSTNAS_SEED` the seed.
+#[test]
+#[ignore = "needs a Python with onnx and onnxruntime: make onnx-venv onnx-check; make onnx-graphs for thousands"]
+fn random_graphs_give_the_logits_of_onnxruntime() {
+    let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual);
+    let (seed, count) = (number("ROBUSTNAS_SEED", 1), number("ROBUSTNAS_GRAPHS", 300));
+    let python = std::env::var_os("ONNX_PYTHON").map(PathBuf::from).expect("ONNX_PYTHON names a Python with onnxruntime");
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx_runtime/random_graphs.py");
+    let mut command = Command::new(&python);
+    let output = command.arg(script).arg(folder.path()).args([seed.to_string(), count.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (mut worst, mut wrong) = (0f64, Vec::new());
+    let mut refused = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    for number in 0..count {
+        let model = folder.path().join(format!("{number}.onnx"));
+        let case: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(model.with_extension("json")).unwrap()).unwrap();
+        let numbers = |key: &str| -> Vec<f64> {
+            case[key].as_array().unwrap().iter().map(|n| n.as_f64().unwrap_or(f64::NAN)).collect()
+        };
+        let image: Shape = serde_json::from_value(case["image"].clone()).unwrap();
+        let found = match read(&model, image, &bytes) {
+            Ok(found) => found,
+            Err(why) => {
+                let why = why.to_string();
+                let why = why.split("node `").last().and_then(|w| w.split_once("`: ")).map_or(&*why, |(_, why)| why);
+                let words: Vec<&str> = why.split_whitespace().take(8).filter(|w| !w.contains(char::is_numeric)).collect();
+                refused.entry(words.join(" ")).or_default().push(number);
+                continue;
+            }
+        };
+        let mut network = Network::new(found.net, Seed::root(0), &Device::Cpu).unwrap();
+        weights::set(&mut network, &found.tensors).unwrap();
+        let pixels: Vec<f32> = numbers("pixels").into_iter().map(|p| p as f32).collect();
+        let (images, want) = (case["images"].as_u64().unwrap() as usize, numbers("logits"));
+        let pixels = Tensor::from_vec(pixels, (images, image.h, image.w, image.c), &Device::Cpu).unwrap();
+        let apart = apart(&network.logits(&pixels, &[], NormMode::Eval).unwrap().values, &want);
+        worst = worst.max(apart);
+        if apart > 1e-4 {
+            wrong.push(format!("graph {number}: apart by {apart:.1e} of the largest logit; {}", case["steps"]));
+        }
+    }
+    let refusals: usize = refused.values().map(Vec::len).sum();
+    println!("seed {seed}: {count} graphs, {refusals} refused, the others apart by at most {worst:.1e} of the largest logit");
+    for (why, numbers) in &refused {
+        println!("{:5}  {why}  (graph {})", numbers.len(), numbers[0]);
+    }
+    assert!(wrong.is_empty(), "{} of {count} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(refusals as u64 * 10 <= count, "{refusals} of {count} are refused");
 }
 
 /// What cannot be exported is refused by the node's name.

@@ -2,6 +2,8 @@
 
 #[path = "fixtures/net_a.rs"]
 mod net_a;
+#[path = "fixtures/quick.rs"]
+mod quick;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -31,48 +33,6 @@ fn json_lines(arguments: &[&str]) -> Vec<serde_json::Value> {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// A search of seconds whose networks learn enough to be ranked.
-const QUICK: &[&str] = &[
-    "--budgets",
-    "2M",
-    "--set",
-    "split.train=600",
-    "--set",
-    "split.validation=100",
-    "--set",
-    "split.test=50",
-    "--set",
-    "split.weights_share=0.1",
-    "--set",
-    "supernet.channels=2",
-    "--set",
-    "search.epochs=1",
-    "--set",
-    "search.stage_one_epochs=0",
-    "--set",
-    "search.warmup_epochs=0",
-    "--set",
-    "search.batch=32",
-    "--set",
-    "search.probe=16",
-    "--set",
-    "retrain.epochs=4",
-    "--set",
-    "retrain.batch=16",
-    "--set",
-    "retrain.method.eps=1/255",
-    "--set",
-    "derive.random=0",
-    "--set",
-    "scaling.tolerance=0.4",
-    "--set",
-    "scaling.depth_share=[0.5, 0.99]",
-];
-
-fn quick<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["search", "--out", out], QUICK, more].concat()
 }
 
 #[test]
@@ -205,7 +165,7 @@ fn a_run_from_beginning_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let run_folder = path("run");
-    let ranked = json(&quick(&run_folder, &["--json"]));
+    let ranked = json(&quick::search(&run_folder, &["--json"]));
     assert_eq!(ranked["schema_version"], 1);
     let schema = json(&["schema", "ranked"]);
     assert!(jsonschema::is_valid(&schema, &ranked), "ranked.json does not follow its schema");
@@ -242,7 +202,7 @@ fn a_run_from_beginning_to_end() {
 
     // Another seed is other luck on the same images: the two runs stand in one picture.
     let other = path("other");
-    json(&quick(&other, &["--seed", "9", "--json"]));
+    json(&quick::search(&other, &["--seed", "9", "--json"]));
     let output = run(&["frontier", &run_folder, &other, "--out", &path("f.json"), "--split", "validation"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let output = run(&["rank", &run_folder, &other]);
@@ -250,15 +210,15 @@ fn a_run_from_beginning_to_end() {
     assert_eq!(text.matches("The best searched network (").count(), 2, "{text}");
 
     // The same command again has nothing to do; another configuration is refused with the keys that differ.
-    assert!(run(&quick(&run_folder, &[])).status.success());
-    refuses(&quick(&run_folder, &["--set", "retrain.epochs=2"]), 4, &["retrain.epochs", "4 -> 2"]);
-    refuses(&quick(&run_folder, &["--seed", "9"]), 4, &["seed"]);
+    assert!(run(&quick::search(&run_folder, &[])).status.success());
+    refuses(&quick::search(&run_folder, &["--set", "retrain.epochs=2"]), 4, &["retrain.epochs", "4 -> 2"]);
+    refuses(&quick::search(&run_folder, &["--seed", "9"]), 4, &["seed"]);
 
     // A folder of a newer version is refused, and not touched.
     let file = folder.path().join("run").join("run.json");
-    let newer = std::fs::read_to_string(&file).unwrap().replace("\"schema_version\": 1", "\"schema_version\": 99");
+    let newer = std::fs::read_to_string(&file).unwrap().replace("\"schema_version\": 2", "\"schema_version\": 99");
     std::fs::write(&file, &newer).unwrap();
-    refuses(&quick(&run_folder, &[]), 4, &["99"]);
+    refuses(&quick::search(&run_folder, &[]), 4, &["99"]);
     refuses(&["rank", &run_folder], 4, &["99"]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), newer);
 }
@@ -268,7 +228,7 @@ fn a_diverging_candidate_is_a_row() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run").to_string_lossy().into_owned();
     let settings = ["--set", "retrain.sgd.lr=1e30", "--set", "retrain.sgd.clip=1e30", "--json"];
-    let ranked = json(&quick(&out, &settings));
+    let ranked = json(&quick::search(&out, &settings));
     let entries = ranked["budgets"][0]["entries"].as_array().unwrap();
     assert!(entries.iter().any(|e| e["status"] == "failed" && e["kind"] == "nan"), "{entries:?}");
     assert!(entries.iter().filter(|e| e["status"] == "failed").all(|e| e["rank"].is_null()));
@@ -278,7 +238,7 @@ fn a_diverging_candidate_is_a_row() {
 fn two_processes_do_not_share_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run").to_string_lossy().into_owned();
-    let arguments = quick(&out, &["--set", "split.train=2000"]);
+    let arguments = quick::search(&out, &["--set", "split.train=2000"]);
     let mut first = Command::new(env!("CARGO_BIN_EXE_robustnas"))
         .args(&arguments)
         .stdout(std::process::Stdio::null())

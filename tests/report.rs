@@ -15,7 +15,7 @@ use robustnas::report::ranked::Ranked;
 use robustnas::report::schema::{NAMES, schema};
 use robustnas::report::table::table;
 use robustnas::report::{document, png};
-use robustnas::store::run::read_records;
+use robustnas::store::history::History;
 use robustnas::threat::Attack;
 use robustnas::units::Fraction;
 use serde_json::Value;
@@ -261,7 +261,7 @@ fn a_ranking_says_whether_the_search_beat_its_controls() {
 fn committed_results_are_read() {
     let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/example");
     let bytes = |name: &str| std::fs::read(run.join(name)).unwrap();
-    let ranked = Ranked::new(2, &read_records(&run).unwrap()).unwrap();
+    let ranked = Ranked::new(2, &History::read(&run).unwrap().records()).unwrap();
     let stored = Ranked::from_json(&run.join("ranked.json"), &bytes("ranked.json")).unwrap();
     assert_eq!(ranked.records(), stored.records());
     let frontier = Frontier::combine(&[("example", &ranked)], Split::Test).unwrap();

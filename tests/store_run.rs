@@ -9,7 +9,8 @@ use fixtures::{evaluation, failed, record};
 use robustnas::error::{Error, Result};
 use robustnas::record::{Origin, Outcome};
 use robustnas::store::event::{Event, StageResult};
-use robustnas::store::run::{Opened, RunAbout, RunDir, read_events, read_records, read_run};
+use robustnas::store::history::{self, History};
+use robustnas::store::run::{Opened, RunAbout, RunDir, free_to_take, read_run};
 use robustnas::units::Macs;
 
 const CONFIG: &str = "seed = 7\n";
@@ -61,10 +62,10 @@ fn readers_need_no_lock() {
     run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0, 2.0] })).unwrap();
     run.append(&candidate("aa")).unwrap();
     let read = read_run(root.path()).unwrap();
-    assert_eq!((read.file.schema_version, read.file.seed, read.config.as_str()), (1, 7, CONFIG));
+    assert_eq!((read.file.schema_version, read.file.seed, read.config.as_str()), (2, 7, CONFIG));
     assert_eq!(read.file.host.argv, about().argv);
-    assert_eq!(read_events(root.path()).unwrap().events.len(), 2);
-    assert_eq!(read_records(root.path()).unwrap().len(), 1);
+    let history = History::read(root.path()).unwrap();
+    assert_eq!((history.events.len(), history.records().len(), history.is_finished(root.path())), (2, 1, false));
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn a_test_evaluation_is_attached_to_its_candidate_once() {
     run.append(&test(28)).unwrap();
     run.append(&test(99)).unwrap();
     run.append(&candidate("aa")).unwrap();
-    let records = read_records(root.path()).unwrap();
+    let records = History::read(root.path()).unwrap().records();
     assert_eq!(records.len(), 1);
     let Outcome::Ok { test: Some(test), .. } = &records[0].outcome else { panic!("no test evaluation") };
     assert_eq!(*test, evaluation("test", 58, 28));
@@ -128,9 +129,9 @@ fn changed_settings_are_named() {
 fn a_newer_schema_is_refused_with_both_numbers() {
     let root = tempfile::tempdir().unwrap();
     drop(open(root.path()).unwrap());
-    fs::write(root.path().join("run.json"), r#"{"schema_version": 2, "all_else": "moved"}"#).unwrap();
+    fs::write(root.path().join("run.json"), r#"{"schema_version": 3, "all_else": "moved"}"#).unwrap();
     for error in [open(root.path()).unwrap_err(), read_run(root.path()).unwrap_err()] {
-        assert!(error.to_string().contains("schema_version 2") && error.to_string().contains("up to 1"), "{error}");
+        assert!(error.to_string().contains("schema_version 3") && error.to_string().contains("up to 2"), "{error}");
     }
 }
 
@@ -195,10 +196,159 @@ fn a_torn_tail_is_told_when_resuming() {
 #[test]
 fn names_that_leave_the_folder_or_hit_the_run_are_refused() {
     let root = tempfile::tempdir().unwrap();
-    let (run, _) = open(root.path()).unwrap();
+    let (mut run, _) = open(root.path()).unwrap();
     for name in ["../x", "a/b", "", ".hidden", "run.json", "journal.jsonl", "lock", "archs"] {
         assert!(matches!(run.write_output(name, b""), Err(Error::Run { .. })), "{name}");
     }
     assert!(run.write_arch("../aa", &[]).is_err());
     assert!(run.write_arch("aa", &[("../../x", b"")]).is_err());
+}
+
+/// A run with a network, its answer, and the bytes of its journal.
+fn finished(path: &Path) -> Vec<u8> {
+    let (mut run, _) = open(path).unwrap();
+    run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0] })).unwrap();
+    run.write_arch("aa", &[("arch.json", b"{}"), ("weights.safetensors", b"numbers")]).unwrap();
+    run.append(&candidate("aa")).unwrap();
+    run.write_output("ranked.json", b"{}\n").unwrap();
+    fs::read(path.join("journal.jsonl")).unwrap()
+}
+
+/// Whole lines that are gone are noticed by the files that the others do not know, by readers and writers in the same words.
+#[test]
+fn a_journal_that_lost_lines_is_damaged_for_everyone() {
+    let root = tempfile::tempdir().unwrap();
+    let bytes = finished(root.path());
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+    let journal = root.path().join("journal.jsonl");
+    for kept in 0..lines.len() {
+        fs::write(&journal, lines[..kept].concat()).unwrap();
+        let said = History::read(root.path()).unwrap_err();
+        assert!(matches!(said, Error::Run { .. }) && said.to_string().contains("lost lines"), "{kept}: {said}");
+        assert_eq!(open(root.path()).unwrap_err().to_string(), said.to_string());
+        assert_eq!(fs::read(&journal).unwrap(), lines[..kept].concat(), "nothing is cut");
+    }
+    fs::write(&journal, &bytes).unwrap();
+    assert!(History::read(root.path()).unwrap().is_finished(root.path()));
+    fs::write(root.path().join("ranked.json"), b"").unwrap();
+    assert!(!History::read(root.path()).unwrap().is_finished(root.path()), "an answer that is not what was written");
+    fs::remove_file(&journal).unwrap();
+    let said = History::read(root.path()).unwrap_err().to_string();
+    assert!(said.contains("is missing"), "{said}");
+    assert_eq!(open(root.path()).unwrap_err().to_string(), said);
+}
+
+#[test]
+fn files_are_held_to_the_journal() {
+    let root = tempfile::tempdir().unwrap();
+    finished(root.path());
+    let arch = root.path().join("archs/aa/arch.json");
+    assert_eq!(history::verify(&arch).unwrap(), None);
+    let (run, _) = open(root.path()).unwrap();
+    assert_eq!(run.whole("archs/aa/weights.safetensors").as_deref(), Some(&b"numbers"[..]));
+    fs::write(root.path().join("archs/aa/weights.safetensors"), b"numbres").unwrap();
+    assert_eq!(run.whole("archs/aa/weights.safetensors"), None);
+    let error = history::verify(&arch).unwrap_err();
+    assert!(error.exit_code() == 4 && error.to_string().contains("weights.safetensors"), "{error}");
+    // Files of no run are as they are.
+    let alone = root.path().join("elsewhere");
+    fs::create_dir(&alone).unwrap();
+    fs::write(alone.join("arch.json"), b"{}").unwrap();
+    assert_eq!(history::verify(&alone.join("arch.json")).unwrap(), None);
+}
+
+/// What a process would leave without its folder is an error at the next write, and nothing is brought back.
+#[test]
+#[cfg(unix)]
+fn a_folder_that_is_removed_under_a_run_is_noticed() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("run");
+    let (mut run, _) = open(&path).unwrap();
+    let mut checkpoints = run.checkpoints().unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let snapshot = robustnas::store::checkpoint::Snapshot { meta: 1.into(), tensors: Vec::new() };
+    let errors = [
+        run.append(&candidate("aa")).unwrap_err(),
+        run.write_arch("aa", &[("arch.json", b"{}")]).unwrap_err(),
+        run.write_output("ranked.json", b"{}").unwrap_err(),
+        checkpoints.save(&snapshot).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.to_string().contains("removed or replaced"), "{error}");
+    }
+    assert!(!path.exists());
+    // Another run in the same place is not touched.
+    let (_other, _) = open(&path).unwrap();
+    assert!(run.append(&candidate("aa")).is_err() && checkpoints.save(&snapshot).is_err());
+    assert!(!path.join("checkpoint").exists());
+}
+
+#[test]
+fn a_checkpoint_is_of_one_run_and_not_newer_than_its_journal() {
+    let root = tempfile::tempdir().unwrap();
+    let (one, two) = (root.path().join("one"), root.path().join("two"));
+    let snapshot = robustnas::store::checkpoint::Snapshot { meta: 1.into(), tensors: Vec::new() };
+    let (mut run, _) = open(&one).unwrap();
+    run.append(&candidate("aa")).unwrap();
+    let mut checkpoints = run.checkpoints().unwrap();
+    checkpoints.save(&snapshot).unwrap();
+    assert!(checkpoints.load().unwrap().is_some());
+    let copy = |to: &Path| {
+        fs::create_dir_all(to.join("checkpoint")).unwrap();
+        fs::copy(one.join("checkpoint/state-1.safetensors"), to.join("checkpoint/state-1.safetensors")).unwrap();
+    };
+    let (other, _) = RunDir::open(&two, "seed = 8\n", RunAbout { seed: 8, ..about() }, &differences).unwrap();
+    copy(&two);
+    let said = other.checkpoints().unwrap().load().unwrap_err().to_string();
+    assert!(said.contains("is of another run"), "{said}");
+    let three = root.path().join("three");
+    let (same, _) = open(&three).unwrap();
+    copy(&three);
+    let said = same.checkpoints().unwrap().load().unwrap_err().to_string();
+    assert!(said.contains("the journal had 2 lines, and it has 1"), "{said}");
+}
+
+#[test]
+fn the_same_images_may_lie_elsewhere() {
+    let root = tempfile::tempdir().unwrap();
+    drop(open(root.path()).unwrap());
+    let moved = RunAbout { data: "hf:/elsewhere".into(), ..about() };
+    let changed = |_: &str, _: &str| Ok(vec!["data: synthetic -> hf:/elsewhere".to_owned()]);
+    assert!(matches!(RunDir::open(root.path(), CONFIG, moved, &changed), Ok((_, Opened::Resumed { .. }))));
+    let others = RunAbout { data_id: "ffff".into(), ..about() };
+    assert!(RunDir::open(root.path(), CONFIG, others, &changed).is_err());
+}
+
+/// `search night/config.toml --out night` must not overwrite what it was given.
+#[test]
+fn a_user_s_own_configuration_is_no_run_cut_short() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("config.toml"), "mine").unwrap();
+    for error in [open(root.path()).map(drop).unwrap_err(), free_to_take(root.path()).map(drop).unwrap_err()] {
+        assert!(error.to_string().contains("config.toml"), "{error}");
+    }
+    assert_eq!(fs::read(root.path().join("config.toml")).unwrap(), b"mine");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+}
+
+/// Code 4 and the file's name, whatever is wrong with a file that the run is made of.
+#[test]
+fn damaged_files_of_a_run_are_run_errors() {
+    let root = tempfile::tempdir().unwrap();
+    let damages: [(&str, fn(&Path)); 6] = [
+        ("run.json", |p| fs::write(p, b"{").unwrap()),
+        ("run.json", |p| fs::write(p, b"\xff").unwrap()),
+        ("run.json", |p| fs::remove_file(p).and_then(|()| fs::create_dir(p)).unwrap()),
+        ("config.toml", |p| fs::write(p, b"\xff").unwrap()),
+        ("config.toml", |p| fs::remove_file(p).unwrap()),
+        ("config.toml", |p| fs::remove_file(p).and_then(|()| fs::create_dir(p)).unwrap()),
+    ];
+    for (i, (name, damage)) in damages.into_iter().enumerate() {
+        let path = root.path().join(i.to_string());
+        drop(open(&path).unwrap());
+        damage(&path.join(name));
+        for error in [open(&path).map(drop).unwrap_err(), History::read(&path).map(drop).unwrap_err()] {
+            assert!(error.exit_code() == 4 && error.to_string().contains(name), "{i}: {error}");
+        }
+    }
 }

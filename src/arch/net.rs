@@ -12,6 +12,9 @@ use smallvec::SmallVec;
 use super::op::{Op, Shape, checked_output};
 use crate::error::{Error, Result};
 
+/// The most nodes of a network. Compiling one takes time that grows with the square of its length.
+pub const MOST_NODES: usize = 1 << 16;
+
 /// A node's index in its network; nodes are numbered in topological order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(usize);
@@ -77,6 +80,9 @@ impl Net {
         let shapes: SmallVec<[Shape; 2]> = inputs.iter().map(|i| self.node(*i).shape).collect();
         let shape = checked_output(&name, &op, &shapes)?;
         let id = NodeId(self.graph.node_count());
+        if id.0 >= MOST_NODES {
+            return Err(Error::Net(format!("node `{name}` is one too many; a network has at most {MOST_NODES}")));
+        }
         match self.place(&name) {
             (_, Some(_)) => return Err(Error::Net(format!("two nodes are called `{name}`"))),
             (free, None) => self.places.insert(free, id),

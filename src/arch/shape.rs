@@ -28,6 +28,11 @@ impl Shape {
         self.h * self.w * self.c
     }
 
+    /// Scalars in one image's activation, if they can be counted.
+    pub fn checked_len(self) -> Option<usize> {
+        self.h.checked_mul(self.w)?.checked_mul(self.c)
+    }
+
     /// Pixels.
     pub const fn area(self) -> usize {
         self.h * self.w
@@ -35,7 +40,7 @@ impl Shape {
 
     /// Whether a side is zero.
     pub const fn is_empty(self) -> bool {
-        self.len() == 0
+        self.h == 0 || self.w == 0 || self.c == 0
     }
 }
 
@@ -64,7 +69,7 @@ impl std::str::FromStr for Shape {
     fn from_str(text: &str) -> Result<Self, String> {
         let sides: Vec<usize> = text.split('x').map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
         match sides[..] {
-            [h, w, c] if h * w * c > 0 => Ok(Shape { h, w, c }),
+            [h, w, c] if Shape::new(h, w, c).checked_len().is_some_and(|len| len > 0) => Ok(Shape { h, w, c }),
             _ => Err(format!("`{text}` is not an image size; write HEIGHTxWIDTHxCHANNELS, for example 32x32x3")),
         }
     }
@@ -102,8 +107,8 @@ impl Window {
             if k == 0 || s == 0 || d == 0 {
                 return None;
             }
-            let span = d * (k - 1) + 1;
-            (n + 2 * p).checked_sub(span).map(|free| free / s + 1)
+            let span = d.checked_mul(k - 1)?.checked_add(1)?;
+            Some(p.checked_mul(2)?.checked_add(n)?.checked_sub(span)? / s + 1)
         };
         Some([side(h, 0)?, side(w, 1)?])
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::console::{Console, say};
 use super::files;
 use super::progress::Terminal;
 use super::subject::{Prepared, SubjectArguments, Trained};
@@ -39,29 +40,30 @@ pub struct AttackArguments {
 }
 
 /// Attacks a network, or measures it on images that were attacked earlier.
-pub fn attack(arguments: &AttackArguments) -> Result<()> {
+pub fn attack(arguments: &AttackArguments, console: Console) -> Result<()> {
     let AttackArguments { subject, adversarial, out, save_adversarial, json, .. } = arguments;
     if let Some(path) = adversarial {
-        let ((data, network), threat) = (subject.measured()?, subject.threat()?);
+        let ((data, network), threat) = (subject.measured(console)?, subject.threat()?);
         let job = stored::Job { data, subject: network, path: path.clone(), threat, batch: subject.batch };
         let result = stored::run(job)?;
         return if *json { files::print_json(&result) } else { files::print(&table(&result)) };
     }
-    let Prepared { data, subject: network, plan, ids } = subject.prepare()?;
-    let source = arguments.source(&data, &network)?;
+    let Prepared { data, subject: network, plan, ids } = subject.prepare(console)?;
+    let source = arguments.source(&data, &network, console)?;
     let SubjectArguments { seed, batch, .. } = *subject;
     let (out, save_adversarial) = (out.clone(), *save_adversarial);
     let job = Job { data, ids, subject: network, source, plan, seed, batch, out, save_adversarial };
-    let result = run(job, &Interrupt::install()?, &mut Terminal::new())?;
+    let result = run(job, &Interrupt::install(say)?, &mut Terminal::new(console))?;
     if *json { files::print_json(&result) } else { files::print(&attacked::table(&result)) }
 }
 
 impl AttackArguments {
     /// The network that the attacks are made on, if it is another than the one that is measured.
-    fn source(&self, data: &Dataset, target: &Subject) -> Result<Option<Subject>> {
+    fn source(&self, data: &Dataset, target: &Subject, console: Console) -> Result<Option<Subject>> {
         let Some(net) = &self.transfer_from else { return Ok(None) };
-        let named = Trained { net, weights: self.source_weights.as_deref(), option: "--source-weights" };
-        let source = named.load(data)?;
+        let (weights, option) = (self.source_weights.as_deref(), "--source-weights");
+        let named = Trained { net, weights, option, classes: self.subject.classes };
+        let source = named.load(data, console)?;
         let (own, theirs) = (source.network.net().classes(), target.network.net().classes());
         if own != theirs {
             let words =

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use serde::Serialize;
 
 use super::args::{ImageArguments, positive};
+use super::console::Console;
 use super::files;
 use super::subject::{Prepared, SubjectArguments};
 use crate::bench::step::{Case, Size};
@@ -94,7 +95,7 @@ pub struct BenchAttackArguments {
 }
 
 /// Runs a benchmark; prints each case as soon as it is measured.
-pub fn bench(verb: &BenchVerb) -> Result<()> {
+pub fn bench(verb: &BenchVerb, console: Console) -> Result<()> {
     match verb {
         BenchVerb::Step(StepArguments { channels, layers, batch, pgd_steps, cases, measuring }) => {
             let size = Size { channels: channels.get(), layers: layers.get(), pgd_steps: pgd_steps.get() };
@@ -106,12 +107,12 @@ pub fn bench(verb: &BenchVerb) -> Result<()> {
         }
         BenchVerb::Train(arguments) => {
             let TrainArguments { net, image, method, batch, measuring } = &**arguments;
-            let built = image.load(net)?.net;
+            let built = image.load(net, console)?.net;
             let line = train::measure(built, net, method, batch.get(), measuring.steps.get())?;
             tell(&line, measuring.json, true)
         }
         BenchVerb::Attack(BenchAttackArguments { subject, measuring }) => {
-            let Prepared { data, subject: Subject { network, .. }, plan, ids } = subject.prepare()?;
+            let Prepared { data, subject: Subject { network, .. }, plan, ids } = subject.prepare(console)?;
             let (net, seed, batch) = (&subject.net, subject.seed, subject.batch);
             let attack = attack::Attack { net, network, data: &data, ids: &ids, plan: &plan, seed, batch };
             tell(&attack::measure(attack, measuring.steps.get())?, measuring.json, true)

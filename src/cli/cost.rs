@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::num::NonZero;
 
 use super::args::{NetArguments, positive};
+use super::console::Console;
 use super::files;
 use crate::arch::cost::{Cost, NodeCost, Rule, activations, auxiliary_params, cost_under, per_node_under};
 use crate::arch::families::cells::auxiliary;
@@ -65,8 +66,8 @@ impl CostArguments {
 }
 
 /// Counts a network.
-pub fn cost(arguments: &CostArguments) -> Result<()> {
-    let Model { net, genotype, skeleton, .. } = arguments.net.load()?;
+pub fn cost(arguments: &CostArguments, console: Console) -> Result<()> {
+    let Model { net, genotype, skeleton, .. } = arguments.net.load(console)?;
     let rule = arguments.rule;
     let total = cost_under(&net, rule);
     let layers = arguments.per_layer.then(|| per_node_under(&net, rule));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::args::NetArguments;
+use super::console::Console;
 use super::files;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -35,8 +36,8 @@ enum What {
 }
 
 /// Draws a network.
-pub fn draw(arguments: &DrawArguments) -> Result<()> {
-    let Model { name, net, genotype, skeleton, .. } = arguments.net.load()?;
+pub fn draw(arguments: &DrawArguments, console: Console) -> Result<()> {
+    let Model { name, net, genotype, skeleton, .. } = arguments.net.load(console)?;
     let lacking = |what: &str| Error::Usage(format!("`{}` is not made of {what}; try --what blocks", name));
     let extension = arguments.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
     if extension == "dot" {

@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::args::ImageArguments;
+use super::console::Console;
 use super::files;
-use super::rank::ranked;
+use super::named::{Rank, ranked_network};
 use crate::arch::cost::cost;
 use crate::arch::file::{ArchFile, id_of};
 use crate::engine::Network;
 use crate::error::{Error, Result};
 use crate::model::layout::Layout;
-use crate::model::{Model, torch, weights};
+use crate::model::{torch, weights};
 use crate::onnx;
 use crate::record::OriginKind;
 use crate::report::attacked::AttackResultFile;
-use crate::report::ranked::Entry;
 use crate::report::robustbench::{ModelInfo, Said};
 use crate::units::Macs;
 
@@ -24,9 +24,9 @@ use crate::units::Macs;
 pub struct ExportArguments {
     /// A run folder, or a network: an arch.json, a model.onnx, preact-resnet:18, or any other that `cost` takes.
     source: String,
-    /// Of a run: the rank within the budget.
-    #[arg(long, default_value_t = 1)]
-    rank: u32,
+    /// Of a run: the rank within the budget; default: the first.
+    #[arg(long)]
+    rank: Option<u32>,
     /// Of a run: ranks count networks of this origin alone: searched, random or hand-made.
     #[arg(long)]
     origin: Option<OriginKind>,
@@ -103,30 +103,25 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 /// Writes a network, or that of a rank, in the requested forms.
-pub fn export(arguments: &ExportArguments) -> Result<()> {
-    let run = Path::new(&arguments.source);
-    let source = if run.is_dir() { of_rank(run, arguments)? } else { arguments.source.clone() };
-    let model = Model::load(&source, arguments.image.image, arguments.image.classes, &files::bytes)?;
+pub fn export(arguments: &ExportArguments, console: Console) -> Result<()> {
+    let ExportArguments { rank, origin, budget, .. } = *arguments;
+    let source = ranked_network(&arguments.source, Rank { rank, origin, budget }, console)?;
+    let model = arguments.image.load_named(&source, console)?;
     if let Some(path) = &arguments.json {
         let file = match &model.file {
             Some(file) => file.clone(),
             None => ArchFile::new(&model.net, source.as_str(), model.genotype.clone(), model.skeleton.clone())?,
         };
         files::write(path, file.to_json()?.as_bytes())?;
-        eprintln!(
-            "{}: {} ({}), {} parameters, {} MACs",
-            path.display(),
-            file.id,
-            file.summary,
-            file.cost.params,
-            file.cost.macs
-        );
+        let (id, summary, cost) = (&file.id, &file.summary, &file.cost);
+        let (params, macs) = (cost.params, cost.macs);
+        console.note(&format!("{}: {id} ({summary}), {params} parameters, {macs} MACs", path.display()));
     }
     if let Some(path) = &arguments.genotype {
         let genotype = model.genotype.as_ref();
         let genotype = genotype.ok_or_else(|| Error::Usage(format!("--genotype: `{source}` is not made of cells")))?;
         files::write(path, format!("{genotype}\n").as_bytes())?;
-        eprintln!("{}: {} cells", path.display(), genotype.cells.len());
+        console.note(&format!("{}: {} cells", path.display(), genotype.cells.len()));
     }
     let ExportArguments { onnx: model_file, safetensors, torch: folder, robustbench: info, .. } = arguments;
     if [model_file, safetensors, folder, info].iter().all(|path| path.is_none()) {
@@ -136,48 +131,24 @@ pub fn export(arguments: &ExportArguments) -> Result<()> {
     let (network, from) = model.with_weights_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
     if let Some(path) = &arguments.safetensors {
         files::write(path, &weights::encode(&network, arguments.layout.into())?)?;
-        eprintln!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len());
+        console.note(&format!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len()));
     }
     if let Some(folder) = folder {
         let code = torch::write(&torch::Export { net: network.net(), summary: &summary })?;
         files::folder(folder)?;
         files::write(&folder.join("net.py"), code.as_bytes())?;
         files::write(&folder.join("weights.safetensors"), &weights::encode(&network, Layout::Pytorch)?)?;
-        eprintln!("{}: net.py for PyTorch and weights.safetensors, {from}", folder.display());
+        console.note(&format!("{}: net.py for PyTorch and weights.safetensors, {from}", folder.display()));
     }
     if let Some(path) = &arguments.onnx {
         files::write(path, &onnx(&network, arguments.branch)?)?;
-        eprintln!("{}: ONNX, operator set {}, {from}", path.display(), onnx::OPSET);
+        console.note(&format!("{}: ONNX, operator set {}, {from}", path.display(), onnx::OPSET));
     }
     if let (Some(path), Some(attacked)) = (&arguments.robustbench, &arguments.attacked) {
         let said = Said { additional_data: arguments.additional_data, reported: arguments.reported };
-        robustbench(&network, path, attacked, said)?;
+        robustbench(&network, path, attacked, said, console)?;
     }
     Ok(())
-}
-
-/// The arch.json of a rank. Prints its origin: the best network of a run need not be one that the search found.
-fn of_rank(run: &Path, arguments: &ExportArguments) -> Result<String> {
-    let ExportArguments { rank, origin, budget, .. } = *arguments;
-    let ranked = ranked(run)?;
-    let budgets: Vec<String> = ranked.budgets.iter().map(|b| b.budget.to_string()).collect();
-    let found = match budget {
-        Some(budget) => ranked.budgets.iter().find(|b| b.budget == budget),
-        None => ranked.budgets.iter().max_by_key(|b| b.budget),
-    };
-    let found = found.ok_or_else(|| Error::Usage(format!("no such budget; the run has {}", budgets.join(", "))))?;
-    let is_meant = |e: &&Entry| e.rank.is_some() && origin.is_none_or(|kind| e.record.origin.kind() == kind);
-    let meant: Vec<&Entry> = found.entries.iter().filter(is_meant).collect();
-    let entry = (rank as usize).checked_sub(1).and_then(|place| meant.get(place)).ok_or_else(|| {
-        let (budget, count, of) = (found.budget, meant.len(), origin.map_or("", OriginKind::word));
-        Error::Usage(format!("budget {budget} has no rank {rank}: {count} {of} networks may be ranked there"))
-    })?;
-    let Entry { rank, record, .. } = entry;
-    let robust = record.ranked().map_or(String::new(), |v| format!(", {} robust on validation images", v.robust));
-    let (budget, origin) = (found.budget, record.origin.word());
-    eprintln!("budget {budget}, rank {}: {origin} network {}{robust}", rank.unwrap_or_default(), record.arch);
-    let path = run.join("archs").join(&record.arch).join("arch.json");
-    path.into_os_string().into_string().map_err(|path| Error::run(path, "is not a path in UTF-8"))
 }
 
 /// A network as an ONNX file.
@@ -191,7 +162,7 @@ fn onnx(network: &Network, branch: usize) -> Result<Vec<u8>> {
 }
 
 /// Writes the model_info.json of a result, if it is of this network and a measurement of RobustBench.
-fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said) -> Result<()> {
+fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said, console: Console) -> Result<()> {
     let result = AttackResultFile::from_json(attacked, &files::bytes(attacked)?)?;
     let (arch, weights) = (id_of(network.net())?, weights::id_of(network)?);
     if (&result.network.arch, &result.network.weights) != (&arch, &weights) {
@@ -208,6 +179,6 @@ fn robustbench(network: &Network, path: &Path, attacked: &Path, said: Said) -> R
     let info = info.map_err(|why| Error::data(attacked, why))?;
     let text = serde_json::to_string_pretty(&info).map_err(files::unwritable)?;
     files::write(path, (text + "\n").as_bytes())?;
-    eprintln!("{}: {}, {} MACs", path.display(), info.words(), cost(net).macs);
+    console.note(&format!("{}: {}, {} MACs", path.display(), info.words(), cost(net).macs));
     Ok(())
 }

@@ -12,8 +12,12 @@ pub fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).at(path)
 }
 
-/// Any file.
+/// The bytes of a regular file: a device or a pipe may never end.
 pub fn bytes(path: &Path) -> Result<Vec<u8>> {
+    let found = std::fs::metadata(path).at(path)?;
+    if !found.is_file() {
+        return Err(Error::data(path, "is no regular file; expected one"));
+    }
     std::fs::read(path).at(path)
 }
 

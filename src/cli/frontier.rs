@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::console::Console;
 use super::files;
 use super::rank::ranked;
 use crate::error::{Error, Result};
@@ -29,12 +30,16 @@ impl From<SplitName> for Split {
 }
 
 /// The frontiers of runs in one picture or document.
-pub fn frontier(runs: &[PathBuf], out: &Path, split: SplitName) -> Result<()> {
+pub fn frontier(runs: &[PathBuf], out: &Path, split: SplitName, console: Console) -> Result<()> {
     let all = runs
         .iter()
         .map(|run| {
             let name = run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
-            Ok((name, ranked(run)?))
+            let ranked = ranked(run, console)?;
+            if ranked.budgets.is_empty() {
+                return Err(Error::Usage(format!("{}: nothing is evaluated yet", run.display())));
+            }
+            Ok((name, ranked))
         })
         .collect::<Result<Vec<_>>>()?;
     let list: Vec<(&str, &Ranked)> = all.iter().map(|(name, ranked)| (name.as_str(), ranked)).collect();

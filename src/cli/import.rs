@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 
 use super::args::NetArguments;
+use super::console::Console;
 use super::files;
 use crate::engine::Network;
 use crate::error::Result;
@@ -30,12 +31,12 @@ pub struct ImportArguments {
 }
 
 /// Imports the weights of another program.
-pub fn import(arguments: &ImportArguments) -> Result<()> {
-    let net = arguments.net.load()?.net;
+pub fn import(arguments: &ImportArguments, console: Console) -> Result<()> {
+    let net = arguments.net.load(console)?.net;
     let map = NameMap::parse(&files::read(&arguments.map)?, &arguments.map)?;
     let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
     theirs::import(&mut network, &arguments.from, &map)?;
     files::write(&arguments.out, &weights::encode(&network, Layout::Own)?)?;
-    eprintln!("{}: {} tensors", arguments.out.display(), network.layout().tensors().len());
+    console.note(&format!("{}: {} tensors", arguments.out.display(), network.layout().tensors().len()));
     Ok(())
 }

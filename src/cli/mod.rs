@@ -3,6 +3,7 @@
 mod args;
 mod attack;
 mod bench;
+mod console;
 mod cost;
 mod data;
 mod draw;
@@ -10,6 +11,8 @@ mod export;
 mod files;
 mod frontier;
 mod import;
+mod manual;
+mod named;
 mod population;
 mod progress;
 mod rank;
@@ -18,6 +21,7 @@ mod scale;
 mod schema;
 mod search;
 mod space;
+mod spaces;
 mod status;
 mod study;
 mod subject;
@@ -27,19 +31,28 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub use console::say;
+
+use self::console::Console;
 use crate::error::Result;
 
 /// Neural architecture search for networks that stay accurate under adversarial attack.
 #[derive(Parser)]
-#[command(name = "robustnas", version, max_term_width = 110)]
+#[command(name = "robustnas", version, long_version = VERSION, max_term_width = 110)]
 #[command(
     after_help = "Exit codes: 0 done, 2 usage, 3 bad data or configuration, 4 run folder, 5 impossible request, \
     6 disk or I/O, 7 arithmetic, 70 internal error, 75 stopped early (the same command continues), 130 second Ctrl-C."
 )]
 struct Arguments {
     /// Threads; the result does not depend on it. Default: every core.
-    #[arg(long, global = true)]
-    threads: Option<usize>,
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Say only warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say every step.
+    #[arg(short, long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -50,11 +63,12 @@ enum Verb {
     #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
         --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25")]
     Search(search::SearchArguments),
-    /// Show the progress of a run.
+    /// Show the progress of runs.
     #[command(after_help = "Example:\n  robustnas status results/night")]
     Status {
-        /// A run folder.
-        run: PathBuf,
+        /// Run folders.
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -153,14 +167,34 @@ enum Verb {
         /// The document.
         document: String,
     },
+    /// Print what completes this program's command lines in a shell.
+    #[command(after_help = "Example:\n  robustnas completions bash > ~/.local/share/bash-completion/completions/robustnas")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  robustnas man | man -l -")]
+    Man,
 }
+
+/// Version, commit and features.
+const VERSION: &str = env!("ROBUSTNAS_VERSION");
 
 #[derive(Subcommand)]
 enum SpaceVerb {
+    /// List the spaces that are part of the program.
+    List,
+    /// Print a space.
+    #[command(after_help = "Example:\n  robustnas space show dsara-small > my-space.toml")]
+    Show {
+        /// A file, or a name of `space list`.
+        space: PathBuf,
+    },
     /// Check a space file and summarise it.
     #[command(after_help = "Example:\n  robustnas space check search_spaces/dsara.toml")]
     Check {
-        /// The file.
+        /// A file, or a name of `space list`.
         file: PathBuf,
         /// Print JSON.
         #[arg(long)]
@@ -189,27 +223,36 @@ enum DataVerb {
 pub fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(threads) = arguments.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
         pool.map_err(|e| crate::error::Error::Usage(format!("--threads {threads}: {e}")))?;
     }
+    let console = match (arguments.quiet, arguments.verbose) {
+        (true, _) => Console::Quiet,
+        (false, true) => Console::Verbose,
+        (false, false) => Console::Usual,
+    };
     match arguments.verb {
-        Verb::Search(arguments) => search::search(&arguments),
-        Verb::Status { run, json } => status::status(&run, json),
-        Verb::Rank { runs, json } => rank::rank(&runs, json),
-        Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split),
+        Verb::Search(arguments) => search::search(&arguments, console),
+        Verb::Status { runs, json } => status::status(&runs, json, console),
+        Verb::Rank { runs, json } => rank::rank(&runs, json, console),
+        Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split, console),
         Verb::Report(arguments) => report::report(&arguments),
-        Verb::Export(arguments) => export::export(&arguments),
-        Verb::Import(arguments) => import::import(&arguments),
-        Verb::Train(arguments) => train::train(&arguments),
-        Verb::Attack(arguments) => attack::attack(&arguments),
-        Verb::Cost(arguments) => cost::cost(&arguments),
+        Verb::Export(arguments) => export::export(&arguments, console),
+        Verb::Import(arguments) => import::import(&arguments, console),
+        Verb::Train(arguments) => train::train(&arguments, console),
+        Verb::Attack(arguments) => attack::attack(&arguments, console),
+        Verb::Cost(arguments) => cost::cost(&arguments, console),
         Verb::Scale(arguments) => scale::scale(&arguments),
-        Verb::Population(arguments) => population::population(&arguments),
+        Verb::Population(arguments) => population::population(&arguments, console),
         Verb::Study(arguments) => study::study(&arguments),
-        Verb::Draw(arguments) => draw::draw(&arguments),
+        Verb::Draw(arguments) => draw::draw(&arguments, console),
+        Verb::Space { verb: SpaceVerb::List } => space::list(),
+        Verb::Space { verb: SpaceVerb::Show { space } } => files::print(&spaces::read(&space)?.0),
         Verb::Space { verb: SpaceVerb::Check { file, json } } => space::check(&file, json),
         Verb::Data { verb: DataVerb::Check { data, json } } => data::check(&data, json),
-        Verb::Bench { verb } => bench::bench(&verb),
+        Verb::Bench { verb } => bench::bench(&verb, console),
         Verb::Schema { document } => schema::schema(&document),
+        Verb::Completions { shell } => manual::completions(shell),
+        Verb::Man => manual::man(),
     }
 }

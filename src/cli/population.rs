@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::console::{Console, say};
 use super::files;
 use super::progress::Terminal;
 use crate::config::population::Population;
@@ -36,7 +37,7 @@ pub struct PopulationArguments {
 }
 
 /// Draws, trains and compares populations, or continues.
-pub fn population(arguments: &PopulationArguments) -> Result<()> {
+pub fn population(arguments: &PopulationArguments, console: Console) -> Result<()> {
     let spaces = arguments
         .spaces
         .iter()
@@ -50,8 +51,8 @@ pub fn population(arguments: &PopulationArguments) -> Result<()> {
         out: arguments.out.clone(),
         bins: arguments.match_macs.map(usize::from),
     };
-    let interrupt = Interrupt::install()?;
-    let report = run(&job, &interrupt, &mut Terminal::new())?;
-    eprintln!("population.json and edf.svg are in {}", arguments.out.display());
+    let interrupt = Interrupt::install(say)?;
+    let report = run(&job, &interrupt, &mut Terminal::new(console))?;
+    console.note(&format!("population.json and edf.svg are in {}", arguments.out.display()));
     if arguments.json { files::print_json(&report) } else { files::print(&report.table()) }
 }

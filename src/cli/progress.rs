@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::console::Console;
 use crate::jobs::{Observer, Progress, Task, duration_words};
 use crate::population::{Member, Trained};
 use crate::record::{Outcome, Record, SearchEpoch};
@@ -23,11 +24,12 @@ pub struct Terminal {
     done: u64,
     steps: u64,
     fancy: bool,
+    console: Console,
 }
 
 impl Terminal {
     /// Looks whether standard error is a terminal.
-    pub fn new() -> Self {
+    pub fn new(console: Console) -> Self {
         let now = Instant::now();
         Terminal {
             bar: None,
@@ -37,14 +39,20 @@ impl Terminal {
             first: 0,
             done: 0,
             steps: 0,
-            fancy: std::io::stderr().is_terminal(),
+            fancy: console != Console::Quiet && std::io::stderr().is_terminal(),
+            console,
         }
     }
 
     fn note(&self, text: &str) {
+        self.aside(|| self.console.note(text));
+    }
+
+    /// Says something above the bar.
+    fn aside(&self, say: impl FnOnce()) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(say),
+            None => say(),
         }
     }
 
@@ -71,7 +79,7 @@ impl Terminal {
             bar.set_message(detail);
             bar.set_position(self.done);
         } else if self.is_time() {
-            eprintln!("{}: {}/{} {detail} ({})", self.stage, self.done, self.steps, self.left());
+            self.note(&format!("{}: {}/{} {detail} ({})", self.stage, self.done, self.steps, self.left()));
         }
     }
 
@@ -83,7 +91,7 @@ impl Terminal {
 
     /// Whether the last line is long enough ago for another.
     fn is_time(&mut self) -> bool {
-        let is_time = self.line.elapsed() >= LINE_EVERY;
+        let is_time = self.console == Console::Verbose || self.line.elapsed() >= LINE_EVERY;
         if is_time {
             self.line = Instant::now();
         }
@@ -128,7 +136,7 @@ impl Observer for Terminal {
                     self.note(&format!("{attack}: {found}; about {left} left, {at_most} at most in all"));
                 }
             }
-            Progress::Warning(text) => self.note(&format!("warning: {text}")),
+            Progress::Warning(text) => self.aside(|| self.console.warn(&text)),
             Progress::Note(text) => self.note(&text),
         }
     }

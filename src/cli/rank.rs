@@ -5,22 +5,28 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::console::{Console, width};
 use super::files;
 use crate::error::Result;
 use crate::report::ranked::Ranked;
-use crate::report::table::table;
-use crate::store::run::{read_records, read_run};
+use crate::report::table::table_within;
+use crate::store::history::History;
 
-/// The ranking of a run.
-pub fn ranked(run: &Path) -> Result<Ranked> {
-    Ranked::new(read_run(run)?.file.seed, &read_records(run)?)
+/// The ranking of a run; what there is to be said of its journal is said.
+pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
+    let history = History::read(run)?;
+    if let Some(warning) = &history.warning {
+        console.warn(warning);
+    }
+    Ranked::new(history.run.file.seed, &history.records())
 }
 
 /// The ranked tables of runs.
-pub fn rank(runs: &[PathBuf], json: bool) -> Result<()> {
-    let all = runs.iter().map(|run| Ok((run, ranked(run)?))).collect::<Result<Vec<_>>>()?;
+pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
+    let all = runs.iter().map(|run| Ok((run, ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
     if json {
-        let value: Vec<_> = all.iter().map(|(run, ranked)| json!({"run": run, "ranked": ranked})).collect();
+        let value: Vec<_> =
+            all.iter().map(|(run, ranked)| json!({"run": run.display().to_string(), "ranked": ranked})).collect();
         return files::print_json(&value);
     }
     let mut text = String::new();
@@ -28,7 +34,7 @@ pub fn rank(runs: &[PathBuf], json: bool) -> Result<()> {
         if all.len() > 1 {
             let _ = writeln!(text, "== {}", run.display());
         }
-        text += &table(ranked);
+        text += &table_within(ranked, width());
         text += "\n";
     }
     files::print(&text)

@@ -1,28 +1,33 @@
 //! `robustnas search`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::files;
+use super::args::Seconds;
+use super::console::{Console, say, width};
 use super::progress::Terminal;
+use super::{files, spaces};
 use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
-use crate::jobs::Interrupt;
 use crate::jobs::search::{Job, run};
-use crate::report::table::table;
+use crate::jobs::{DAY, Interrupt};
+use crate::report::table::table_within;
+use crate::store::run::{Run, read_run};
 use crate::units::Macs;
 
 /// What `search` takes.
 #[derive(clap::Args)]
 pub struct SearchArguments {
-    /// A space file; default: the tiny space on embedded data.
+    /// A space file, or a name of `space list`; default: the tiny space on embedded data.
     space: Option<PathBuf>,
+    /// Go on with the run in this folder, as it was begun; --data if its images lie elsewhere now.
+    #[arg(long = "continue", value_name = "RUN", conflicts_with_all = ["space", "budgets", "out", "seed", "set"])]
+    go_on: Option<PathBuf>,
     /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: what the space says.
     #[arg(long)]
     data: Option<String>,
     /// Budgets in multiply-accumulates: 20M,40M,80M. Default: what the space says.
-    #[arg(long, value_delimiter = ',')]
-    budgets: Vec<Macs>,
+    #[arg(long, value_parser = budgets)]
+    budgets: Option<Budgets>,
     /// The run folder. Default: results/NAME-seedN. An earlier part of the same run there is continued.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -33,8 +38,11 @@ pub struct SearchArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Seconds between checkpoints; no influence on the result.
-    #[arg(long, default_value_t = 60.0)]
-    checkpoint_every: f64,
+    #[arg(long, default_value = "60")]
+    checkpoint_every: Seconds,
+    /// Begin also where the estimate is above three days.
+    #[arg(long)]
+    yes: bool,
     /// Print the resolved configuration and stop.
     #[arg(long)]
     print_config: bool,
@@ -43,30 +51,37 @@ pub struct SearchArguments {
     json: bool,
 }
 
-/// The space of a search without arguments, part of the program so that it needs no checkout.
-const TINY: &str = include_str!("../../search_spaces/dsara-tiny.toml");
+/// The most seconds that a run may be expected to take without --yes.
+const LONGEST: f64 = 3.0 * DAY;
+
+/// Budgets of one --budgets.
+#[derive(Clone)]
+struct Budgets(Vec<Macs>);
+
+/// Reads `20M,40M`.
+fn budgets(text: &str) -> Result<Budgets, String> {
+    text.split(',').map(str::parse).collect::<Result<_, _>>().map(Budgets)
+}
 
 /// Runs or continues a search, then prints its table.
-pub fn search(arguments: &SearchArguments) -> Result<()> {
+pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
     let config = resolve(arguments)?;
     if arguments.print_config {
         return files::print(&config.to_toml()?);
     }
-    if !(arguments.checkpoint_every >= 0.0 && arguments.checkpoint_every.is_finite()) {
-        return Err(Error::Usage(format!("--checkpoint-every {}: expected seconds", arguments.checkpoint_every)));
-    }
     let default = || PathBuf::from("results").join(format!("{}-seed{}", config.name, config.seed));
-    let out = arguments.out.clone().unwrap_or_else(default);
+    let out = arguments.go_on.clone().or(arguments.out.clone()).unwrap_or_else(default);
     let job = Job {
         config,
         out: out.clone(),
-        argv: std::env::args().collect(),
-        checkpoint_every: Duration::from_secs_f64(arguments.checkpoint_every),
+        argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        checkpoint_every: arguments.checkpoint_every.0,
+        longest: if arguments.yes { f64::INFINITY } else { LONGEST },
     };
-    let interrupt = Interrupt::install()?;
-    let ranked = run(&job, &interrupt, &mut Terminal::new())?;
-    eprintln!("ranked.json, frontier.json and frontier.svg are in {}", out.display());
-    if arguments.json { files::print_json(&ranked) } else { files::print(&table(&ranked)) }
+    let interrupt = Interrupt::install(say)?;
+    let ranked = run(&job, &interrupt, &mut Terminal::new(console))?;
+    console.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
+    if arguments.json { files::print_json(&ranked) } else { files::print(&table_within(&ranked, width())) }
 }
 
 /// The space with the command line's changes.
@@ -85,16 +100,21 @@ fn resolve(arguments: &SearchArguments) -> Result<Config> {
         // Quoted: a source is a word, whatever it looks like.
         option("data", toml::Value::String(data.clone()).to_string(), data.clone());
     }
-    if !arguments.budgets.is_empty() {
-        let of = |each: &dyn Fn(&Macs) -> String| arguments.budgets.iter().map(each).collect::<Vec<_>>();
+    if let Some(Budgets(budgets)) = &arguments.budgets {
+        let of = |each: &dyn Fn(&Macs) -> String| budgets.iter().map(each).collect::<Vec<_>>();
         let counts = of(&|budget| budget.0.to_string()).join(", ");
         option("budgets", format!("[{counts}]"), of(&|budget| budget.to_string()).join(","));
     }
     if let Some(seed) = arguments.seed {
         option("seed", seed.to_string(), seed.to_string());
     }
-    match &arguments.space {
-        Some(path) => Config::resolve(&files::read(path)?, path, &settings, &files::read),
-        None => Config::resolve(TINY, Path::new("search_spaces/dsara-tiny.toml"), &settings, &files::read),
+    if let Some(run) = &arguments.go_on {
+        let Run { config, .. } = read_run(run)?;
+        let path = run.join("config.toml");
+        // Read alone first: damage is the run's, not that of an option.
+        Config::stored(&config, &path)?;
+        return Config::from_toml(&config, &path, &settings);
     }
+    let (text, path) = spaces::read(arguments.space.as_deref().unwrap_or(Path::new(spaces::DEFAULT)))?;
+    Config::resolve(&text, &path, &settings, &files::read)
 }

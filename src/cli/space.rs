@@ -5,16 +5,23 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::files;
+use super::{files, spaces};
 use crate::arch::cost::cost;
 use crate::arch::families::cells;
 use crate::arch::op::Shape;
 use crate::config::Config;
 use crate::error::Result;
 
+/// Names the spaces that are part of the program.
+pub fn list() -> Result<()> {
+    let lines = spaces::list().map(|(name, about)| format!("{name:12}  {about}\n"));
+    files::print(&lines.collect::<String>())
+}
+
 /// Checks a space file.
 pub fn check(file: &Path, json: bool) -> Result<()> {
-    let config = Config::resolve(&files::read(file)?, file, &[], &files::read)?;
+    let (text, file) = spaces::read(file)?;
+    let config = Config::resolve(&text, &file, &[], &files::read)?;
     let layout = config.mix_layout();
     let cost = cost(&cells::supernet(&config.supernet_skeleton(Shape::new(32, 32, 3), 10)?, &layout)?);
     if json {

@@ -1,68 +1,131 @@
 //! `robustnas status`.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::console::{Console, width};
 use super::files;
 use crate::config::Config;
 use crate::error::Result;
-use crate::record::{Outcome, SearchEpoch};
+use crate::jobs::{At, duration_words};
+use crate::record::{Outcome, Record, SearchEpoch};
 use crate::report::ranked::Ranked;
-use crate::report::table::table;
-use crate::store::event::{Event, StageResult, records};
-use crate::store::run::{read_events, read_run};
+use crate::report::table::table_within;
+use crate::store::event::{Event, StageResult};
+use crate::store::history::History;
+use crate::store::run::worker;
 
-/// Prints the progress of a run.
-pub fn status(run: &Path, json: bool) -> Result<()> {
-    let about = read_run(run)?;
-    let config = Config::from_toml(&about.config, &run.join("config.toml"), &[])?;
-    let journal = read_events(run)?;
-    let of_epoch = |event: &Event| match event {
-        Event::Stage(StageResult::SearchEpoch(epoch)) => Some(epoch.clone()),
-        _ => None,
-    };
-    let epochs: Vec<SearchEpoch> = journal.events.iter().filter_map(of_epoch).collect();
-    let records = records(&journal.events);
-    let failed = records.iter().filter(|r| matches!(r.outcome, Outcome::Failed { .. })).count();
-    let tested = records.iter().filter(|r| matches!(r.outcome, Outcome::Ok { test: Some(_), .. })).count();
-    let finished = run.join("ranked.json").exists();
+/// How far a run is.
+struct Status {
+    history: History,
+    config: Config,
+    epochs: Vec<SearchEpoch>,
+    records: Vec<Record>,
+    finished: bool,
+    /// Who works on it, and at what.
+    worker: Option<String>,
+    at: Option<At>,
+}
+
+/// Prints the progress of runs.
+pub fn status(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
+    let all = runs.iter().map(|run| Ok((run, Status::read(run)?))).collect::<Result<Vec<_>>>()?;
     if json {
-        return files::print_json(&json!({
-            "schema_version": 1,
-            "run": about.file,
-            "search": {"epochs": config.search.epochs, "done": epochs},
-            "candidates": {"done": records.len(), "failed": failed, "tested": tested},
-            "finished": finished,
-        }));
+        let values: Vec<Value> = all.iter().map(|(_, status)| status.json()).collect();
+        return match &values[..] {
+            [one] => files::print_json(one),
+            several => files::print_json(&several),
+        };
     }
     let mut text = String::new();
-    let _ = writeln!(text, "{}: {} on {}, seed {}", run.display(), config.name, about.file.data, about.file.seed);
-    let _ = writeln!(text, "search: {} of {} epochs", epochs.len(), config.search.epochs);
-    for e in &epochs {
-        let skips: Vec<String> = e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
-        let moved = e.alpha_moved.zip(e.random_walk);
-        let moved = moved.map_or(String::new(), |(by, walk)| format!("  alpha {by:.4} (random walk {walk:.4})"));
-        let _ = writeln!(
-            text,
-            "  epoch {:3} stage {}  weight loss {:.3}  clean {}  pgd {}{moved}  skips: {}",
-            e.epoch,
-            e.stage,
-            e.weight_loss,
-            e.clean,
-            e.adversarial,
-            skips.join(", ")
-        );
-    }
-    let _ = writeln!(text, "candidates: {} done, {failed} of them failed, {tested} tested", records.len());
-    let _ = writeln!(text, "{}", if finished { "finished" } else { "not finished: the same search command continues" });
-    if let Some(warning) = journal.warning {
-        let _ = writeln!(text, "warning: {warning}");
-    }
-    if !records.is_empty() {
-        text += "\n";
-        text += &table(&Ranked::new(about.file.seed, &records)?);
+    for (i, (run, status)) in all.iter().enumerate() {
+        if let Some(warning) = &status.history.warning {
+            console.warn(warning);
+        }
+        text += if i > 0 { "\n" } else { "" };
+        text += &status.text(run)?;
     }
     files::print(&text)
+}
+
+impl Status {
+    fn read(run: &Path) -> Result<Status> {
+        let history = History::read(run)?;
+        let config = Config::stored(&history.run.config, &run.join("config.toml"))?;
+        let of_epoch = |event: &Event| match event {
+            Event::Stage(StageResult::SearchEpoch(epoch)) => Some(epoch.clone()),
+            Event::Stage(StageResult::Search { .. }) | Event::Candidate { .. } | Event::Test { .. } => None,
+        };
+        let epochs = history.events.iter().filter_map(of_epoch).collect();
+        let (records, finished, worker) = (history.records(), history.is_finished(run), worker(run));
+        // What a process that was killed said last is out of date.
+        let at = worker.is_some().then(|| At::read(run)).flatten();
+        Ok(Status { history, config, epochs, records, finished, worker, at })
+    }
+
+    fn failed(&self) -> usize {
+        self.records.iter().filter(|r| matches!(r.outcome, Outcome::Failed { .. })).count()
+    }
+
+    fn tested(&self) -> usize {
+        self.records.iter().filter(|r| matches!(r.outcome, Outcome::Ok { test: Some(_), .. })).count()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "schema_version": 1,
+            "run": self.history.run.file,
+            "search": {"epochs": self.config.search.epochs, "done": self.epochs},
+            "candidates": {"done": self.records.len(), "failed": self.failed(), "tested": self.tested()},
+            "finished": self.finished,
+            "worker": self.worker,
+            "at": self.at,
+            "warning": self.history.warning,
+        })
+    }
+
+    /// What the run is doing, in a line.
+    fn state(&self) -> String {
+        match (&self.worker, &self.at, self.finished) {
+            (Some(worker), Some(at), _) => {
+                let left = at.seconds_left.map_or(String::new(), |left| format!(", {} left of it", duration_words(left)));
+                format!("running ({worker}): {}, {} of {} steps{left}", at.task, at.done, at.steps)
+            }
+            (Some(worker), None, _) => format!("running ({worker})"),
+            (None, _, true) => "finished".to_owned(),
+            (None, _, false) => "not finished: robustnas search --continue goes on".to_owned(),
+        }
+    }
+
+    fn text(&self, run: &Path) -> Result<String> {
+        let file = &self.history.run.file;
+        let mut text = String::new();
+        let _ = writeln!(text, "{}: {} on {}, seed {}", run.display(), self.config.name, file.data, file.seed);
+        let _ = writeln!(text, "{}", self.state());
+        let _ = writeln!(text, "search: {} of {} epochs", self.epochs.len(), self.config.search.epochs);
+        for e in &self.epochs {
+            let skips: Vec<String> = e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
+            let moved = e.alpha_moved.zip(e.random_walk);
+            let moved = moved.map_or(String::new(), |(by, walk)| format!("  alpha {by:.4} (random walk {walk:.4})"));
+            let _ = writeln!(
+                text,
+                "  epoch {:3} stage {}  weight loss {:.3}  clean {}  pgd {}{moved}  skips: {}",
+                e.epoch,
+                e.stage,
+                e.weight_loss,
+                e.clean,
+                e.adversarial,
+                skips.join(", ")
+            );
+        }
+        let (done, failed, tested) = (self.records.len(), self.failed(), self.tested());
+        let _ = writeln!(text, "candidates: {done} done, {failed} of them failed, {tested} tested");
+        if !self.records.is_empty() {
+            text += "\n";
+            text += &table_within(&Ranked::new(file.seed, &self.records)?, width());
+        }
+        Ok(text)
+    }
 }

@@ -1,8 +1,12 @@
 //! The subject of a measurement: a network with its weights, the images, and the attacks.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
+use super::args::positive;
+use super::console::Console;
 use super::files;
+use super::named::network;
 use crate::arch::cost::cost;
 use crate::arch::file::id_of;
 use crate::data::{Dataset, Source};
@@ -13,11 +17,14 @@ use crate::report::attacked::Attacked;
 use crate::threat::{AttackPlan, Norm, Threat};
 use crate::units::Fraction;
 
+/// The most images a pass.
+const LARGEST_BATCH: usize = 1 << 20;
+
 /// The network and the attacks.
 #[derive(clap::Args)]
 pub struct SubjectArguments {
-    /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, or any other that
-    /// `cost` takes.
+    /// The network: darts:FILE,channels=36,layers=20, preact-resnet:18, an arch.json, a model.onnx, a run folder, or any
+    /// other that `cost` takes.
     #[arg(long)]
     pub net: String,
     /// Its weights, in this program's layout or in PyTorch's. Default: weights.safetensors beside an arch.json; a
@@ -46,6 +53,9 @@ pub struct SubjectArguments {
     /// Images a pass; no influence on the result.
     #[arg(long, default_value_t = 128)]
     pub batch: usize,
+    /// Classes of the networks. Default: those of the data, or of --weights where these are more; a file's own.
+    #[arg(long, value_parser = positive::<NonZero<usize>>)]
+    pub classes: Option<NonZero<usize>>,
 }
 
 /// A subject, read and checked.
@@ -62,8 +72,8 @@ pub struct Prepared {
 
 impl SubjectArguments {
     /// Reads network, images and plan.
-    pub fn prepare(&self) -> Result<Prepared> {
-        let (data, subject) = self.measured()?;
+    pub fn prepare(&self, console: Console) -> Result<Prepared> {
+        let (data, subject) = self.measured(console)?;
         let plan = self.plan()?.for_classes(subject.network.net().classes())?;
         let images = data.test.len();
         let count = if self.n == 0 { images } else { self.n.min(images) };
@@ -71,16 +81,17 @@ impl SubjectArguments {
     }
 
     /// Reads the images and the network.
-    pub fn measured(&self) -> Result<(Dataset, Subject)> {
-        if self.batch == 0 {
-            return Err(Error::Usage("--batch 0: expected at least 1".into()));
+    pub fn measured(&self, console: Console) -> Result<(Dataset, Subject)> {
+        if !(1..=LARGEST_BATCH).contains(&self.batch) {
+            return Err(Error::Usage(format!("--batch {}: expected 1 to {LARGEST_BATCH}", self.batch)));
         }
         let data = Source::parse(&self.data)?.load()?;
         if data.test.is_empty() {
             return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
         }
-        let named = Trained { net: &self.net, weights: self.weights.as_deref(), option: "--weights" };
-        let subject = named.load(&data)?;
+        let (weights, option) = (self.weights.as_deref(), "--weights");
+        let named = Trained { net: &self.net, weights, option, classes: self.classes };
+        let subject = named.load(&data, console)?;
         Ok((data, subject))
     }
 
@@ -112,6 +123,8 @@ pub struct Trained<'a> {
     pub weights: Option<&'a Path>,
     /// The option that names it.
     pub option: &'static str,
+    /// Its classes, where they are not those of the data.
+    pub classes: Option<NonZero<usize>>,
 }
 
 impl Trained<'_> {
@@ -120,12 +133,14 @@ impl Trained<'_> {
     /// # Errors
     /// [`Error::Usage`] for a network of other images or classes, and where its weights are missing or given twice;
     /// whatever reading it fails with.
-    pub fn load(&self, data: &Dataset) -> Result<Subject> {
-        let name = self.net;
+    pub fn load(&self, data: &Dataset, console: Console) -> Result<Subject> {
+        let name = &*network(self.net, console)?;
+        let known = self.classes.map_or(data.classes.len(), NonZero::get);
         // Files know their classes; of arrays of labels the largest is no sure sign of their number.
-        let mut model = Model::load(name, data.image, data.classes.len(), &files::bytes)?;
+        let mut model = Model::load(name, data.image, known, &files::bytes)?;
         if let Some(weights) = self.weights
-            && let Some(classes) = model.classes_of(weights)?.filter(|classes| *classes > data.classes.len())
+            && self.classes.is_none()
+            && let Some(classes) = model.classes_of(weights)?.filter(|classes| *classes > known)
         {
             model = Model::load(name, data.image, classes, &files::bytes)?;
         }

@@ -2,10 +2,11 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::args::positive;
+use super::args::{Seconds, positive};
+use super::console::{Console, say};
 use super::files;
+use super::named::network;
 use super::progress::Terminal;
 use crate::config::Setting;
 use crate::config::train::Train;
@@ -48,8 +49,8 @@ pub struct TrainArguments {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Seconds between checkpoints; no influence on the result.
-    #[arg(long, default_value_t = 60.0)]
-    checkpoint_every: f64,
+    #[arg(long, default_value = "60")]
+    checkpoint_every: Seconds,
     /// Print the methods with their papers, constants and costs, and stop.
     #[arg(long)]
     list: bool,
@@ -59,28 +60,25 @@ pub struct TrainArguments {
 }
 
 /// Trains a network, or goes on with it.
-pub fn train(arguments: &TrainArguments) -> Result<()> {
+pub fn train(arguments: &TrainArguments, console: Console) -> Result<()> {
     if arguments.list {
         return list(arguments.json);
     }
     let TrainArguments { net: Some(net), data: Some(data), out: Some(out), .. } = arguments else {
         return Err(Error::Usage("train takes a network, --data and --out".into()));
     };
-    if !(arguments.checkpoint_every >= 0.0 && arguments.checkpoint_every.is_finite()) {
-        return Err(Error::Usage(format!("--checkpoint-every {}: expected seconds", arguments.checkpoint_every)));
-    }
     let job = Job {
-        net: net.clone(),
+        net: network(net, console)?,
         weights: arguments.weights.clone(),
         data: data.clone(),
         config: resolve(arguments)?,
         seed: arguments.seed,
         out: out.clone(),
-        checkpoint_every: Duration::from_secs_f64(arguments.checkpoint_every),
+        checkpoint_every: arguments.checkpoint_every.0,
     };
-    let interrupt = Interrupt::install()?;
-    let report = run(&job, &interrupt, &mut Terminal::new())?;
-    eprintln!("weights.safetensors, arch.json, curves.csv and curves.svg are in {}", out.display());
+    let interrupt = Interrupt::install(say)?;
+    let report = run(&job, &interrupt, &mut Terminal::new(console))?;
+    console.note(&format!("weights.safetensors, arch.json, curves.csv and curves.svg are in {}", out.display()));
     if arguments.json {
         files::print_json(&report)?
     } else {

@@ -6,10 +6,14 @@ use std::fmt::Display;
 use super::doc::{Doc, hint};
 use super::{CellChoices, Config, Evaluate};
 use crate::arch::cell::CellOp;
+use crate::arch::keys::MOST as LARGEST;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
 use crate::recipe::{Adam, Sgd};
 use crate::threat::{Attack, MOST};
+
+/// The most images, epochs or networks that a key may ask for: far beyond any run, and products of them still fit.
+const MOST_COUNTED: usize = 1 << 24;
 
 /// Checks a configuration for consistency; the document has the lines for errors.
 pub(super) fn check(config: &Config, doc: &Doc<'_>) -> Result<()> {
@@ -40,8 +44,16 @@ impl Check<'_> {
         self.require(holds, key, || format!("`{key}` must be {range}, got {value}"))
     }
 
+    /// Counts of images, epochs and networks.
     fn at_least_one(&self, counts: &[(&str, usize)]) -> Result<()> {
-        counts.iter().try_for_each(|(key, n)| self.range(key, n, *n >= 1, "at least 1"))
+        let range = format!("from 1 to {MOST_COUNTED}");
+        counts.iter().try_for_each(|(key, n)| self.range(key, n, (1..=MOST_COUNTED).contains(n), &range))
+    }
+
+    /// Sizes of networks.
+    fn sizes(&self, sizes: &[(&str, usize)]) -> Result<()> {
+        let range = format!("from 1 to {LARGEST}");
+        sizes.iter().try_for_each(|(key, n)| self.range(key, n, (1..=LARGEST).contains(n), &range))
     }
 
     fn positive(&self, key: &str, value: f64) -> Result<()> {
@@ -123,9 +135,9 @@ impl Check<'_> {
             )?;
         }
         for (i, width) in p.widths.iter().enumerate() {
-            self.at_least_one(&[(&format!("placement.widths.{i}"), *width)])?;
+            self.sizes(&[(&format!("placement.widths.{i}"), *width)])?;
         }
-        self.at_least_one(&[("placement.stem_multiplier", p.stem_multiplier)])
+        self.sizes(&[("placement.stem_multiplier", p.stem_multiplier)])
     }
 
     fn cell(&self, at: &str, cell: &CellChoices, reduces: bool) -> Result<()> {
@@ -209,7 +221,7 @@ impl Check<'_> {
 
     fn supernet(&self, c: &Config) -> Result<()> {
         let (channels, layers) = (c.supernet.channels, c.supernet.layers);
-        self.at_least_one(&[("supernet.channels", channels)])?;
+        self.sizes(&[("supernet.channels", channels)])?;
         self.range("supernet.layers", layers, (1..=1000).contains(&layers), "from 1 to 1000")?;
         let every_kind = |layers: usize| {
             let row = c.placement.row(channels, layers).unwrap_or_default();
@@ -286,8 +298,9 @@ impl Check<'_> {
         let enough = format!("from {fewest} (so that every stage gets a cell) to 1000");
         self.range("scaling.max_cells", s.max_cells, (fewest..=1000).contains(&s.max_cells), &enough)?;
         let multiple = s.channel_multiple;
-        let even = multiple > 0 && multiple.is_multiple_of(2);
-        self.range("scaling.channel_multiple", multiple, even, "even and above 0 (a factorised reduction halves it)")
+        let even = (1..=LARGEST).contains(&multiple) && multiple.is_multiple_of(2);
+        let range = format!("even and from 2 to {LARGEST} (a factorised reduction halves it)");
+        self.range("scaling.channel_multiple", multiple, even, &range)
     }
 
     pub fn evaluate(&self, e: &Evaluate) -> Result<()> {

@@ -12,6 +12,9 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::error::{Error, Result, line, nearest};
 
+/// The most steps of a key.
+const DEEPEST: usize = 16;
+
 type Span = Range<usize>;
 type Node<'a> = Spanned<DeValue<'a>>;
 
@@ -91,9 +94,14 @@ impl<'a> Doc<'a> {
         let mut root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
         for set in overrides {
             let steps: Vec<&str> = set.key.split('.').collect();
+            if steps.len() > DEEPEST {
+                return Err(set.error(&format!("the key has {} steps; no key has more than {DEEPEST}", steps.len())));
+            }
             if steps.contains(&"") {
                 return Err(set.error("write the key as a.b.c, for example search.epochs"));
             }
+            let steps = whole(&root, steps).map_err(|e| set.error(&e))?;
+            let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
             put(&mut root, &steps, set.value(), &set.span).map_err(|e| set.error(&e))?;
         }
         Ok(Doc { path, text, root, overrides })
@@ -260,6 +268,47 @@ fn index(array: &[Node<'_>], step: &str) -> Option<usize> {
 
 fn kind<'n>(node: &'n Node<'_>) -> Option<&'n str> {
     child(node.get_ref(), "kind")?.get_ref().as_str()
+}
+
+/// The whole path of a key whose first steps may be left out where one path of the file ends in the others: `train` is
+/// `split.train`.
+fn whole(root: &Node<'_>, steps: Vec<&str>) -> Result<Vec<String>, String> {
+    let own = || steps.iter().map(|step| (*step).to_owned()).collect();
+    if child(root.get_ref(), steps[0]).is_some() {
+        return Ok(own());
+    }
+    let mut found = Vec::new();
+    ends(root, &steps, &mut Vec::new(), &mut found);
+    match &found[..] {
+        [] => Ok(own()),
+        [one] => Ok(one.clone()),
+        several => {
+            let paths: Vec<String> = several.iter().map(|path| path.join(".")).collect();
+            Err(format!("several keys end so; write one of {}", paths.join(", ")))
+        }
+    }
+}
+
+/// The paths of a tree that end in some steps.
+fn ends(node: &Node<'_>, steps: &[&str], path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    let inner: Vec<(String, &Node<'_>)> = match node.get_ref() {
+        DeValue::Table(table) => table.iter().map(|(key, value)| (key.get_ref().to_string(), value)).collect(),
+        DeValue::Array(array) => {
+            let name = |(i, e)| (kind(e).map_or_else(|| i.to_string(), str::to_owned), e);
+            array.iter().enumerate().map(name).collect()
+        }
+        _ => return,
+    };
+    let here = steps.iter().try_fold(node, |at, step| child(at.get_ref(), step));
+    // A number alone names no key.
+    if here.is_some() && !path.is_empty() && steps[0].parse::<usize>().is_err() {
+        found.push(path.iter().cloned().chain(steps.iter().map(|step| (*step).to_owned())).collect());
+    }
+    for (step, value) in inner {
+        path.push(step);
+        ends(value, steps, path, found);
+        path.pop();
+    }
 }
 
 /// Sets the value at a path; missing tables are made, so that a misspelt one is refused like any unknown key.

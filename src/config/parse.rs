@@ -21,6 +21,7 @@ use crate::units::Macs;
 struct RawConfig {
     name: String,
     data: String,
+    #[serde(deserialize_with = "budgets")]
     budgets: Vec<RawBudget>,
     seed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +48,28 @@ struct RawCells {
     /// `"0->3" = [..]`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     edges: BTreeMap<String, Vec<CellOp>>,
+}
+
+/// A list of counts, or `"20M,40M"` as on a command line.
+fn budgets<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<RawBudget>, D::Error> {
+    struct Budgets;
+    impl<'de> Visitor<'de> for Budgets {
+        type Value = Vec<RawBudget>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list such as [\"20M\", \"40M\"]")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            text.split(',').map(|one| one.parse().map(RawBudget).map_err(E::custom)).collect()
+        }
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut budgets = Vec::new();
+            while let Some(budget) = list.next_element()? {
+                budgets.push(budget);
+            }
+            Ok(budgets)
+        }
+    }
+    d.deserialize_any(Budgets)
 }
 
 /// A count written `"20M"` or in full.
@@ -92,6 +115,15 @@ impl Config {
     /// Those of [`Config::resolve`].
     pub fn from_toml(text: &str, path: &Path, settings: &[Setting]) -> Result<Config> {
         Config::resolve(text, path, settings, &|_| Err(Error::Usage("plans are not read from files here".into())))
+    }
+
+    /// A configuration that a run left, which this program wrote.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for one that is damaged.
+    pub fn stored(text: &str, path: &Path) -> Result<Config> {
+        let advice = "restore the file from a copy or begin a new folder";
+        Config::from_toml(text, path, &[]).map_err(|why| Error::run(path, format!("damaged: {why}; {advice}")))
     }
 
     /// Reads a space file and merges settings into it, later ones over earlier ones. `read` gives the text of the files that

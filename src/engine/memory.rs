@@ -13,7 +13,24 @@ use super::mode::{Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
 use crate::arch::net::Net;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// Refuses memory that the system does not give: asked before it is needed, since running out of it then ends the process.
+/// A system that promises more than it has (Linux does) gives what seems possible.
+///
+/// # Errors
+/// [`Error::Impossible`] with what it was for.
+pub(super) fn ensure(scalars: usize, bytes_each: usize, what: &str) -> Result<()> {
+    let mut probe: Vec<u8> = Vec::new();
+    let bytes = scalars.saturating_mul(bytes_each);
+    let given = probe.try_reserve_exact(bytes).is_ok();
+    // Nothing is written to it; without this the request could be optimised away.
+    std::hint::black_box(&probe);
+    if given {
+        return Ok(());
+    }
+    Err(Error::Impossible(format!("{what} needs {} MiB of memory, which the system does not give", bytes >> 20)))
+}
 
 /// Work on a network, as far as memory goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

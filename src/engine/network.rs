@@ -10,7 +10,7 @@ use super::backend::{Arena, Backend, Pass, Program};
 use super::device::backend_of;
 use super::fuse::Fusion;
 use super::layout::ArenaLayout;
-use super::memory::{Memory, Work};
+use super::memory::{Memory, Work, ensure};
 use super::mode::{Direction, Mode, NormMode};
 use super::params::ParamLayout;
 use super::plan::{Plan, Setting, Wrt};
@@ -42,10 +42,13 @@ impl Network {
     /// A network with fresh weights in a given precision (`f32` or `f64`) and with chosen rewrites.
     ///
     /// # Errors
-    /// [`Error::Net`] where [`Net::validate`] refuses the network; [`Error::Tensor`] for a device without a backend.
+    /// [`Error::Net`] where [`Net::validate`] refuses the network; [`Error::Impossible`] where there is no memory for its
+    /// weights; [`Error::Tensor`] for a device without a backend.
     pub fn with(net: Net, seed: Seed, device: &Device, dtype: DType, fusion: Fusion) -> Result<Self> {
         net.validate()?;
         let layout = ParamLayout::new(&net);
+        // As drawn, and as they are kept.
+        ensure(layout.len(), size_of::<f64>() + dtype.size_in_bytes(), "the network's weights")?;
         let values: Vec<f64> = layout.init(&net, seed);
         let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
         Ok(Network { net, layout, state, fusion, backend: backend_of(device)?, programs: HashMap::new(), arena: None })
@@ -234,6 +237,7 @@ impl Network {
             Some(arena) if arena.memory.elem_count() >= len => Ok(arena.clone()),
             _ => {
                 self.arena = None;
+                ensure(len, self.state.dtype().size_in_bytes(), "a pass of the network")?;
                 let arena = self.backend.arena(len, self.state.dtype())?;
                 self.arena = Some(arena.clone());
                 Ok(arena)

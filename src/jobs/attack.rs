@@ -113,7 +113,7 @@ pub fn run(job: Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Resu
     let reported = source.as_ref().zip(at_source).map(|(s, found)| Source::new(s.about.clone(), &found));
     let seconds: Vec<f64> = (0..plan.attacks.len()).map(|i| log.sum(Some(i)).2).collect();
     let result = AttackResultFile::new(about, reported, &measured, &seconds);
-    let Some(folder) = &folder else { return Ok(result) };
+    let Some(folder) = &mut folder else { return Ok(result) };
     folder.write("result.json", &json!(result))?;
     match ModelInfo::new(&result, data.image, network.net().classes(), Said::default()) {
         Ok(info) => folder.write("model_info.json", &json!(info))?,
@@ -130,7 +130,7 @@ pub fn run(job: Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Resu
 }
 
 /// Keeps the images of a batch in which the network errs under an attack.
-fn keep_adversarial(folder: &Folder<Timed>, finished: &Finished<'_>) -> Result<()> {
+fn keep_adversarial(folder: &mut Folder<Timed>, finished: &Finished<'_>) -> Result<()> {
     let Verdicts { attack: Some(attack), ids, stands, .. } = finished.verdicts else { return Ok(()) };
     let fallen: Vec<u32> = (0..ids.len() as u32).filter(|i| !stands[*i as usize]).collect();
     let (Some(first), Some(_)) = (ids.first(), fallen.first()) else { return Ok(()) };

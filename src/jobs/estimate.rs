@@ -5,6 +5,7 @@ use std::fmt;
 use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
+use super::memory::shortage;
 use super::time::{median_ms, timed};
 use crate::arch::cost::cost;
 use crate::arch::families::cells::{self, Skeleton, derived};
@@ -15,7 +16,7 @@ use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
 use crate::data::split::Splits;
-use crate::engine::{Logits, Network, NormMode, Wrt};
+use crate::engine::{Cpu, Fusion, Logits, Memory, Network, NormMode, ParamLayout, Wrt};
 use crate::error::{Error, Result};
 use crate::loss::cross_entropy;
 use crate::recipe::Time;
@@ -50,10 +51,12 @@ pub struct BudgetPlan {
     pub choice: ScalingChoice,
     /// Networks that will be trained.
     pub networks: u32,
-    /// Seconds a network.
+    /// Seconds a network; zero where its training does not fit into memory.
     pub seconds: f64,
     /// Bytes of memory a network.
     pub bytes: u64,
+    /// Why its networks cannot be trained here, if they cannot; each of them is then a row that says so.
+    pub shortage: Option<String>,
 }
 
 /// The whole plan.
@@ -108,42 +111,60 @@ pub fn loader<'a>(
 }
 
 impl Plan {
-    /// Draws the plan: counts scalings, times one small step of the search and of a training.
+    /// Draws the plan: counts scalings, foretells the memory of every part, and times one small step of the search and of a
+    /// training. `go_on` is asked between its parts.
     ///
     /// # Errors
-    /// [`Error::Impossible`] where a budget is out of reach of every sample.
-    pub fn draw(config: &Config, data: &Dataset, splits: &Splits) -> Result<Plan> {
+    /// [`Error::Impossible`] where a budget is out of reach of every sample or the search does not fit into memory; that of
+    /// `go_on`.
+    pub fn draw(
+        config: &Config,
+        data: &Dataset,
+        splits: &Splits,
+        go_on: &dyn Fn() -> Result<()>,
+    ) -> Result<Plan> {
         let device = Device::Cpu;
         let seed = Seed::root(config.seed).child("plan");
         let layout = config.mix_layout();
+        let whole = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
+        let search = Memory::of(&whole, &Supernet::work_of(&config.search), Fusion::ALL, &Cpu::widest())?;
+        if let Some(reason) = shortage(search, "the search") {
+            let advice = "lower supernet.channels, supernet.layers or search.batch, or raise supernet.partial";
+            return Err(Error::Impossible(format!("{reason}; {advice}")));
+        }
         let samples = random_genotypes(config, &layout, SAMPLES, Seed::root(config.seed));
         let mut met = Vec::new();
         for budget in &config.budgets {
+            go_on()?;
             met.push(sample(config, data, &samples, *budget)?);
-        }
-        let mut budgets = Vec::new();
-        let mut disk_bytes = SMALL_FILES;
-        for (budget, (count, choice, net)) in config.budgets.iter().zip(met) {
-            let kept = choice.kept.len() as u32;
-            let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
-            let mut trainee = Trainee::timed(Network::new(net, seed, &device)?, &config.retrain)?;
-            let bytes = trainee.memory()?.total();
-            let seconds = training_seconds(config, data, splits, &mut trainee, &device)?;
-            // Weights of every network, and three checkpoints of weights and momentum while one is trained.
-            disk_bytes += 4 * trainee.network().layout().len() as u64 * (u64::from(networks) + 6);
-            budgets.push(BudgetPlan { budget: *budget, met: count, choice, networks, seconds, bytes });
             if config.derive.hand_made {
                 residual_control(*budget, data.image, data.classes.len())?;
             }
         }
-        let mut whole = supernet(config, data, splits, seed, &device)?;
-        let cost = cost(whole.network().net());
-        let work = whole.work();
-        let search_bytes = whole.network().memory(&work)?.total();
-        disk_bytes += 24 * whole.network().layout().len() as u64;
-        drop(whole);
+        let supernet_numbers = ParamLayout::new(&whole).len() as u64;
+        let mut disk_bytes = SMALL_FILES + 24 * supernet_numbers;
+        let mut budgets = Vec::new();
+        for (budget, (count, choice, net)) in config.budgets.iter().zip(met) {
+            go_on()?;
+            let kept = choice.kept.len() as u32;
+            let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
+            // Weights of every network, and three checkpoints of weights and momentum while one is trained.
+            disk_bytes += 4 * ParamLayout::new(&net).len() as u64 * (u64::from(networks) + 6);
+            let memory = Trainee::memory_of(&net, &config.retrain)?;
+            let shortage = shortage(memory, "training");
+            let seconds = match shortage {
+                Some(_) => 0.0,
+                None => {
+                    let mut trainee = Trainee::timed(Network::new(net, seed, &device)?, &config.retrain)?;
+                    training_seconds(config, data, splits, &mut trainee, &device)?
+                }
+            };
+            let bytes = memory.total();
+            budgets.push(BudgetPlan { budget: *budget, met: count, choice, networks, seconds, bytes, shortage });
+        }
+        go_on()?;
         let search_seconds = search_seconds(config, data, splits, seed, &device)?;
-        Ok(Plan { supernet: cost, search_seconds, search_bytes, budgets, disk_bytes })
+        Ok(Plan { supernet: cost(&whole), search_seconds, search_bytes: search.total(), budgets, disk_bytes })
     }
 
     /// Seconds in all.
@@ -288,6 +309,9 @@ impl fmt::Display for Plan {
                 format!("{} MiB", mib(b.bytes)),
                 b.choice.rejected_total,
             )?;
+            if let Some(why) = &b.shortage {
+                writeln!(f, "{:>10}  {why}: its networks will be rows without numbers; lower retrain.batch", "")?;
+            }
             for r in b.choice.rejected.iter().take(SHOWN) {
                 let macs = r.macs.map_or("-".into(), |m| m.to_string());
                 writeln!(f, "{:>10}  left out: {:?} {:?} {macs}: {}", "", r.cells, r.channels, r.reason)?;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Memory;
 
-/// The reason why a network's training does not fit, if it does not and the system tells.
-pub fn shortage(training: Memory) -> Option<String> {
-    let need = training.total();
+/// The reason why some work (`training`) does not fit, if it does not and the system tells.
+pub fn shortage(need: Memory, what: &str) -> Option<String> {
+    let need = need.total();
     let Room { bytes, limit } = room(Path::new("/"))?;
     (need > bytes).then(|| {
-        let (need, bytes) = (need >> 20, bytes >> 20);
-        format!("training needs {need} MiB, {bytes} MiB of memory are available ({limit}); lower retrain.batch")
+        let (need, bytes) = (need.div_ceil(1 << 20), bytes >> 20);
+        format!("{what} needs {need} MiB, {bytes} MiB of memory are available ({limit})")
     })
 }
 
@@ -29,12 +29,15 @@ enum Limit {
     Host,
     /// A control group, as batch systems and containers set; the kernel ends a process that asks for more.
     Group(PathBuf),
+    /// `ulimit -v` or `-d`: the system refuses a process that asks for more.
+    Process(&'static str),
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Limit::Host => f.write_str("of the machine"),
+            Limit::Process(name) => write!(f, "by the limit `{name}` of the process (ulimit)"),
             Limit::Group(path) => write!(f, "by the limit of the control group {}", path.display()),
         }
     }
@@ -45,7 +48,19 @@ impl fmt::Display for Limit {
 fn room(root: &Path) -> Option<Room> {
     let host = told(&root.join("proc/meminfo"), "MemAvailable:").map(|bytes| Room { bytes, limit: Limit::Host });
     // A control group comes first where both leave the same.
-    groups(root).into_iter().chain(host).min_by_key(|room| room.bytes)
+    groups(root).into_iter().chain(process(root)).chain(host).min_by_key(|room| room.bytes)
+}
+
+/// What the limits of this process leave.
+fn process(root: &Path) -> Vec<Room> {
+    let text = std::fs::read_to_string(root.join("proc/self/limits")).unwrap_or_default();
+    let of = |(name, used): (&'static str, &str)| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+        let used = told(&root.join("proc/self/status"), used)?;
+        Some(Room { bytes: limit.saturating_sub(used), limit: Limit::Process(name) })
+    };
+    [("Max address space", "VmSize:"), ("Max data size", "VmData:")].into_iter().filter_map(of).collect()
 }
 
 /// One generation of control groups: the files of its limit and usage, and what it calls pages of files that can be given
@@ -173,6 +188,17 @@ mod tests {
         assert_eq!(found(&group), (824, "by the limit of the control group /slurm/job_7".to_owned()));
         let above = [("sys/fs/cgroup/slurm/memory.max", max), ("sys/fs/cgroup/slurm/memory.current", max)];
         assert_eq!(found(&[&group[..], &above].concat()), (0, "by the limit of the control group /slurm".to_owned()));
+    }
+
+    /// 64 of 256 MiB of addresses are taken.
+    #[test]
+    fn the_limits_of_a_process_count() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max data size             unlimited            unlimited            bytes\n\
+                      Max address space         268435456            unlimited            bytes\n";
+        let files = [("proc/self/limits", limits), ("proc/self/status", "VmSize:\t65536 kB\nVmData:\t1 kB\n")];
+        let words = "by the limit `Max address space` of the process (ulimit)".to_owned();
+        assert_eq!(found(&files), (192, words));
     }
 
     /// A container of the first generation sees its own files at the root, not at the path that the host has for it.

@@ -1,5 +1,6 @@
 //! Jobs: everything that takes long, reads data and writes folders. Each can be interrupted and taken up again.
 
+mod at;
 pub mod attack;
 pub mod candidates;
 pub mod estimate;
@@ -18,8 +19,9 @@ mod task;
 mod time;
 pub mod train;
 
+pub use at::At;
 pub use interrupt::Interrupt;
 pub use memory::{peak_resident, resident};
 pub use progress::{Observer, Progress};
 pub use task::Task;
-pub use time::duration_words;
+pub use time::{DAY, duration_words};

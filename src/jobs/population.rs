@@ -62,8 +62,10 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let first = comparable(&job.spaces)?;
     let protocol = &first.protocol;
     let source = Source::parse(job.data.as_ref().unwrap_or(&first.data))?;
+    let idle = interrupt.idle()?;
     observer.on(Progress::Reading { source: source.to_string() });
     let data = source.load()?;
+    drop(idle);
     let seed = Seed::root(job.seed).child("population");
     let splits = Splits::of(&data, &protocol.images.split())?;
     let data_id = data.content_id();
@@ -175,7 +177,7 @@ impl Work<'_> {
         let device = &Device::Cpu;
         let Protocol { images, retrain, evaluate: protocol } = self.protocol;
         let mut trainee = Trainee::new(Network::new(drawn.net.clone(), seed.child("init"), device)?, retrain.clone())?;
-        if let Some(reason) = memory::shortage(trainee.memory()?) {
+        if let Some(reason) = memory::shortage(trainee.memory()?, "training") {
             return Ok(Trained::Failed { reason });
         }
         let (ids, augment) = (&self.splits.weights, Augment { crop_pad: images.crop_pad, flip: images.flip });

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 
+use super::at::Noting;
 use super::candidates::{self, Candidate};
 use super::estimate::{self, Plan};
 use super::interrupt::Interrupt;
@@ -28,6 +29,7 @@ use super::progress::{Observer, Progress};
 use super::speed::speed;
 use super::stage::{Saver, Stage};
 use super::task::Task;
+use super::time::duration_words;
 use crate::arch::file::ArchFile;
 use crate::config::Config;
 use crate::data::loader::Loader;
@@ -38,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::model::layout::Layout;
 use crate::model::weights;
 use crate::rank::ineligible;
-use crate::record::{FailureKind, Measurement, Outcome, Record, Sample, Training};
+use crate::record::{Evaluation, FailureKind, Measurement, Outcome, Record, Sample, Training};
 use crate::report::evaluated::Evaluated;
 use crate::report::frontier::Frontier;
 use crate::report::plot::plot;
@@ -47,7 +49,8 @@ use crate::report::ranked::Ranked;
 use crate::search::distribution::Alpha;
 use crate::seed::Seed;
 use crate::store::event::{Event, StageResult, records};
-use crate::store::run::{Opened, RunAbout, RunDir};
+use crate::store::history::History;
+use crate::store::run::{Opened, RunAbout, RunDir, free_to_take};
 use crate::train::trainee::Trainee;
 
 /// What the user asked for.
@@ -60,6 +63,8 @@ pub struct Job {
     pub argv: Vec<String>,
     /// Time between checkpoints; has no influence on the outcome.
     pub checkpoint_every: Duration,
+    /// The most seconds that a run may be expected to take.
+    pub longest: f64,
 }
 
 /// Runs a job to its end, or to the next interruption.
@@ -68,6 +73,13 @@ pub struct Job {
 /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Impossible`] before anything is begun when a budget
 /// cannot be met; whatever reading data or writing the run folder fails with. A candidate that fails is a record.
 pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<Ranked> {
+    let observer = &mut Noting::new(observer);
+    let idle = interrupt.idle()?;
+    let begun = free_to_take(&job.out)?;
+    if begun {
+        // Damage is told before data are read.
+        History::read(&job.out)?;
+    }
     let source = Source::parse(&job.config.data)?;
     observer.on(Progress::Reading { source: source.to_string() });
     let data = source.load()?;
@@ -79,14 +91,20 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         data_id: data.content_id(),
         argv: job.argv.clone(),
     };
-    let plan = Plan::draw(&job.config, &data, &splits)?;
+    let plan = Plan::draw(&job.config, &data, &splits, &|| interrupt.check())?;
+    let (seconds, too_long) = (plan.seconds(), !begun && plan.seconds() > job.longest);
     let disk_bytes = plan.disk_bytes;
     observer.on(Progress::Planned(Box::new(plan)));
+    if too_long {
+        let (words, longest) = (duration_words(seconds), duration_words(job.longest));
+        let advice = "choose a smaller space or lower search.epochs, retrain.epochs and split.train, or give --yes";
+        return Err(Error::Impossible(format!("about {words} in all, which is more than {longest}; {advice}")));
+    }
+    drop(idle);
     let text = job.config.to_toml()?;
     let data_id = about.data_id.clone();
     let (folder, opened) = RunDir::open(&job.out, &text, about, &|stored, _| {
-        let stored = Config::from_toml(stored, &job.out.join("config.toml"), &[])?;
-        Ok(stored.differences(&job.config))
+        Ok(Config::stored(stored, &job.out.join("config.toml"))?.differences(&job.config))
     })?;
     crate::store::disk::ensure_free(&job.out, disk_bytes)?;
     let events = match opened {
@@ -100,6 +118,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
             events
         }
     };
+    observer.into_folder(&job.out);
     let device = Device::Cpu;
     let mut running = RunInProgress {
         config: &job.config,
@@ -121,6 +140,16 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     }
     running.test(&candidates)?;
     running.rank()
+}
+
+/// Files of an architecture.
+const ARCH: &str = "arch.json";
+const WEIGHTS: &str = "weights.safetensors";
+const EVAL: &str = "eval.json";
+
+/// The name of an architecture's file within the run.
+fn in_arch(id: &str, name: &str) -> String {
+    format!("archs/{id}/{name}")
 }
 
 /// A run at work.
@@ -197,55 +226,101 @@ impl RunInProgress<'_> {
             interrupt: self.interrupt,
             observer: self.observer,
         };
-        stage.run(&mut supernet, &mut |supernet, epochs, observer| {
+        let stage = stage.run(&mut supernet, &mut |supernet, epochs, observer| {
             let epoch = epochs - 1;
             let report = supernet.report(epoch, &probe, seed.child("probe").index(u64::from(epoch)))?;
             observer.on(Progress::EpochDone(Box::new(report.clone())));
             // An epoch whose checkpoint was lost is done again and is in the journal already.
             if log.epochs() < epochs { log.append(Event::Stage(StageResult::SearchEpoch(report))) } else { Ok(()) }
+        });
+        stage.map_err(|why| match why {
+            Error::NotFinite(reason) => Error::NotFinite(format!(
+                "{reason}; the same command fails there again. Lower search.weights.lr, search.weights.clip or search.arch.lr \
+                 (--set) and begin anew in another folder"
+            )),
+            other => other,
         })?;
         let alpha = supernet.learned().alpha.clone();
         self.log.append(Event::Stage(StageResult::Search { alpha: alpha.0.clone() }))?;
         Ok(alpha)
     }
 
-    /// Trains and evaluates a candidate, unless the journal has its record.
+    /// Trains and evaluates a candidate, unless the journal has its record and its files are what was written. Files that
+    /// are not are made anew, which gives the same bytes.
     fn candidate(&mut self, candidate: &Candidate) -> Result<()> {
-        if self.log.records().iter().any(|r| candidate.is_of(r)) {
-            return Ok(());
-        }
         let file = ArchFile::new(
             &candidate.net,
             candidate.summary.clone(),
             candidate.genotype.clone(),
             candidate.skeleton.clone(),
         )?;
-        let mut files = vec![("arch.json", file.to_json()?.into_bytes())];
+        let mut files = vec![(ARCH, file.to_json()?.into_bytes())];
         if let Some(genotype) = &candidate.genotype {
             files.push(("genotype.txt", format!("{genotype}\n").into_bytes()));
         }
-        let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (*n, &b[..])).collect();
+        let lost = |(name, bytes): &(&str, Vec<u8>)| self.whole(&candidate.id, name).as_ref() != Some(bytes);
+        let files: Vec<(&str, &[u8])> = files.iter().filter(|f| lost(f)).map(|(n, b)| (*n, &b[..])).collect();
+        let known = self.log.records().into_iter().find(|r| candidate.is_of(r));
+        if known.is_some() {
+            files.iter().for_each(|(name, _)| self.made_anew(&candidate.id, name));
+        }
         self.log.folder.write_arch(&candidate.id, &files)?;
-        let outcome = match self.train_and_evaluate(candidate) {
-            Ok(outcome) => outcome,
-            Err(Error::NotFinite(reason)) => Outcome::Failed { kind: FailureKind::Nan, reason },
-            Err(Error::Net(reason)) => Outcome::Failed { kind: FailureKind::Invalid, reason },
-            Err(other) => return Err(other),
-        };
-        let record = candidate.record(file.cost, outcome);
-        self.log.append(Event::Candidate { record: record.clone() })?;
-        self.observer.on(Progress::CandidateDone(Box::new(record)));
-        Ok(())
+        match known {
+            Some(Record { outcome: Outcome::Failed { .. }, .. }) => Ok(()),
+            Some(Record { outcome: Outcome::Ok { validation, .. }, .. }) => {
+                if self.whole(&candidate.id, WEIGHTS).is_some() {
+                    return Ok(());
+                }
+                self.made_anew(&candidate.id, WEIGHTS);
+                match self.train_and_evaluate(candidate)? {
+                    Outcome::Ok { validation: again, .. } if again == validation => Ok(()),
+                    _ => Err(self.otherwise(&candidate.id)),
+                }
+            }
+            None => {
+                let outcome = match self.train_and_evaluate(candidate) {
+                    Ok(outcome) => outcome,
+                    Err(Error::NotFinite(reason)) => Outcome::Failed { kind: FailureKind::Nan, reason },
+                    Err(Error::Net(reason)) => Outcome::Failed { kind: FailureKind::Invalid, reason },
+                    Err(other) => return Err(other),
+                };
+                let record = candidate.record(file.cost, outcome);
+                self.log.append(Event::Candidate { record: record.clone() })?;
+                self.observer.on(Progress::CandidateDone(Box::new(record)));
+                Ok(())
+            }
+        }
+    }
+
+    /// A file of an architecture, if it is what was written.
+    fn whole(&self, id: &str, name: &str) -> Option<Vec<u8>> {
+        self.log.folder.whole(&in_arch(id, name))
+    }
+
+    /// Says that a file is made anew.
+    fn made_anew(&mut self, id: &str, name: &str) {
+        let name = in_arch(id, name);
+        self.observer.on(Progress::Warning(format!("{name} is missing or is not what was written; it is made anew")));
+    }
+
+    /// What is made anew and does not come out as before.
+    fn otherwise(&self, id: &str) -> Error {
+        let why = format!(
+            "network {id} comes out otherwise than the journal says, which another version or another machine wrote; \
+             restore its files from a copy, go on there, or begin anew in another folder"
+        );
+        Error::run(self.log.folder.path(), why)
     }
 
     fn train_and_evaluate(&mut self, candidate: &Candidate) -> Result<Outcome> {
         let RunInProgress { config, data, splits, device, .. } = *self;
         let seed = self.seed.child("train").child(&candidate.id);
-        let network = Network::new(candidate.net.clone(), seed.child("init"), device)?;
-        let mut trainee = Trainee::new(network, config.retrain.clone())?;
-        if let Some(reason) = memory::shortage(trainee.memory()?) {
+        let need = Trainee::memory_of(&candidate.net, &config.retrain)?;
+        if let Some(reason) = memory::shortage(need, "training") {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
+        let network = Network::new(candidate.net.clone(), seed.child("init"), device)?;
+        let mut trainee = Trainee::new(network, config.retrain.clone())?;
         let ids = splits.retrain();
         let loader = estimate::loader(config, data, &ids, config.retrain.batch, seed.child("data"), device);
         let stage = Stage {
@@ -259,8 +334,7 @@ impl RunInProgress<'_> {
         stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
         let mut network = trainee.into_network()?;
         let validation = self.measure(&mut network, &data.train, &splits.validation, "validation")?.evaluation();
-        let weights = weights::encode(&network, Layout::Own)?;
-        self.log.folder.write_arch(&candidate.id, &[("weights.safetensors", &weights)])?;
+        self.keep(&candidate.id, WEIGHTS, &weights::encode(&network, Layout::Own)?)?;
         let training = Training {
             method: config.retrain.to_string(),
             epochs: config.retrain.epochs,
@@ -269,6 +343,14 @@ impl RunInProgress<'_> {
         };
         let speed = if config.evaluate.time { Some(speed(&candidate.net, &config.retrain)?) } else { None };
         Ok(Outcome::Ok { training, validation, test: None, speed })
+    }
+
+    /// Writes a file of an architecture, which must be the one that was written before, if one was.
+    fn keep(&mut self, id: &str, name: &str, bytes: &[u8]) -> Result<()> {
+        if !self.log.folder.files().holds(&in_arch(id, name), bytes) {
+            return Err(self.otherwise(id));
+        }
+        self.log.folder.write_arch(id, &[(name, bytes)])
     }
 
     fn measure(&self, network: &mut Network, images: &Images, ids: &[u32], split: &str) -> Result<Measurement> {
@@ -302,24 +384,30 @@ impl RunInProgress<'_> {
 
     /// The final table's numbers: every ranked candidate once on the test images.
     fn test(&mut self, candidates: &[Candidate]) -> Result<()> {
-        let untested: Vec<Record> = self
-            .log
-            .records()
-            .into_iter()
-            .filter(|r| ineligible(r).is_none() && matches!(r.outcome, Outcome::Ok { test: None, .. }))
+        let records = self.log.records();
+        let todo: Vec<(&Candidate, Option<&Evaluation>)> = candidates
+            .iter()
+            .filter_map(|candidate| {
+                let record = records.iter().find(|r| candidate.is_of(r)).filter(|r| ineligible(r).is_none())?;
+                let Outcome::Ok { test, .. } = &record.outcome else { return None };
+                let done = test.is_some() && self.whole(&candidate.id, EVAL).is_some();
+                (!done).then_some((candidate, test.as_ref()))
+            })
             .collect();
-        let todo: Vec<&Candidate> = candidates.iter().filter(|c| untested.iter().any(|r| c.is_of(r))).collect();
         self.observer.on(Progress::TaskStarted { task: Task::Test, done: 0, steps: todo.len() as u64 });
-        let tested = todo.into_iter().try_for_each(|candidate| self.test_one(candidate));
+        let tested = todo.into_iter().try_for_each(|(candidate, known)| self.test_one(candidate, known));
         self.observer.on(Progress::TaskDone { task: Task::Test });
         tested
     }
 
-    fn test_one(&mut self, candidate: &Candidate) -> Result<()> {
+    /// Measures a candidate on the test images. Where its result is known, the file that has its details is made anew.
+    fn test_one(&mut self, candidate: &Candidate, known: Option<&Evaluation>) -> Result<()> {
         let arch = candidate.id.clone();
-        let mut network = Network::new(candidate.net.clone(), self.seed, self.device)?;
-        let folder = self.log.folder.path().join("archs").join(&arch);
-        weights::load(&mut network, &folder.join("weights.safetensors"))?;
+        if known.is_some() {
+            self.made_anew(&arch, EVAL);
+        }
+        let mut network = Network::new(candidate.net.clone(), Seed::root(0), self.device)?;
+        weights::load(&mut network, &self.log.folder.path().join(in_arch(&arch, WEIGHTS)))?;
         let measured = match self.measure(&mut network, &self.data.test, &self.splits.test, "test") {
             // It keeps its place, which the validation images gave it, and has no test numbers.
             Err(Error::NotFinite(reason)) => {
@@ -328,8 +416,14 @@ impl RunInProgress<'_> {
             }
             other => other?,
         };
-        self.log.folder.write_arch(&arch, &[("eval.json", &Evaluated::new(&measured).to_json()?)])?;
         let evaluation = measured.evaluation();
+        if known.is_some_and(|known| *known != evaluation) {
+            return Err(self.otherwise(&arch));
+        }
+        self.keep(&arch, EVAL, &Evaluated::new(&measured).to_json()?)?;
+        if known.is_some() {
+            return Ok(());
+        }
         self.log.append(Event::Test {
             arch: arch.clone(),
             origin: candidate.origin.clone(),

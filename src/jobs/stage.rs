@@ -180,7 +180,9 @@ impl Stage<'_> {
         let count = |epoch: u32, step: usize| u64::from(epoch) * steps as u64 + step as u64;
         let (done, all) = (count(from.epoch, from.step), count(epochs, 0));
         observer.on(Progress::TaskStarted { task: task.clone(), done, steps: all });
+        let mut at = from;
         let trained = fit(learner, loader, epochs, from, &mut |learner: &mut L, next, loss| {
+            at = next;
             observer.on(Progress::Step { next, stage: learner.search_stage(next.epoch), loss });
             if next.step == 0 {
                 epoch_done(learner, next.epoch, observer)?;
@@ -195,7 +197,13 @@ impl Stage<'_> {
             go_on
         });
         observer.on(Progress::TaskDone { task });
-        trained
+        trained.map_err(|why| match (why, learner.search_stage(at.epoch)) {
+            (Error::NotFinite(reason), Some(stage)) => {
+                let (epoch, step) = (at.epoch + 1, at.step + 1);
+                Error::NotFinite(format!("stage {stage} of the search, epoch {epoch} of {epochs}, step {step}: {reason}"))
+            }
+            (other, _) => other,
+        })
     }
 }
 

@@ -4,12 +4,17 @@ use std::time::Instant;
 
 use crate::error::Result;
 
-/// Seconds of wall time in words: `3 s`, `4.5 min`, `7.2 h`.
+/// Seconds of a day.
+pub const DAY: f64 = 86_400.0;
+
+/// Seconds of wall time in words: `3 s`, `4.5 min`, `7.2 h`, `12.5 days`, `3.7 years`.
 pub fn duration_words(seconds: f64) -> String {
     match seconds {
         s if s < 100.0 => format!("{s:.0} s"),
         s if s < 6000.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
+        s if s < 3.0 * DAY => format!("{:.1} h", s / 3600.0),
+        s if s < 730.0 * DAY => format!("{:.1} days", s / DAY),
+        s => format!("{:.1} years", s / (365.25 * DAY)),
     }
 }
 
@@ -37,4 +42,15 @@ pub fn median_ms(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> 
     }
     times.sort_by(f64::total_cmp);
     Ok(f64::midpoint(times[(n - 1) / 2], times[n / 2]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_times_are_days_and_years() {
+        let words = [4.0, 200.0, 7_000.0, 2.9 * DAY, 3.0 * DAY, 1359.3 * DAY].map(duration_words);
+        assert_eq!(words, ["4 s", "3.3 min", "1.9 h", "69.6 h", "3.0 days", "3.7 years"]);
+    }
 }

@@ -32,7 +32,6 @@ use crate::model::layout::Layout;
 use crate::model::{Model, weights};
 use crate::report::training::{EpochRecord, Event, TrainingReport, best};
 use crate::seed::Seed;
-use crate::store::checkpoint::Checkpoints;
 use crate::store::folder::Folder;
 use crate::threat::{Attack, AttackPlan};
 use crate::train::fit::Position;
@@ -68,6 +67,7 @@ pub struct Job {
 /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Impossible`] where memory does not suffice;
 /// whatever reading the network and the data or writing the folder fails with.
 pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainingReport> {
+    let idle = interrupt.idle()?;
     let source = Source::parse(&job.data)?;
     observer.on(Progress::Reading { source: source.to_string() });
     let data = source.load()?;
@@ -90,17 +90,18 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         "watch": job.config.watch,
         "guard": job.config.guard,
     });
-    let (folder, events, warning) = Folder::open(&job.out, "training", ABOUT, &about)?;
+    drop(idle);
+    let (mut folder, events, warning) = Folder::open(&job.out, "training", ABOUT, &about)?;
     warning.into_iter().for_each(|warning| observer.on(Progress::Warning(warning)));
     folder.write_bytes("arch.json", file.to_json()?.as_bytes())?;
     let mut trainee = Trainee::new(network, recipe.clone())?;
     if job.config.guard.is_some_and(|guard| guard.reaction != Reaction::Stop) {
         trainee.remember()?;
     }
-    if let Some(reason) = memory::shortage(trainee.memory()?) {
-        return Err(Error::Impossible(reason));
+    if let Some(reason) = memory::shortage(trainee.memory()?, "training") {
+        return Err(Error::Impossible(format!("{reason}; lower train.batch")));
     }
-    let mut saver = Saver::new(Checkpoints::open(&job.out.join("checkpoint"))?, job.checkpoint_every);
+    let mut saver = Saver::new(folder.checkpoints()?, job.checkpoint_every);
     let mut log = Log { out: &job.out, folder, events };
     if !log.is_over() {
         let crate::config::population::Images { crop_pad, flip, .. } = job.config.split;

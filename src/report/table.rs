@@ -9,18 +9,84 @@ use crate::units::Tally;
 /// The table of every budget under a header that states data, attacks and counting rule, and below it whether the searched
 /// networks beat the controls. Ends with a newline.
 pub fn table(ranked: &Ranked) -> String {
-    let mut text = header(ranked);
+    table_within(ranked, None)
+}
+
+/// [`table`] in lines of at most so many characters, as far as words allow: columns are left out until the rows fit, the least
+/// telling ones first. What stands in `ranked.json` is not lost.
+pub fn table_within(ranked: &Ranked, width: Option<usize>) -> String {
+    let wrapped = |text: &str| width.map_or(text.to_owned(), |width| wrap(text, width));
+    let mut text = wrapped(&header(ranked));
     for budget in &ranked.budgets {
+        let attacks = &ranked.protocol.attacks;
         let timed = budget.entries.iter().any(|entry| entry.record.speed().is_some());
-        let mut rows = vec![titles(&ranked.protocol.attacks, timed)];
-        rows.extend(budget.entries.iter().map(|entry| row(entry, ranked.protocol.attacks.len(), timed)));
+        let mut rows = vec![titles(attacks, timed)];
+        rows.extend(budget.entries.iter().map(|entry| row(entry, attacks.len(), timed)));
+        let mut notes = String::new();
+        if let Some(width) = width
+            && narrow(&mut rows, attacks, width)
+        {
+            let unranked = budget.entries.iter().filter_map(|e| Some((&e.record.arch, e.unranked.as_ref()?)));
+            notes = unranked.map(|(arch, why)| wrapped(&format!("{}: {why}\n", short(arch)))).collect();
+        }
         text.push_str(&format!("\nbudget {} MACs\n", budget.budget));
         text.push_str(&align(&rows));
+        text.push_str(&notes);
         if let Some(controls) = &budget.controls {
-            text.push_str(&format!("{}\n", controls.sentence));
+            text.push_str(&wrapped(&format!("{}\n", controls.sentence)));
         }
     }
     text
+}
+
+/// The beginning of an id, by which verbs find the network, too.
+fn short(arch: &str) -> &str {
+    arch.get(..8).unwrap_or(arch)
+}
+
+/// Leaves columns out until the rows fit; whether the notes were among them.
+fn narrow(rows: &mut [Vec<Cell>], attacks: &[Attack], width: usize) -> bool {
+    let fits = |rows: &[Vec<Cell>]| align(rows).lines().all(|line| line.chars().count() <= width);
+    let names = attacks.iter().map(Attack::name);
+    let dispensable = ["network", "note", "95 %", "arch"].map(str::to_owned).into_iter().chain(names);
+    let dispensable = dispensable.chain(["params", "test clean", "MACs", "clean"].map(str::to_owned));
+    let mut without_notes = false;
+    for title in dispensable {
+        if fits(rows) {
+            break;
+        }
+        let Some(column) = rows.first().and_then(|titles| titles.iter().position(|(cell, _)| *cell == title)) else { continue };
+        for row in rows.iter_mut() {
+            match (&*title, row.get_mut(column)) {
+                ("arch", Some((id, _))) => *id = short(id).to_owned(),
+                (_, Some(_)) => drop(row.remove(column)),
+                (_, None) => {}
+            }
+        }
+        without_notes |= title == "note";
+    }
+    without_notes
+}
+
+/// Breaks lines between words.
+fn wrap(text: &str, width: usize) -> String {
+    let mut wrapped = String::new();
+    for line in text.lines() {
+        let mut at = 0;
+        for word in line.split_inclusive(' ') {
+            let len = word.trim_end().chars().count();
+            if at > 0 && at + len > width {
+                wrapped.truncate(wrapped.trim_end().len());
+                wrapped.push('\n');
+                at = 0;
+            }
+            wrapped.push_str(word);
+            at += word.chars().count();
+        }
+        wrapped.truncate(wrapped.trim_end_matches(' ').len());
+        wrapped.push('\n');
+    }
+    wrapped
 }
 
 fn header(ranked: &Ranked) -> String {

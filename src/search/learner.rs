@@ -124,17 +124,22 @@ impl<'a> Supernet<'a> {
     /// images of both halves, the attacked ones that are kept, the gradient of the attack, and the results of two
     /// restarts where there are several.
     pub fn work(&self) -> Work {
-        let mode = norm_mode(self.config.attack_norm);
+        Supernet::work_of(&self.config)
+    }
+
+    /// What the steps of a search hold, before there is a supernet.
+    pub fn work_of(config: &Search) -> Work {
+        let mode = norm_mode(config.attack_norm);
         let mut passes = vec![(Wrt::INPUT, mode), (Wrt::MIX, NormMode::TrainNoRecord), (Wrt::PARAMS, NormMode::Train)];
-        let (vectors, images) = match self.config.order {
+        let (vectors, images) = match config.order {
             Order::First => (2, 4),
             Order::Second => {
                 passes.push((UNROLLED, NormMode::TrainNoRecord));
                 (6, 5)
             }
         };
-        let restarts = if self.config.attack.restarts > 1 { 2 } else { 0 };
-        Work { batch: self.config.batch, passes, vectors, images: images + restarts }
+        let restarts = if config.attack.restarts > 1 { 2 } else { 0 };
+        Work { batch: config.batch, passes, vectors, images: images + restarts }
     }
 
     /// The images of a batch under the search's attack.

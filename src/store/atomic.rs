@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{IoContext, Result};
 
@@ -10,16 +10,45 @@ use crate::error::{IoContext, Result};
 const TEMP_PREFIX: &str = ".tmp-";
 
 /// Writes `bytes` as `path`: a temporary file in the same folder, flushed to the disk, renamed, and the folder flushed.
+/// A link is followed, and the file it points to replaced. What is no regular file (a device, a pipe) is written to.
 ///
 /// # Errors
-/// [`crate::error::Error::Disk`] when the disk is full, else [`crate::error::Error::Io`]; the old file, if any, is then
-/// unchanged.
+/// [`crate::error::Error::Disk`] when the disk is full, else [`crate::error::Error::Io`], also for a folder and a file that
+/// may not be written; the old file, if any, is then unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = &followed(path)?;
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.permissions().readonly() => {
+            return refused(std::io::ErrorKind::PermissionDenied, "the file is read-only").at(path);
+        }
+        Ok(found) if found.is_dir() => {
+            return refused(std::io::ErrorKind::IsADirectory, "is a folder; name a file").at(path);
+        }
+        Ok(found) if !found.is_file() => return File::options().write(true).open(path).at(path)?.write_all(bytes).at(path),
+        _ => {}
+    }
     let folder = parent(path);
-    let mut temp = builder().tempfile_in(folder).at(folder)?;
+    let mut temp = temporary(folder)?;
     write_synced(temp.as_file_mut(), path, bytes)?;
     temp.persist(path).map_err(|e| e.error).at(path)?;
     sync_folder(folder)
+}
+
+fn refused(kind: std::io::ErrorKind, why: &str) -> std::io::Result<()> {
+    Err(std::io::Error::new(kind, why))
+}
+
+/// The path itself, or the file that a link points to.
+fn followed(path: &Path) -> Result<PathBuf> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return fs::canonicalize(path).at(path);
+    }
+    Ok(path.to_owned())
+}
+
+/// A temporary file in a folder, that [`sweep`] removes if its process does not.
+pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile> {
+    builder().tempfile_in(folder).at(folder)
 }
 
 /// Permissions are those of the umask: the default of temporary files (owner only) would hide results from colleagues.
@@ -50,7 +79,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     if cfg!(unix) { File::open(folder).and_then(|f| f.sync_all()).at(folder) } else { Ok(()) }
 }
 
-/// Creates a folder with its parents, flushing the parent of what was created.
+/// Creates a folder with its parents, flushing the parent of everything that was created.
 ///
 /// # Errors
 /// [`crate::error::Error::Io`] where that is not possible.
@@ -58,15 +87,31 @@ pub fn create_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
+    let missing: Vec<&Path> = folder.ancestors().take_while(|f| !f.as_os_str().is_empty() && !f.exists()).collect();
     fs::create_dir_all(folder).at(folder)?;
-    sync_folder(parent(folder))
+    missing.into_iter().try_for_each(|created| sync_folder(parent(created)))
 }
 
-/// Removes the temporary files a killed process left in `folder`. Call it only under the run's lock.
+/// Creates a folder in one that exists; the parent is not brought back where it was removed.
+pub(super) fn create_inner(folder: &Path) -> Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => sync_folder(parent(folder)),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(e) => Err(e).at(folder),
+    }
+}
+
+/// Removes the temporary files a killed process left in `folder` and in those beneath it; links are not followed. Call it
+/// only under the run's lock.
 pub(super) fn sweep(folder: &Path) -> Result<()> {
-    for name in names(folder)?.iter().filter(|n| is_temporary(n)) {
-        let path = folder.join(name);
-        fs::remove_file(&path).at(&path)?;
+    for name in names(folder)? {
+        let path = folder.join(&name);
+        let Ok(found) = fs::symlink_metadata(&path) else { continue };
+        if found.is_dir() {
+            sweep(&path)?;
+        } else if is_temporary(&name) {
+            fs::remove_file(&path).at(&path)?;
+        }
     }
     Ok(())
 }
@@ -111,13 +156,40 @@ mod tests {
         assert_eq!(names(folder.path()).unwrap(), ["ranked.json"]);
     }
 
+    /// The link stays, a pipe is not replaced, and what is read-only is refused.
+    #[test]
+    #[cfg(unix)]
+    fn only_regular_files_are_replaced() {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, b"old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        write(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(write(&file, b"x").unwrap_err().to_string().contains("read-only"));
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(write(folder.path(), b"x").unwrap_err().to_string().contains("folder"));
+        let dangling = folder.path().join("dangling");
+        symlink(folder.path().join("absent"), &dangling).unwrap();
+        write(&dangling, b"x").unwrap_err();
+        assert_eq!(names(folder.path()).unwrap(), ["dangling", "file", "link"]);
+    }
+
     #[test]
     fn sweeps_what_a_killed_process_left() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".tmp-abc"), b"half").unwrap();
+        fs::create_dir(folder.path().join("inner")).unwrap();
+        fs::write(folder.path().join("inner/.tmp-abc"), b"half").unwrap();
         fs::write(folder.path().join("kept"), b"").unwrap();
         sweep(folder.path()).unwrap();
-        assert_eq!(names(folder.path()).unwrap(), ["kept"]);
+        assert_eq!(names(folder.path()).unwrap(), ["inner", "kept"]);
+        assert!(names(&folder.path().join("inner")).unwrap().is_empty());
     }
 
     #[test]

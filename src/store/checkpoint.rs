@@ -2,17 +2,20 @@
 //!
 //! Each file is complete in itself: named f32 tensors, and in the header's metadata one JSON text with the caller's
 //! `meta`, the tensors' order and a SHA-256 over all content. The last two are kept, so a file damaged after it was
-//! written costs one interval, not the run. `LATEST` names the newest for people and other programs.
+//! written costs one interval, not the run. `LATEST` names the newest for people and other programs. Under a claim a file
+//! also names the work and the length of the journal, so that the state of another run is not taken for this one's.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::atomic;
+use super::claim::Claim;
 use crate::error::{Error, IoContext, Result};
 
 /// The metadata key of the header. One key, because the format does not fix the order of several.
@@ -44,6 +47,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+    claim: Option<Arc<Claim>>,
     /// The newest file that is believed whole; kept beside the next one.
     good: Option<u64>,
     next: u64,
@@ -55,6 +59,12 @@ struct Header {
     sha256: String,
     order: Vec<String>,
     meta: serde_json::Value,
+    /// Of what work it is; absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    work: Option<String>,
+    /// Whole lines of the journal when it was written; absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lines: Option<u64>,
 }
 
 const SCHEMA_VERSION: u32 = 1;
@@ -65,20 +75,34 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] where the folder cannot be read, or a temporary file in it not removed.
     pub fn open(folder: &Path) -> Result<Checkpoints> {
-        atomic::sweep(folder)?;
+        if folder.is_dir() {
+            atomic::sweep(folder)?;
+        }
         let newest = numbers(folder)?.last().copied();
-        Ok(Checkpoints { folder: folder.to_owned(), good: newest, next: newest.map_or(1, |n| n + 1) })
+        let next = newest.map_or(1, |n| n.saturating_add(1));
+        Ok(Checkpoints { folder: folder.to_owned(), claim: None, good: newest, next })
+    }
+
+    /// Those of a run.
+    pub(super) fn of(folder: &Path, claim: Arc<Claim>) -> Result<Checkpoints> {
+        Ok(Checkpoints { claim: Some(claim), ..Checkpoints::open(folder)? })
     }
 
     /// Writes the next checkpoint and removes all but it and the last good one before it. Returns its number.
     ///
     /// # Errors
     /// [`Error::Disk`] or [`Error::Io`], with the earlier checkpoints untouched; [`Error::Run`] for a snapshot whose
-    /// names repeat or whose shapes do not fit the values.
+    /// names repeat or whose shapes do not fit the values, and where the run's folder was removed or replaced.
     pub fn save(&mut self, snapshot: &Snapshot) -> Result<u64> {
         let path = self.path(self.next);
-        let bytes = encode(snapshot).map_err(|what| Error::run(&path, what))?;
-        atomic::create_folder(&self.folder)?;
+        let bytes = encode(snapshot, self.claim.as_deref()).map_err(|what| Error::run(&path, what))?;
+        match &self.claim {
+            None => atomic::create_folder(&self.folder)?,
+            Some(claim) => {
+                claim.check()?;
+                atomic::create_inner(&self.folder)?;
+            }
+        }
         atomic::write(&path, &bytes)?;
         atomic::write(&self.folder.join("LATEST"), format!("{}\n", file_name(self.next)).as_bytes())?;
         let written = self.next;
@@ -89,7 +113,7 @@ impl Checkpoints {
             }
         }
         self.good = Some(written);
-        self.next = written + 1;
+        self.next = written.saturating_add(1);
         Ok(written)
     }
 
@@ -102,7 +126,7 @@ impl Checkpoints {
         for number in numbers(&self.folder)?.into_iter().rev() {
             let path = self.path(number);
             let bytes = fs::read(&path).at(&path)?;
-            match decode(&bytes) {
+            match decode(&bytes, self.claim.as_deref()) {
                 Ok(snapshot) => {
                     self.good = Some(number);
                     let warning = (!damage.is_empty())
@@ -119,7 +143,7 @@ impl Checkpoints {
         if damage.is_empty() {
             return Ok(None);
         }
-        let advice = "no checkpoint is whole; remove this folder to do the stage again from its beginning";
+        let advice = "no checkpoint can be used; remove this folder to do the stage again from its beginning";
         Err(Error::run(&self.folder, format!("{} ({advice})", damage.join("; "))))
     }
 
@@ -157,7 +181,7 @@ enum Unreadable {
     Newer(u32),
 }
 
-fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, String> {
+fn encode(snapshot: &Snapshot, claim: Option<&Claim>) -> Result<Vec<u8>, String> {
     let names: BTreeSet<&String> = snapshot.tensors.iter().map(|t| &t.0).collect();
     if names.len() != snapshot.tensors.len() {
         return Err("two tensors of a snapshot have the same name".to_owned());
@@ -172,6 +196,8 @@ fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, String> {
         sha256: digest(&snapshot.meta, data.iter().map(|(name, shape, bytes)| (*name, *shape, bytes.as_slice()))),
         order: snapshot.tensors.iter().map(|t| t.0.clone()).collect(),
         meta: snapshot.meta.clone(),
+        work: claim.map(|claim| claim.work().to_owned()),
+        lines: claim.map(Claim::lines),
     };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
     let mut views = Vec::with_capacity(data.len());
@@ -182,7 +208,7 @@ fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, String> {
     safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), header)]))).map_err(|e| e.to_string())
 }
 
-fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
+fn decode(bytes: &[u8], claim: Option<&Claim>) -> Result<Snapshot, Unreadable> {
     let damaged = |e: &dyn std::fmt::Display| Unreadable::Damaged(e.to_string());
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
@@ -191,6 +217,19 @@ fn decode(bytes: &[u8]) -> Result<Snapshot, Unreadable> {
     let header: Header = serde_json::from_str(text).map_err(|e| damaged(&e))?;
     if header.schema_version > SCHEMA_VERSION {
         return Err(Unreadable::Newer(header.schema_version));
+    }
+    if let Some(claim) = claim {
+        if header.work.as_ref().is_some_and(|work| work != claim.work()) {
+            return Err(damaged(&"is of another run"));
+        }
+        if let Some(lines) = header.lines.filter(|lines| *lines > claim.lines()) {
+            let own = claim.lines();
+            let why = format!(
+                "was saved when the journal had {lines} lines, and it has {own}: some are lost, or the folder was copied \
+                 while a process worked in it; restore the journal"
+            );
+            return Err(damaged(&why));
+        }
     }
     let mut views = Vec::with_capacity(header.order.len());
     for name in &header.order {

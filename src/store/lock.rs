@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
 
@@ -11,7 +11,8 @@ use crate::error::{Error, IoContext, Result};
 /// The file stays: removing it would let a third process lock a new file of the same name beside the second's.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    path: PathBuf,
+    file: File,
 }
 
 impl Lock {
@@ -29,8 +30,55 @@ impl Lock {
         file.set_len(0).at(path)?;
         let holder = format!("pid {} on {}\n", std::process::id(), host());
         file.write_all(holder.as_bytes()).at(path)?;
-        Ok(Lock { _file: file })
+        Ok(Lock { path: path.to_owned(), file })
     }
+
+    /// Whether nobody holds the lock at this moment; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn probe(path: &Path) -> Result<()> {
+        match File::open(path).at(path)?.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Err(held(path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who holds the lock, as written there; `None` where nobody does.
+    pub fn holder(path: &Path) -> Option<String> {
+        let file = File::open(path).ok()?;
+        let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        is_held.then(|| fs::read_to_string(path).unwrap_or_default().trim().to_owned())
+    }
+
+    /// Whether the folder is still the one that was locked. Asked before every write, so that a process whose folder was
+    /// removed does not go on without leaving anything, and does not write into another run that has taken the place.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the lock's file is gone or another.
+    pub fn check(&self) -> Result<()> {
+        if is_same(&self.path, &self.file) {
+            return Ok(());
+        }
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let words = "was removed or replaced while this process worked in it; what was done since cannot be kept. Give the \
+                     command again to begin anew, or restore the folder";
+        Err(Error::run(folder, words))
+    }
+}
+
+/// Whether a path still names an open file.
+#[cfg(unix)]
+fn is_same(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |found: fs::Metadata| (found.dev(), found.ino());
+    fs::symlink_metadata(path).map(id).ok().zip(file.metadata().map(id).ok()).is_some_and(|(a, b)| a == b)
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+fn is_same(path: &Path, _file: &File) -> bool {
+    path.exists()
 }
 
 fn held(path: &Path) -> Error {
@@ -61,6 +109,22 @@ mod tests {
         assert!(message.contains(&format!("pid {}", std::process::id())), "{message}");
         drop(first);
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_folder_that_was_replaced_is_not_the_locked_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run");
+        fs::create_dir(&folder).unwrap();
+        let lock = Lock::take(&folder.join("lock")).unwrap();
+        lock.check().unwrap();
+        fs::rename(&folder, root.path().join("elsewhere")).unwrap();
+        assert_eq!(lock.check().unwrap_err().exit_code(), 4);
+        fs::create_dir(&folder).unwrap();
+        let _other = Lock::take(&folder.join("lock")).unwrap();
+        let message = lock.check().unwrap_err().to_string();
+        assert!(message.contains("removed or replaced"), "{message}");
     }
 
     #[test]

@@ -3,9 +3,13 @@
 pub mod atomic;
 pub mod attack;
 pub mod checkpoint;
+mod claim;
 pub mod disk;
 pub mod event;
 pub mod folder;
+pub mod history;
 pub mod journal;
+mod known;
 pub mod lock;
 pub mod run;
+pub mod scratch;

@@ -2,27 +2,26 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use super::checkpoint::Checkpoints;
-use super::event::{self, Event};
-use super::journal::{self, Journal, Journaled};
+use super::claim::Claim;
+use super::event::Event;
+use super::journal::{Files, Journal, Journaled};
+use super::known::{ARCHS, CONFIG, JOURNAL, intact, lost, present};
 use super::lock::{self, Lock};
 use crate::arch::cost::RULE;
 use crate::error::{Error, IoContext, Result};
-use crate::record::Record;
 
-/// The version of `run.json` and of the folder's layout.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The version of `run.json` and of the folder's layout. From 2 on the journal says what every file holds.
+pub const SCHEMA_VERSION: u32 = 2;
 
 const RUN: &str = "run.json";
-const CONFIG: &str = "config.toml";
-const JOURNAL: &str = "journal.jsonl";
 const LOCK: &str = "lock";
 const CHECKPOINT: &str = "checkpoint";
-const ARCHS: &str = "archs";
 
 /// The description of a run, given when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ pub enum Opened {
 pub struct RunDir {
     path: PathBuf,
     journal: Journal<Event>,
-    _lock: Lock,
+    claim: Arc<Claim>,
 }
 
 /// Names the settings in which a stored configuration (first) differs from the given one, both as TOML text.
@@ -107,24 +106,32 @@ impl RunDir {
         // Checked again: between the first check and the lock another process may have begun a run.
         refuse_foreign(path)?;
         atomic::sweep(path)?;
-        for arch in atomic::names(&path.join(ARCHS))? {
-            atomic::sweep(&path.join(ARCHS).join(arch))?;
-        }
         let run = path.join(RUN);
-        let resumed = run.exists();
-        if resumed {
-            check_same(path, config, &about, differences)?;
-        } else {
+        let stored = if run.exists() { Some(check_same(path, config, &about, differences)?) } else { None };
+        if stored.is_none() {
             atomic::write(&path.join(CONFIG), config.as_bytes())?;
         }
-        let (journal, Journaled { events, warning }) = Journal::open(&path.join(JOURNAL))?;
-        if !resumed {
-            // Last, so that a folder with a run.json is a complete one.
-            atomic::write(&run, &to_json(&run, &RunFile::new(about))?)?;
-        }
-        let opened =
-            if resumed { Opened::Resumed { events, warnings: warning.into_iter().collect() } } else { Opened::New };
-        Ok((RunDir { path: path.to_owned(), journal, _lock: lock }, opened))
+        let (mut journal, journaled) = Journal::open(&path.join(JOURNAL), stored.is_none())?;
+        let seed = about.seed.to_string();
+        let settings = stored.as_ref().map_or(config, |stored| &stored.config);
+        let claim = Claim::new(lock, [settings, &seed, &about.data_id, RULE]);
+        claim.set_lines(journal.lines());
+        let opened = match stored {
+            Some(stored) => {
+                lost(path, stored.file.schema_version, &journaled.files, &present(path)?)?;
+                intact(path, &journaled.files, &stored.config)?;
+                let Journaled { events, warning, .. } = journaled;
+                Opened::Resumed { events, warnings: warning.into_iter().collect() }
+            }
+            None => {
+                journal.append_file(CONFIG, config.as_bytes())?;
+                claim.set_lines(journal.lines());
+                // Last, so that a folder with a run.json is a complete one.
+                atomic::write(&run, &to_json(&run, &RunFile::new(about))?)?;
+                Opened::New
+            }
+        };
+        Ok((RunDir { path: path.to_owned(), journal, claim: Arc::new(claim) }, opened))
     }
 
     /// The folder.
@@ -135,9 +142,22 @@ impl RunDir {
     /// Appends an event to the journal; it is on the disk when this returns.
     ///
     /// # Errors
-    /// As [`Journal::append`].
+    /// As [`Journal::append`]; [`Error::Run`] where the folder was removed or replaced.
     pub fn append(&mut self, event: &Event) -> Result<()> {
-        self.journal.append(event)
+        self.claim.check()?;
+        self.journal.append(event)?;
+        self.claim.set_lines(self.journal.lines());
+        Ok(())
+    }
+
+    /// What the run's files hold: names are `archs/<id>/arch.json`, `ranked.json`.
+    pub fn files(&self) -> &Files {
+        self.journal.files()
+    }
+
+    /// The content of a file of the run, if it is there and is what was written.
+    pub fn whole(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.path.join(name)).ok().filter(|bytes| self.files().holds(name, bytes))
     }
 
     /// The run's checkpoints.
@@ -145,29 +165,39 @@ impl RunDir {
     /// # Errors
     /// As [`Checkpoints::open`].
     pub fn checkpoints(&self) -> Result<Checkpoints> {
-        Checkpoints::open(&self.path.join(CHECKPOINT))
+        Checkpoints::of(&self.path.join(CHECKPOINT), Arc::clone(&self.claim))
     }
 
-    /// Writes the files of one architecture under `archs/<id>/`, replacing earlier ones of the same names.
+    /// Writes the files of one architecture under `archs/<id>/`, replacing earlier ones of the same names, and their
+    /// checksums into the journal.
     ///
     /// # Errors
-    /// [`Error::Run`] for an id or a name that is not a plain file name; [`Error::Disk`] or [`Error::Io`], with earlier
-    /// files unchanged.
-    pub fn write_arch(&self, id: &str, files: &[(&str, &[u8])]) -> Result<()> {
-        let folder = self.path.join(ARCHS).join(plain(&self.path, id)?);
-        atomic::create_folder(&folder)?;
-        files.iter().try_for_each(|(name, bytes)| atomic::write(&folder.join(plain(&self.path, name)?), bytes))
+    /// [`Error::Run`] for an id or a name that is not a plain file name, and where the folder was removed or replaced;
+    /// [`Error::Disk`] or [`Error::Io`], with earlier files unchanged.
+    pub fn write_arch(&mut self, id: &str, files: &[(&str, &[u8])]) -> Result<()> {
+        let archs = self.path.join(ARCHS);
+        let folder = archs.join(plain(&self.path, id)?);
+        self.claim.check()?;
+        atomic::create_inner(&archs)?;
+        atomic::create_inner(&folder)?;
+        for (name, bytes) in files {
+            let name = format!("{ARCHS}/{id}/{}", plain(&self.path, name)?);
+            self.claim.write(&mut self.journal, &self.path, &name, bytes)?;
+        }
+        Ok(())
     }
 
-    /// Writes a derived file (`ranked.json`, `frontier.svg`) at the top of the folder, replacing an earlier one.
+    /// Writes a derived file (`ranked.json`, `frontier.svg`) at the top of the folder, replacing an earlier one, and its
+    /// checksum into the journal.
     ///
     /// # Errors
-    /// [`Error::Run`] for the name of a file that the run itself is made of.
-    pub fn write_output(&self, name: &str, bytes: &[u8]) -> Result<()> {
+    /// [`Error::Run`] for the name of a file that the run itself is made of, and where the folder was removed or replaced.
+    pub fn write_output(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         if [RUN, CONFIG, JOURNAL, LOCK, CHECKPOINT, ARCHS].contains(&name) {
             return Err(Error::run(&self.path, format!("`{name}` is part of the run and is not an output")));
         }
-        atomic::write(&self.path.join(plain(&self.path, name)?), bytes)
+        let name = plain(&self.path, name)?;
+        self.claim.write(&mut self.journal, &self.path, name, bytes)
     }
 }
 
@@ -201,22 +231,22 @@ pub struct Run {
 /// Reads `run.json` and `config.toml`.
 ///
 /// # Errors
-/// [`Error::Run`] for a folder that is not a run or of a newer schema; [`Error::Io`] where a file cannot be read.
+/// [`Error::Run`] for a folder that is not a run, of a newer schema or damaged; [`Error::Io`] where a file cannot be read.
 pub fn read_run(path: &Path) -> Result<Run> {
     let run = path.join(RUN);
-    let text = match fs::read_to_string(&run) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::run(path, format!("not a run folder: there is no {RUN} in it")));
-        }
-        Err(e) => return Err(e).at(&run),
-    };
+    let text = text_of(&run, || {
+        let unfinished = path.join(CONFIG).exists() && path.join(LOCK).exists();
+        let why = if unfinished { "the run was stopped while it began" } else { "not a run folder" };
+        Error::run(path, format!("{why}: there is no {RUN} in it"))
+    })?;
     /// Read first, since a newer file need not have the rest.
     #[derive(Deserialize)]
     struct Version {
         schema_version: u32,
     }
-    let damaged = |e: serde_json::Error| Error::run(&run, format!("damaged: {e}"));
+    let damaged = |e: serde_json::Error| {
+        Error::run(&run, format!("damaged: {e}; restore it from a copy or begin a new folder"))
+    };
     let Version { schema_version } = serde_json::from_str(&text).map_err(damaged)?;
     if schema_version > SCHEMA_VERSION {
         let ours = format!("this version of robustnas reads up to {SCHEMA_VERSION}");
@@ -224,24 +254,48 @@ pub fn read_run(path: &Path) -> Result<Run> {
     }
     let file = serde_json::from_str(&text).map_err(damaged)?;
     let config = path.join(CONFIG);
-    Ok(Run { file, config: fs::read_to_string(&config).at(&config)? })
+    let missing = || Error::run(&config, "is missing; restore it from a copy or begin a new folder");
+    let run = Run { file, config: text_of(&config, missing)? };
+    let stated: Option<i64> = toml::from_str::<toml::Table>(&run.config).ok().and_then(|t| t.get("seed")?.as_integer());
+    if stated.is_some_and(|seed| u64::try_from(seed).ok() != Some(run.file.seed)) {
+        let words = format!("damaged: the seed is {} here and another in {CONFIG}; restore both from a copy", run.file.seed);
+        return Err(Error::run(path.join(RUN), words));
+    }
+    Ok(run)
 }
 
-/// Reads the journal's events; that of a running process may have an incomplete last line, which the warning reports.
-///
-/// # Errors
-/// As [`read_run`]; [`Error::Run`] for a journal that is damaged before its last line.
-pub fn read_events(path: &Path) -> Result<Journaled<Event>> {
-    read_run(path)?;
-    journal::read(&path.join(JOURNAL))
+/// The text of a file that the run is made of; what cannot be one is damage of the run.
+fn text_of(path: &Path, missing: impl Fn() -> Error) -> Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => crate::error::utf8(bytes, path).map_err(|why| Error::run(path, format!("damaged: {why}"))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(missing()),
+        Err(_) if path.is_dir() => Err(Error::run(path, "is a folder; expected a file; restore it from a copy")),
+        Err(e) => Err(e).at(path),
+    }
 }
 
-/// Reads the records made so far.
+/// Whether a folder is a run that has begun.
+pub fn is_run(path: &Path) -> bool {
+    path.join(RUN).exists()
+}
+
+/// Who works on a run, as they wrote it down; `None` where nobody does.
+pub fn worker(path: &Path) -> Option<String> {
+    Lock::holder(&path.join(LOCK))
+}
+
+/// Refuses a folder that no run can be begun or continued in, before data are read: one with other files, and one that
+/// another process works in. Returns whether a run has begun there.
 ///
 /// # Errors
-/// As [`read_events`].
-pub fn read_records(path: &Path) -> Result<Vec<Record>> {
-    Ok(event::records(&read_events(path)?.events))
+/// [`Error::Run`] as [`RunDir::open`].
+pub fn free_to_take(path: &Path) -> Result<bool> {
+    refuse_foreign(path)?;
+    let lock = path.join(LOCK);
+    if lock.exists() {
+        Lock::probe(&lock)?;
+    }
+    Ok(is_run(path))
 }
 
 /// Refuses a folder with other files than those of a run or of a run that was interrupted while it was created.
@@ -253,25 +307,32 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     if names.iter().any(|n| n == RUN) {
         return Ok(());
     }
-    let ours = |name: &&String| [LOCK, CONFIG, JOURNAL].contains(&name.as_str()) || atomic::is_temporary(name);
+    // The lock is the first file of a run: without one, a configuration is the user's own.
+    let locked = names.iter().any(|n| n == LOCK);
+    let ours = |name: &&String| {
+        name.as_str() == LOCK || locked && [CONFIG, JOURNAL].contains(&name.as_str()) || atomic::is_temporary(name)
+    };
     if let Some(foreign) = names.iter().find(|n| !ours(n)) {
         let what = format!("the folder is not empty and not a run (it holds `{foreign}` but no {RUN})");
         return Err(Error::run(path, format!("{what}; choose another folder")));
     }
     let journal = path.join(JOURNAL);
-    if journal.exists() && fs::metadata(&journal).at(&journal)?.len() > 0 {
+    // A beginning that was cut short has at most a line about its configuration.
+    let lines = if journal.is_file() { fs::read(&journal).at(&journal)?.iter().filter(|b| **b == b'\n').count() } else { 0 };
+    if lines > 1 {
         return Err(Error::run(path, format!("there is a journal but no {RUN}; restore it or choose another folder")));
     }
     Ok(())
 }
 
-/// Refuses to continue a run as another one.
-fn check_same(path: &Path, config: &str, about: &RunAbout, differences: Differences<'_>) -> Result<()> {
+/// The run that is there, unless it is another one. The same images may lie elsewhere: data are compared by their content.
+fn check_same(path: &Path, config: &str, about: &RunAbout, differences: Differences<'_>) -> Result<Run> {
     let stored = read_run(path)?;
     let mut changed = differences(&stored.config, config)?;
+    let same_data = stored.file.data_id == about.data_id;
+    changed.retain(|change| !(same_data && change.starts_with("data: ")));
     for (name, was, is) in [
         ("seed", stored.file.seed.to_string(), about.seed.to_string()),
-        ("data", stored.file.data.clone(), about.data.clone()),
         ("content of the data set", stored.file.data_id.clone(), about.data_id.clone()),
         ("counting rule", stored.file.counting_rule.clone(), RULE.to_owned()),
     ] {
@@ -280,7 +341,7 @@ fn check_same(path: &Path, config: &str, about: &RunAbout, differences: Differen
         }
     }
     if changed.is_empty() {
-        return Ok(());
+        return Ok(stored);
     }
     let what = format!("this folder holds a run with other settings:\n  {}\n", changed.join("\n  "));
     Err(Error::run(path, format!("{what}give the settings it was begun with, or choose another folder")))

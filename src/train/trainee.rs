@@ -13,10 +13,11 @@ use super::kernels::kernels;
 use super::mixing::mixed;
 use super::objective::{Shown, gradient};
 use super::work::work;
+use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::attack::Samples;
 use crate::data::loader::Batch;
-use crate::engine::{Memory, Network, NormMode};
+use crate::engine::{Cpu, Fusion, Memory, Network, NormMode};
 use crate::error::{Error, Result};
 use crate::loss::Targets;
 use crate::recipe::{Adversary, Recipe, SingleStep, Time};
@@ -140,6 +141,14 @@ impl Trainee {
     /// [`Error::Internal`] as a plan's.
     pub fn memory(&self) -> Result<Memory> {
         self.network.memory(&work(&self.recipe, self.recipe.batch))
+    }
+
+    /// What steps by a recipe on a network will hold, before any of it is taken.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] as a plan's.
+    pub fn memory_of(net: &Net, recipe: &Recipe) -> Result<Memory> {
+        Memory::of(net, &work(recipe, recipe.batch), Fusion::ALL, &Cpu::widest())
     }
 
     /// Does something with the network as it is kept: with its average where there is one. The network in training is

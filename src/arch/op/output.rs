@@ -96,7 +96,7 @@ impl Op {
             }
             Op::MaxPool { window } | Op::AvgPool { window, .. } => {
                 let x = one()?;
-                if (0..2).any(|a| 2 * window.pad[a] > window.kernel[a]) {
+                if (0..2).any(|a| window.pad[a].saturating_mul(2) > window.kernel[a]) {
                     return Err(format!("padding {:?} is over half of the kernel {:?}", window.pad, window.kernel));
                 }
                 let (h, w) = windowed(x, window)?;
@@ -135,7 +135,7 @@ impl Op {
                 if let Some(other) = inputs.iter().find(|s| (s.h, s.w) != (first.h, first.w)) {
                     return Err(format!("cannot put {first} and {other} side by side"));
                 }
-                Shape { c: inputs.iter().map(|s| s.c).sum(), ..first }
+                Shape { c: inputs.iter().fold(0, |sum: usize, s| sum.saturating_add(s.c)), ..first }
             }
             Op::Slice { from, len } => {
                 let x = one()?;
@@ -146,8 +146,8 @@ impl Op {
             }
             Op::Reshape { shape } => {
                 let x = one()?;
-                if x.len() != shape.len() {
-                    return Err(format!("{x} has {} entries, {shape} has {}", x.len(), shape.len()));
+                if Some(x.len()) != shape.checked_len() {
+                    return Err(format!("{x} has {} entries, {shape} has another number", x.len()));
                 }
                 *shape
             }
@@ -161,7 +161,8 @@ impl Op {
             }
             Op::Pad { top, left, bottom, right } => {
                 let x = one()?;
-                Shape::new(x.h + top + bottom, x.w + left + right, x.c)
+                let padded = |n: usize, a: &usize, b: &usize| n.saturating_add(*a).saturating_add(*b);
+                Shape::new(padded(x.h, top, bottom), padded(x.w, left, right), x.c)
             }
             Op::Softmax { over } => divides("alternatives", *over, one()?)?,
             Op::Attention { heads } => match inputs {
@@ -197,12 +198,65 @@ impl Op {
                 if weights.len() != inputs.len() {
                     return Err(format!("has {} weights for {} inputs", weights.len(), inputs.len()));
                 }
+                if let Some(weight) = weights.iter().find(|w| **w as u64 >= MOST_SCALARS) {
+                    return Err(format!("reads the mixing weight {weight}, which no vector has"));
+                }
                 Op::Add.output(inputs)?
             }
         };
-        if shape.is_empty() { Err(format!("would produce the empty shape {shape}")) } else { Ok(shape) }
+        if shape.is_empty() {
+            return Err(format!("would produce the empty shape {shape}"));
+        }
+        self.countable(inputs, shape)?;
+        Ok(shape)
+    }
+
+    /// Refuses what cannot be counted in 64 bits: an output of more than [`MOST_SCALARS`] entries and work of more than
+    /// [`MOST_MACS`]. Everything else about the operation is then countable, too.
+    fn countable(&self, inputs: &[Shape], output: Shape) -> Result<(), String> {
+        let product = |sides: &[usize]| sides.iter().fold(1u128, |all, side| all.saturating_mul(*side as u128));
+        let scalars = |what: &str, sides: &[usize]| {
+            let count = product(sides);
+            let fits = count <= u128::from(MOST_SCALARS);
+            if fits { Ok(()) } else { Err(format!("has {count} {what}, more than the {MOST_SCALARS} that can be counted")) }
+        };
+        scalars("entries in its output", &[output.h, output.w, output.c])?;
+        let c = inputs.first().map_or(0, |x| x.c);
+        let macs = match self {
+            Op::Conv2d { out, window: Window { kernel: [kh, kw], .. }, groups, .. } => {
+                scalars("weights", &[*kh, *kw, c / groups, *out])?;
+                product(&[output.h, output.w, *kh, *kw, c / groups, *out])
+            }
+            Op::ConvNorm { out, window: Window { kernel: [kh, kw], .. } } => {
+                scalars("weights", &[*kh, *kw, c, *out])?;
+                let full = |n: usize, k: usize| n.saturating_add(k);
+                let (h, w) = inputs.first().map_or((0, 0), |x| (full(x.h, *kh), full(x.w, *kw)));
+                scalars("entries before it is cut", &[h, w, *out])?;
+                product(&[h, w, *kh, *kw, c, *out])
+            }
+            Op::Linear { out, .. } => {
+                scalars("weights", &[c, *out])?;
+                product(&[c, *out])
+            }
+            Op::MultiBatchNorm { branches } => {
+                scalars("weights", &[4, *branches, c])?;
+                0
+            }
+            Op::Attention { .. } => product(&[2, output.h, output.w, output.c, inputs.last().map_or(0, |x| x.area())]),
+            Op::CrossCovariance { .. } => product(&[2, output.h, output.w, output.c, output.c]),
+            _ => 0,
+        };
+        if macs <= u128::from(MOST_MACS) {
+            return Ok(());
+        }
+        Err(format!("has {macs} multiply-accumulates, more than the {MOST_MACS} that can be counted"))
     }
 }
+
+/// The most scalars of an output or of a layer's weights: 64 Gi.
+const MOST_SCALARS: u64 = 1 << 36;
+/// The most multiply-accumulates of a layer; those of the largest network can then be added up.
+const MOST_MACS: u64 = 1 << 46;
 
 /// Frequencies that [`Op::FlcPool`] keeps of `n`: those from `n / 4` to `3 n / 4` of the centred spectrum.
 pub fn flc_side(n: usize) -> usize {
