@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::measure::{Measure, Measured, sample};
 use super::{Interrupt, Observer, Progress};
-use crate::attack::Target;
+use crate::attack::{Classifier, Target};
 use crate::attack::suite::{Finished, Suite, Verdicts};
 use crate::data::loader::Loader;
 use crate::data::{Dataset, attacked};
@@ -122,7 +122,7 @@ pub fn run(job: Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Resu
         Err(_) => {}
     }
     let attacked = source.as_mut().map_or(&mut network, |source| &mut source.network);
-    let examples = examples(&measure.suite(), &mut Target::deployed(attacked), &measured.found)?;
+    let examples = examples(&measure.suite(), &mut Target::deployed(attacked), &measured.found, &data.classes)?;
     if !examples.is_empty() {
         folder.write_bytes("examples.png", &picture(&examples, data.image)?)?;
     }
@@ -142,7 +142,14 @@ fn keep_adversarial(folder: &mut Folder<Timed>, finished: &Finished<'_>) -> Resu
 }
 
 /// The first images that fell, attacked once more: what comes out depends on the image alone.
-fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result<Vec<Example>> {
+fn examples(
+    suite: &Suite<'_>,
+    target: &mut Target<'_>,
+    found: &Found,
+    classes: &[String],
+) -> Result<Vec<Example>> {
+    // A network may know more classes than the data.
+    let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let ids = suite.loader.ids;
     let fallen = (0..ids.len()).filter_map(|i| found.fell_to(i).map(|attack| (ids[i], attack)));
     let mut examples = Vec::new();
@@ -151,7 +158,15 @@ fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found) -> Result
             let batch = batch?;
             let attacked = suite.attacked(target, attack, &batch)?;
             let pixels = |t: &Tensor| t.flatten_all()?.to_vec1();
-            examples.push(Example { clean: pixels(&batch.images)?, attacked: pixels(&attacked)? });
+            let logits = target.logits(&attacked)?.values;
+            let answer = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap_or(0);
+            let label = batch.labels.first().map_or(0, |label| *label as usize);
+            examples.push(Example {
+                clean: pixels(&batch.images)?,
+                attacked: pixels(&attacked)?,
+                classes: [name(label), name(answer)],
+                attack: suite.plan.attacks[attack].name(),
+            });
         }
     }
     Ok(examples)

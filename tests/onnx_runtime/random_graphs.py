@@ -21,14 +21,14 @@ IMAGES = 2
 class Graph:
     """A graph that grows at its end; `value` is the last one, [n, c, h, w] or [n, c]."""
 
-    def __init__(self, seed, number):
-        self.random = np.random.default_rng([seed, number])
+    def __init__(self, seed, number, attempt):
+        self.random = np.random.default_rng([seed, number, attempt])
         self.nodes, self.constants, self.steps, self.count = [], [], [], 0
         self.opset = int(self.pick([13, 15, 17, 18, 20]))
         self.fixed = self.random.random() < 0.4
         side = int(self.random.integers(6, 13))
         self.shape = [int(self.random.integers(1, 5)), side, side if self.random.random() < 0.6 else side + 2]
-        self.image, self.value, self.kept = list(self.shape), "x", []
+        self.image, self.value, self.kept, self.axes = list(self.shape), "x", [], 3
 
     def pick(self, items):
         return items[int(self.random.integers(len(items)))]
@@ -199,6 +199,7 @@ class Graph:
         self.value = self.node("Transpose", [product], perm=[0, 3, 1, 2])
 
     def to_vector(self):
+        self.axes = 1
         if self.coin():
             self.value = self.node("GlobalAveragePool", [self.value])
         self.value = self.pick([
@@ -225,7 +226,7 @@ class Graph:
     def model(self):
         batch = 1 if self.fixed else "n"
         inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch] + self.image)]
-        outputs = [helper.make_tensor_value_info(self.value, TensorProto.FLOAT, None)]
+        outputs = [helper.make_tensor_value_info(self.value, TensorProto.FLOAT, [batch] + [f"d{i}" for i in range(self.axes)])]
         graph = helper.make_graph(self.nodes, "g", inputs, outputs, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
         model.ir_version = 8
@@ -259,19 +260,31 @@ class Graph:
         self.steps.append(step.__name__)
 
 
+def draw(seed, number):
+    """A graph, its pixels and its logits. What ONNX Runtime itself refuses (it infers other sides than it computes for some pools)
+    is drawn again."""
+    for attempt in range(100):
+        graph = Graph(seed, number, attempt)
+        pixels = graph.random.random((IMAGES, *graph.image)).astype(np.float32)
+        for _ in range(int(graph.random.integers(3, 10))):
+            graph.grow(pixels)
+        graph.to_vector()
+        try:
+            graph.shape = list(graph.run(pixels[:1]).shape[1:])
+            for _ in range(int(graph.random.integers(0, 3))):
+                graph.linear()
+                graph.shape = list(graph.run(pixels[:1]).shape[1:])
+                graph.activation()
+            graph.linear(out=int(graph.random.integers(2, 6)))
+            return graph, pixels, graph.run(pixels)
+        except onnxruntime.capi.onnxruntime_pybind11_state.Fail:
+            continue
+    raise RuntimeError(f"graph {number} of seed {seed}: every attempt is refused by ONNX Runtime")
+
+
 def write(folder, seed, number):
-    graph = Graph(seed, number)
-    pixels = graph.random.random((IMAGES, *graph.image)).astype(np.float32)
-    for _ in range(int(graph.random.integers(3, 10))):
-        graph.grow(pixels)
-    graph.to_vector()
-    graph.shape = list(graph.run(pixels[:1]).shape[1:])
-    for _ in range(int(graph.random.integers(0, 3))):
-        graph.linear()
-        graph.shape = list(graph.run(pixels[:1]).shape[1:])
-        graph.activation()
-    graph.linear(out=int(graph.random.integers(2, 6)))
-    logits, model = graph.run(pixels), graph.model()
+    graph, pixels, logits = draw(seed, number)
+    model = graph.model()
     checker.check_model(model)
     case = {
         "image": [graph.image[1], graph.image[2], graph.image[0]], "images": IMAGES,

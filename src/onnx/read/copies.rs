@@ -33,6 +33,34 @@ impl Lowering<'_> {
         Ok(Activation { view: self.planes_of(shape), ..all })
     }
 
+    /// Planes whose channels are seen in another order than a layer's (a shuffle of groups) as a layer of that order: parts of
+    /// the channels side by side.
+    pub fn in_order(&mut self, x: Activation) -> Result<Activation, String> {
+        let planes = self.planes_of(self.shape(&x));
+        let alike = |at: usize| x.view.axes[at] == planes.axes[at];
+        if x.view.axes.len() != 4 || ![0, 2, 3].into_iter().all(alike) || alike(1) || x.view.axes[1].has_images() {
+            return Ok(x);
+        }
+        let order = View { axes: vec![x.view.axes[1].clone()] }.order();
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..self.shape(&x).c) {
+            return Ok(x);
+        }
+        // Runs of channels that follow each other.
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for at in order {
+            match runs.last_mut() {
+                Some((from, len)) if *from + *len == at => *len += 1,
+                _ => runs.push((at, 1)),
+            }
+        }
+        let part = |(from, len)| self.draft.push("", Op::Slice { from, len }, &[x.layer], Weights::default());
+        let parts = runs.into_iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        let layer = self.draft.push("", Op::Concat, &parts, Weights::default())?;
+        Ok(Activation { layer, view: planes, ..x })
+    }
+
     /// A layer's channels side by side several times.
     pub fn beside_itself(&mut self, layer: usize, times: usize) -> Result<usize, String> {
         let c = self.draft.shape(layer).c;

@@ -134,10 +134,15 @@ impl Lowering<'_> {
         Ok(Activation { layer, unit: None, ..x })
     }
 
-    /// An activation of which nothing is left to do.
+    /// An activation of which nothing is left to do; channels in another order are in that of a layer.
     pub fn settled(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         self.unpadded(node, at)?;
-        self.applied(node, at)
+        let found = self.applied(node, at)?;
+        let ordered = self.in_order(found.clone())?;
+        if ordered.layer != found.layer {
+            self.remember(node.input(at).unwrap_or_default(), &ordered);
+        }
+        Ok(ordered)
     }
 
     /// An input that is an activation, its padding applied; an affine map may remain.
@@ -168,6 +173,7 @@ impl Lowering<'_> {
     /// An activation with its line drawn, seen as planes of its layer; zeros around it may be left.
     pub fn applied_planes(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
         let activation = self.applied(node, at)?;
+        let activation = self.in_order(activation)?;
         self.as_planes(activation)
     }
 

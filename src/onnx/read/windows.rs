@@ -54,6 +54,18 @@ impl Sliding {
         }
     }
 
+    /// By how much the padding at the ends of an axis differs.
+    fn uneven(&self, axis: usize) -> usize {
+        self.begin[axis].abs_diff(self.end[axis])
+    }
+
+    /// Draws its padding as a layer of its own, after which it has none.
+    fn drawn(&mut self, low: &mut Lowering<'_>, x: &Activation) -> Result<Activation, String> {
+        let pad = [self.begin[0], self.begin[1], self.end[0], self.end[1]];
+        (self.begin, self.end) = ([0; 2], [0; 2]);
+        zeros_around(low, x, pad)
+    }
+
     fn span(&self, axis: usize) -> usize {
         self.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
@@ -153,8 +165,8 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         Value::Repeated(x) => return Ok(Value::Repeated(conv_of_constant(low, node, x)?.into())),
         _ => {}
     }
-    let x = low.applied_planes(node, 0)?;
-    let shape = low.shape(&x);
+    let mut x = low.applied_planes(node, 0)?;
+    let mut shape = low.shape(&x);
     let weight = low.constant(node, 1)?;
     let name = node.input(1).unwrap_or_default();
     let &[out, fan, kh, kw] = &weight.dims[..] else {
@@ -172,17 +184,19 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if node.sides("kernel_shape", 1)?.is_some_and(|k| k != [kh, kw]) {
         return Err(format!("kernel_shape is not that of `{name}`, {:?}", weight.dims));
     }
-    let mut sliding = Sliding::read(node, [kh, kw], shape)?;
-    sliding.widen(x.pad.unwrap_or_default());
+    let pad = x.pad.unwrap_or_default();
+    let mut sliding = Sliding::read(node, [kh, kw], enlarged(shape, pad))?;
+    sliding.widen(pad);
+    let sides = [shape.h, shape.w];
+    if (0..2).any(|axis| !sliding.even(axis, sides[axis]) && !sliding.uneven(axis).is_multiple_of(sliding.dilation[axis])) {
+        x = sliding.drawn(low, &x)?;
+        shape = low.shape(&x);
+    }
     let (mut kernel, mut lead, mut pad) = ([kh, kw], [0; 2], sliding.begin);
     for (axis, n) in [shape.h, shape.w].into_iter().enumerate() {
         let (begin, end, dilation) = (sliding.begin[axis], sliding.end[axis], sliding.dilation[axis]);
         if !sliding.even(axis, n) {
-            let uneven = begin.abs_diff(end);
-            if uneven % dilation != 0 {
-                return Err(format!("pads {begin} and {end} at the ends of an axis of dilation {dilation}"));
-            }
-            let taps = uneven / dilation;
+            let taps = sliding.uneven(axis) / dilation;
             // Before the first tap where the end has more padding: the window then starts earlier.
             lead[axis] = if end > begin { taps } else { 0 };
             kernel[axis] += taps;
@@ -206,6 +220,18 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let window = Window { kernel, stride: sliding.stride, pad, dilation: sliding.dilation };
     let op = Op::Conv2d { out, window, groups, bias: trainable.len() == 2 };
     planes(low, node, op, &x, Weights { trainable, running: None })
+}
+
+/// A map with zeros around it, as a layer.
+fn zeros_around(low: &mut Lowering<'_>, x: &Activation, pad: [usize; 4]) -> Result<Activation, String> {
+    let [top, left, bottom, right] = pad;
+    let layer = low.draft.push("", Op::Pad { top, left, bottom, right }, &[x.layer], Weights::default())?;
+    Ok(Activation::new(layer, low.planes_of(low.draft.shape(layer))))
+}
+
+/// A map's shape with zeros around it.
+fn enlarged(shape: Shape, [top, left, bottom, right]: [usize; 4]) -> Shape {
+    Shape { h: shape.h + top + bottom, w: shape.w + left + right, ..shape }
 }
 
 /// The largest factor by which asymmetric padding may enlarge a kernel.
@@ -267,18 +293,26 @@ fn lengthened(
 
 /// `AveragePool`.
 pub fn average_pool(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.applied_planes(node, 0)?;
-    let shape = low.shape(&x);
-    let mut sliding = Sliding::read(node, kernel(node)?, shape)?;
+    let mut x = low.applied_planes(node, 0)?;
+    let mut shape = low.shape(&x);
+    let mut sliding = Sliding::read(node, kernel(node)?, enlarged(shape, x.pad.unwrap_or_default()))?;
     let mut count_include_pad = node.int("count_include_pad", 0)? != 0;
     if let Some(pad) = x.pad {
         // Zeros of a Pad count as pixels, the pool's own padding only with count_include_pad.
         let own = sliding.begin.iter().chain(&sliding.end).any(|p| *p > 0);
         if own && !count_include_pad {
-            return Err("a Pad before an AveragePool with pads of its own needs count_include_pad=1".into());
+            x = zeros_around(low, &x, pad)?;
+            shape = low.shape(&x);
+        } else {
+            sliding.widen(pad);
+            count_include_pad = true;
         }
-        sliding.widen(pad);
-        count_include_pad = true;
+    }
+    let sides = [shape.h, shape.w];
+    let unfit = |axis: usize| !sliding.even(axis, sides[axis]) || 2 * sliding.begin[axis] > sliding.kernel[axis];
+    if count_include_pad && (0..2).any(unfit) {
+        x = sliding.drawn(low, &x)?;
+        shape = low.shape(&x);
     }
     let op = Op::AvgPool { window: sliding.average(node, shape)?, count_include_pad };
     planes(low, node, op, &x, Weights::default())
