@@ -157,7 +157,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         schedule: Schedule { lr: 0.1, warmup: 0.0, per_step: false, shape: Shape::Cosine { lr_min: 0.0 } },
         ..preset("pgd-at").map_err(Error::Usage)?
     };
-    let mut trainee = Trainee::new(network, config.clone())?;
+    let mut trainee = Trainee::new(network, config.clone(), seed)?;
     let ids: Vec<u32> = (0..train as u32).collect();
     let loader = Loader::new(&data.train, data.image, &ids, batch, seed.child("train"), &Device::Cpu)
         .augmented(Augment { crop_pad: 4, flip: true });

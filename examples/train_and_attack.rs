@@ -25,7 +25,7 @@ fn main() -> Result<()> {
         attack.eps = eps;
     }
     let (epochs, batch) = (recipe.epochs, recipe.batch);
-    let mut trainee = Trainee::new(Network::new(net, Seed::root(0), &device)?, recipe)?;
+    let mut trainee = Trainee::new(Network::new(net, Seed::root(0), &device)?, recipe, Seed::root(0))?;
     let (train, test) = (data.train.ids(), data.test.ids());
     let shown = Loader::new(&data.train, data.image, &train, batch, Seed::root(1), &device);
     fit(&mut trainee, &shown, epochs, Position::default(), &mut |_, at, loss| {

@@ -110,7 +110,7 @@ fn an_adversarial_step_learns() {
         let mut sgd = Sgd::new(config, &network.weights().unwrap()).unwrap();
         let shown = Shown { samples, targets, attacked: &attacked, eps: eps.value(), branch: 0 };
         let slope =
-            |network: &mut Network| gradient(&Objective::ATTACKED, network, &[], shown, NormMode::Train).unwrap();
+            |network: &mut Network| gradient(&Objective::ATTACKED, network, &[], shown, NormMode::Train, None).unwrap();
         let (before, down) = slope(&mut network);
         sgd.step(&network.weights().unwrap(), &down, 1e-3).unwrap();
         let (after, _) = slope(&mut network);

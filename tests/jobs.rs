@@ -228,23 +228,22 @@ fn tested(outcome: &Outcome) -> Option<&Evaluation> {
     }
 }
 
+/// Images of which that network gets thirty right.
+fn attacked_images() -> Dataset {
+    let (test, _) = attacked::data(&mut attacked::network(), 40);
+    let classes = (0..4).map(|class| class.to_string()).collect();
+    let (name, image, train) = ("random".into(), attacked::IMAGE, Images::default());
+    Dataset { name, classes, image, train, test, notes: vec![] }
+}
+
 /// A plan of two attacks on a network of four classes; 40 images in batches of eight.
-fn attack_job(out: Option<&Path>) -> attack::Job {
-    let mut network = attacked::network();
-    let (images, ids) = attacked::data(&mut network, 40);
+fn attack_job<'a>(data: &'a Dataset, out: Option<&Path>) -> attack::Job<'a> {
+    let network = attacked::network();
+    let ids = data.test.ids();
     let eps = Fraction::of_255(64);
     let attacks = vec![Attack::Fgsm { eps }, Attack::Pgd(Pgd::new(eps, Fraction::of_255(16), 4))];
     let about =
         Attacked { net: "small".into(), arch: "a".into(), weights: "w".into(), params: Params(1), macs: Macs(1) };
-    let classes = (0..4).map(|class| class.to_string()).collect();
-    let data = Dataset {
-        name: "random".into(),
-        classes,
-        image: attacked::IMAGE,
-        train: Images::default(),
-        test: images,
-        notes: vec![],
-    };
     attack::Job {
         data,
         ids,
@@ -267,8 +266,9 @@ fn without_time(mut result: AttackResultFile) -> AttackResultFile {
 /// An attack that is stopped after any batch and continued gives what one gives that was left alone.
 #[test]
 fn a_stopped_attack_goes_on() -> Result<()> {
+    let data = attacked_images();
     let mut told = Vec::new();
-    let whole = without_time(attack::run(attack_job(None), &Interrupt::never(), &mut told)?);
+    let whole = without_time(attack::run(attack_job(&data, None), &Interrupt::never(), &mut told)?);
     let right = whole.clean_correct as usize;
     assert_eq!((whole.n, right), (40, 30));
     assert!(whole.robust < whole.clean_correct, "nothing fell");
@@ -296,11 +296,11 @@ fn a_stopped_attack_goes_on() -> Result<()> {
     for after in [1, batches, 2 * batches - 1] {
         let folder = tempfile::tempdir().unwrap();
         let mut first = Stopping::new(after, |event| matches!(event, Progress::Attacked { .. }));
-        let stopped = attack::run(attack_job(Some(folder.path())), &first.interrupt(), &mut first);
+        let stopped = attack::run(attack_job(&data, Some(folder.path())), &first.interrupt(), &mut first);
         assert!(matches!(stopped, Err(Error::Stopped { .. })));
         assert!(!folder.path().join("result.json").exists());
         let mut second = Vec::new();
-        let result = attack::run(attack_job(Some(folder.path())), &Interrupt::never(), &mut second)?;
+        let result = attack::run(attack_job(&data, Some(folder.path())), &Interrupt::never(), &mut second)?;
         // Five batches of clean images come first.
         assert_eq!(second[0], Progress::AttackContinued { batches: 5 + after });
         assert_eq!(without_time(result), whole);

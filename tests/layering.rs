@@ -57,7 +57,7 @@ const ONLY: &[Only] = &[
         places: &["data", "engine", "loss", "model", "attack", "train", "search", "jobs", "bench", "cli"],
         why: "threads belong to the work on tensors",
     },
-    Only { names: &["prost"], places: &["onnx"], why: "protocol buffers have one home" },
+    Only { names: &["prost"], places: &["onnx", "report/events.rs"], why: "protocol buffers are files' alone" },
     Only { names: &["petgraph"], places: &["arch"], why: "the graph has one home" },
     Only {
         names: &["rand_chacha", "rand_core", "rand", "randn", "getrandom"],

@@ -35,7 +35,7 @@ fn a_small_network_passes_85_percent() {
     let recipe = Recipe { epochs: 8, batch: 64, clip: Some(5.0), schedule, ..preset("standard").unwrap() };
     let device = Device::Cpu;
     let network = Network::new(net, Seed::root(0), &device).unwrap();
-    let mut trainee = Trainee::new(network, recipe.clone()).unwrap();
+    let mut trainee = Trainee::new(network, recipe.clone(), Seed::root(0)).unwrap();
     let ids: Vec<u32> = (0..data.train.len() as u32).collect();
     let loader = Loader::new(&data.train, data.image, &ids, recipe.batch, Seed::root(1), &device);
     fit(&mut trainee, &loader, recipe.epochs, Position::default(), &mut |_, _, _| Ok(())).unwrap();

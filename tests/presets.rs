@@ -11,7 +11,7 @@ use robustnas::model;
 use robustnas::recipe::{Adversary, Average, AveragedStatistics, Awp, PRESETS, Ramp, Recipe, Shape as Course, preset};
 use robustnas::seed::Seed;
 use robustnas::train::fit::{Learner, Position, State, fit};
-use robustnas::train::trainee::Trainee;
+use robustnas::train::trainee::{Trainee, fitted};
 
 const IMAGE: Shape = Shape::new(8, 8, 3);
 const EPOCHS: u32 = 3;
@@ -53,9 +53,15 @@ fn small(mut recipe: Recipe) -> Recipe {
 }
 
 fn trainee(recipe: &Recipe, seed: u64) -> Trainee {
-    let norm = if recipe.branch > 0 { ",norm=multi-batch:2" } else { "" };
+    let norm = match (recipe.branch, &recipe.selection) {
+        (0, None) => "",
+        (0, Some(_)) => ",norm=multi-batch:3",
+        _ => ",norm=multi-batch:2",
+    };
     let net = model::named(&format!("wrn:channels=4-4-8-8,depths=1-1-1{norm}"), IMAGE, 4).unwrap();
-    Trainee::new(Network::new(net, Seed::root(seed), &Device::Cpu).unwrap(), recipe.clone()).unwrap()
+    let net = fitted(&net, recipe).unwrap();
+    let seed = Seed::root(seed);
+    Trainee::new(Network::new(net, seed, &Device::Cpu).unwrap(), recipe.clone(), seed).unwrap()
 }
 
 /// Trains from a position to the end, or to a stop; returns the losses.
@@ -129,6 +135,9 @@ fn parts_combine() {
         Recipe { awp: Some(Awp { gamma: 0.01, from: 0 }), average: Some(ema), ..of("mart") },
         Recipe { awp: Some(Awp { gamma: 0.01, from: 0 }), ..of("gradalign") },
         Recipe { average: Some(Average::Swa { from: 1, statistics }), ..of("trades") },
+        Recipe { awp: Some(Awp { gamma: 0.01, from: 0 }), average: Some(ema), ..of("dial") },
+        Recipe { optimiser: of("vit-light").optimiser, ..of("dial-ce") },
+        Recipe { awp: Some(Awp { gamma: 0.01, from: 1 }), ..of("multi-bn") },
         Recipe { ramp: Some(Ramp { epochs: 2.0, from: 0.5 }), ..of("dynamic-fosc") },
     ] {
         stops_and_goes_on(recipe);

@@ -15,5 +15,6 @@ pub mod net;
 pub mod op;
 pub mod position;
 pub mod scaling;
+pub mod selection;
 pub mod shape;
 pub mod spec;

@@ -223,6 +223,18 @@ impl Net {
         Ok(())
     }
 
+    /// The same graph with another answer: the logits, and behind them a vector that the network has anyway. Its
+    /// parameters are the same, in the same places.
+    ///
+    /// # Errors
+    /// [`Error::Net`] for a node of more than one pixel.
+    pub fn answering(&self, also: NodeId) -> Result<Net> {
+        let mut net = self.clone();
+        net.add("answer", Op::Concat, &[self.output(), also])?;
+        net.validate()?;
+        Ok(net)
+    }
+
     /// The network as a list of layers.
     pub fn layers(&self) -> Vec<Layer> {
         self.nodes()

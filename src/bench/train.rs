@@ -12,7 +12,7 @@ use crate::jobs::resident;
 use crate::recipe::{Preset, Recipe, Time};
 use crate::seed::Seed;
 use crate::train::fit::Learner;
-use crate::train::trainee::Trainee;
+use crate::train::trainee::{Trainee, fitted};
 use crate::train::work::work;
 
 /// The network and the method.
@@ -28,8 +28,10 @@ pub struct Training {
 /// rate is 0, and what comes in a later epoch is timed in the first.
 ///
 /// # Errors
-/// [`crate::error::Error::NotFinite`] where the training diverges.
-pub fn measure(net: Net, name: &str, preset: &Preset, batch: usize, steps: usize) -> Result<Line<Training>> {
+/// [`crate::error::Error::NotFinite`] where the training diverges; [`crate::error::Error::Usage`] where the preset does not
+/// go with the network.
+pub fn measure(net: &Net, name: &str, preset: &Preset, batch: usize, steps: usize) -> Result<Line<Training>> {
+    let net = fitted(net, &preset.recipe)?;
     let before = resident();
     let (seed, device, shape) = (Seed::root(0).child("bench"), Device::Cpu, net.input_shape());
     let data = noise(shape, net.classes(), batch, seed);

@@ -52,7 +52,7 @@ pub fn attack(arguments: &AttackArguments, console: Console) -> Result<()> {
     let source = arguments.source(&data, &network, console)?;
     let SubjectArguments { seed, batch, .. } = *subject;
     let (out, save_adversarial) = (out.clone(), *save_adversarial);
-    let job = Job { data, ids, subject: network, source, plan, seed, batch, out, save_adversarial };
+    let job = Job { data: &data, ids, subject: network, source, plan, seed, batch, out, save_adversarial };
     let result = run(job, &Interrupt::install(say)?, &mut Terminal::new(console))?;
     if *json { files::print_json(&result) } else { files::print(&attacked::table(&result)) }
 }

@@ -108,7 +108,7 @@ pub fn bench(verb: &BenchVerb, console: Console) -> Result<()> {
         BenchVerb::Train(arguments) => {
             let TrainArguments { net, image, method, batch, measuring } = &**arguments;
             let built = image.load(net, console)?.net;
-            let line = train::measure(built, net, method, batch.get(), measuring.steps.get())?;
+            let line = train::measure(&built, net, method, batch.get(), measuring.steps.get())?;
             tell(&line, measuring.json, true)
         }
         BenchVerb::Attack(BenchAttackArguments { subject, measuring }) => {

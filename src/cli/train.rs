@@ -12,8 +12,12 @@ use crate::config::Setting;
 use crate::config::train::Train;
 use crate::error::{Error, Result};
 use crate::jobs::Interrupt;
-use crate::jobs::train::{Job, run};
+use crate::jobs::train::Job;
+use crate::jobs::trainings::{Evaluation, run};
 use crate::recipe::{Decayed, Optimiser, PRESETS, Recipe, Shape};
+use crate::report::attacked::table;
+use crate::report::seeds::Trained;
+use crate::threat::{AttackPlan, Threat};
 
 /// What `train` takes.
 #[derive(clap::Args)]
@@ -45,12 +49,24 @@ pub struct TrainArguments {
     /// The seed of everything but which images are held out.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Train with so many seeds, from --seed on, each in a folder OUT/seed-N, and print the mean and the spread.
+    #[arg(long, default_value = "1", value_parser = positive::<NonZero<u32>>)]
+    seeds: NonZero<u32>,
+    /// Attack what was kept in the recipe's ball and print that, too: a --plan of `attack`, such as autoattack.
+    #[arg(long, value_name = "PLAN")]
+    attack: Option<String>,
+    /// The first N test images are attacked; 0: all.
+    #[arg(long, default_value_t = 1000, requires = "attack")]
+    n: usize,
     /// Change a key: train.awp.gamma=0.005, split.validation=500, watch.steps=20. May be given often.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Seconds between checkpoints; no influence on the result.
     #[arg(long, default_value = "60")]
     checkpoint_every: Seconds,
+    /// Write the curves as a TensorBoard event file, too.
+    #[arg(long)]
+    tensorboard: bool,
     /// Print the methods with their papers, constants and costs, and stop.
     #[arg(long)]
     list: bool,
@@ -75,19 +91,45 @@ pub fn train(arguments: &TrainArguments, console: Console) -> Result<()> {
         seed: arguments.seed,
         out: out.clone(),
         checkpoint_every: arguments.checkpoint_every.0,
+        tensorboard: arguments.tensorboard,
     };
-    let interrupt = Interrupt::install(say)?;
-    let report = run(&job, &interrupt, &mut Terminal::new(console))?;
-    console.note(&format!("weights.safetensors, arch.json, curves.csv and curves.svg are in {}", out.display()));
-    if arguments.json {
-        files::print_json(&report)?
-    } else {
-        files::print(&report.table())?
+    let evaluation = arguments.attack.as_ref().map(|plan| evaluation(plan, &job, arguments.n)).transpose()?;
+    let (seeds, interrupt) = (arguments.seeds.get(), Interrupt::install(say)?);
+    let summary = run(&job, seeds, evaluation.as_ref(), &interrupt, &mut Terminal::new(console))?;
+    let folder = if seeds > 1 { "a folder a seed in" } else { "in" };
+    console.note(&format!("weights.safetensors, arch.json, curves.csv and curves.svg are {folder} {}", out.display()));
+    match (arguments.json, &summary.trainings[..]) {
+        (true, [Trained { training, attacked: None }]) => files::print_json(training)?,
+        (true, _) => files::print_json(&summary)?,
+        (false, trainings) => {
+            let tables = trainings.iter().map(|Trained { training, attacked }| {
+                let attacked = attacked.as_ref().map(|found| format!("\n{}", table(found)));
+                training.table() + &attacked.unwrap_or_default()
+            });
+            let mut text = tables.collect::<Vec<_>>().join("\n");
+            if seeds > 1 {
+                text += &format!("\n{}", summary.table());
+            }
+            files::print(&text)?;
+        }
     }
-    match report.diverged {
+    let diverged = |trained: &Trained| trained.training.diverged.clone();
+    match summary.trainings.iter().find_map(diverged) {
         None => Ok(()),
         Some(why) => Err(Error::NotFinite(format!("the training diverged {why}; lower train.schedule.lr"))),
     }
+}
+
+/// The attacks of a plan in the ball that the training watches.
+fn evaluation(plan: &str, job: &Job, n: usize) -> Result<Evaluation> {
+    let watch = job.config.watch;
+    let threat = Threat { norm: watch.norm, eps: watch.eps };
+    let path = Path::new(plan);
+    let plan = match AttackPlan::is_file(path) {
+        true => AttackPlan::from_text(&files::read(path)?, path, Some(threat))?,
+        false => AttackPlan::named(plan, threat).map_err(|why| Error::Usage(format!("--attack: {why}")))?,
+    };
+    Ok(Evaluation { plan, n })
 }
 
 /// The recipe with the command line's changes.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::doc::Doc;
 use crate::error::Result;
 use crate::recipe::{
-    Adversary, Ascent, Augment, Average, Awp, Decayed, Momentum, Objective, Optimiser, Ramp, Recipe, Schedule, Sgd,
-    Shape, SingleStep, Start, Statistics, preset,
+    Adversary, Ascent, Augment, Average, Awp, Decayed, Domain, Momentum, Objective, Optimiser, Ramp, Recipe, Schedule,
+    Selection, Sgd, Shape, SingleStep, Start, Statistics, preset,
 };
 use crate::threat::{AttackNorm, Loss, Norm};
 use crate::units::Fraction;
@@ -52,6 +52,10 @@ pub(super) struct RawRetrain {
     ramp: Option<Ramp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     awp: Option<Awp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    domain: Option<Domain>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    selection: Option<Selection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     average: Option<Average>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +112,8 @@ impl Method {
             schedule: Schedule { lr, warmup: 0.0, per_step: false, shape: Shape::Cosine { lr_min } },
             ramp: None,
             awp: None,
+            domain: None,
+            selection: None,
             average: None,
             augment: Augment::NONE,
         }
@@ -148,6 +154,7 @@ impl RawRetrain {
     pub fn resolve(self, doc: &Doc<'_>, at: &str) -> Result<Recipe> {
         let missing = |key: &str| doc.fail(at, format!("the key `{key}` is missing from [{at}]"));
         let RawRetrain { epochs, batch, clip, objective, optimiser, schedule, ramp, awp, average, augment, .. } = self;
+        let (domain, selection) = (self.domain, self.selection);
         let (recipe, short) = match (self.method, self.sgd) {
             (None, None) => {
                 let adversary = self.adversary.ok_or_else(|| {
@@ -166,6 +173,8 @@ impl RawRetrain {
                     schedule: schedule.ok_or_else(|| missing("schedule"))?,
                     ramp,
                     awp,
+                    domain,
+                    selection,
                     average,
                     augment: augment.unwrap_or_default(),
                 };
@@ -197,7 +206,7 @@ impl RawRetrain {
                 }
                 let recipe = method.recipe(epochs, batch, sgd);
                 let augment = augment.unwrap_or_default();
-                (Recipe { ramp, awp, average, augment, ..recipe }, Some(()))
+                (Recipe { ramp, awp, domain, selection, average, augment, ..recipe }, Some(()))
             }
         };
         match recipe.fault() {
@@ -231,7 +240,7 @@ fn short_key(key: &str) -> String {
 impl From<&Recipe> for RawRetrain {
     fn from(recipe: &Recipe) -> Self {
         let Recipe { name, epochs, batch, clip, adversary, objective, optimiser, schedule, .. } = recipe.clone();
-        let Recipe { ramp, awp, average, augment, .. } = *recipe;
+        let Recipe { ramp, awp, selection, average, augment, .. } = *recipe;
         let short = Method::of(recipe);
         let long = short.is_none();
         RawRetrain {
@@ -249,6 +258,8 @@ impl From<&Recipe> for RawRetrain {
             schedule: long.then_some(schedule),
             ramp,
             awp,
+            domain: recipe.domain.clone(),
+            selection,
             average,
             augment: Some(augment).filter(|augment| *augment != Augment::NONE),
         }

@@ -18,6 +18,20 @@ impl Logits {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         self.values.chunks_exact(self.classes)
     }
+
+    /// The first `at` columns and the others, of a network with two answers side by side.
+    pub fn parted(&self, at: usize) -> (Logits, Logits) {
+        let columns = |range: std::ops::Range<usize>| Logits {
+            values: self.rows().flat_map(|row| &row[range.clone()]).copied().collect(),
+            classes: range.len(),
+        };
+        (columns(0..at), columns(at..self.classes))
+    }
+
+    /// Rows of `own` and of `others` numbers side by side: the gradient in [`Logits::parted`] answers.
+    pub fn beside(a: &[f64], own: usize, b: &[f64], others: usize) -> Vec<f64> {
+        a.chunks_exact(own).zip(b.chunks_exact(others)).flat_map(|(a, b)| a.iter().chain(b)).copied().collect()
+    }
 }
 
 /// A loss's value and its gradient with respect to the logits.

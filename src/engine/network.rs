@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -25,7 +26,7 @@ pub struct Network {
     layout: ParamLayout,
     state: Tensor,
     fusion: Fusion,
-    backend: Box<dyn Backend>,
+    backend: Arc<dyn Backend>,
     programs: HashMap<(Wrt, Setting), Box<dyn Program>>,
     arena: Option<Arena>,
 }
@@ -51,12 +52,31 @@ impl Network {
         ensure(layout.len(), size_of::<f64>() + dtype.size_in_bytes(), "the network's weights")?;
         let values: Vec<f64> = layout.init(&net, seed);
         let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
-        Ok(Network { net, layout, state, fusion, backend: backend_of(device)?, programs: HashMap::new(), arena: None })
+        Ok(Network { net, layout, state, fusion, backend: backend_of(device)?.into(), programs: HashMap::new(), arena: None })
+    }
+
+    /// A view of this network, for [`Network::through`]: the same numbers in another graph.
+    ///
+    /// # Errors
+    /// [`Error::Net`] where [`Net::validate`] refuses the graph, or where its parameters are others.
+    pub fn view(&self, net: Net) -> Result<Self> {
+        net.validate()?;
+        let layout = ParamLayout::new(&net);
+        self.fits(&layout)?;
+        let (state, backend) = (self.state.clone(), Arc::clone(&self.backend));
+        Ok(Network { net, layout, state, fusion: self.fusion, backend, programs: HashMap::new(), arena: None })
+    }
+
+    fn fits(&self, view: &ParamLayout) -> Result<()> {
+        match view.tensors() == self.layout.tensors() {
+            true => Ok(()),
+            false => Err(Error::Net("a view of a network must have its parameters, in the same places".into())),
+        }
     }
 
     /// The same network run by another backend of the same device.
     pub fn run_by(self, backend: impl Backend + 'static) -> Self {
-        Network { backend: Box::new(backend), programs: HashMap::new(), arena: None, ..self }
+        Network { backend: Arc::new(backend), programs: HashMap::new(), arena: None, ..self }
     }
 
     /// The graph.
@@ -122,6 +142,21 @@ impl Network {
         self.set_weights(values)?;
         let found = work(self);
         self.set_weights(&own)?;
+        found
+    }
+
+    /// Does something with a view of this network: a network of another graph whose parameters have the same places. While
+    /// it works, the view has this network's numbers and its memory: statistics that it records are recorded here.
+    /// Replacing the view's numbers as a whole does not change this network's.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Net`] for a network whose parameters are others.
+    pub fn through<T>(&mut self, view: &mut Network, work: impl FnOnce(&mut Network) -> Result<T>) -> Result<T> {
+        self.fits(&view.layout)?;
+        view.state = self.state.clone();
+        view.arena = self.arena.take();
+        let found = work(view);
+        self.arena = view.arena.take();
         found
     }
 

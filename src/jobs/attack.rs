@@ -35,9 +35,9 @@ pub struct Subject {
 }
 
 /// What the user asked for.
-pub struct Job {
+pub struct Job<'a> {
     /// The images; those of the test half are attacked.
-    pub data: Dataset,
+    pub data: &'a Dataset,
     /// Which of them.
     pub ids: Vec<u32>,
     /// What is attacked, or measured with the attacks on `source`.
@@ -62,10 +62,10 @@ pub struct Job {
 /// # Errors
 /// [`crate::error::Error::Stopped`] after a signal, with everything saved; [`crate::error::Error::Run`] for the folder of
 /// another attack; those of the attacks.
-pub fn run(job: Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<AttackResultFile> {
+pub fn run(job: Job<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<AttackResultFile> {
     let Job { data, ids, subject, mut source, plan, seed, batch, out, save_adversarial } = job;
     let Subject { mut network, about } = subject;
-    let sample = sample(&data, data.content_id(), "test", &ids);
+    let sample = sample(data, data.content_id(), "test", &ids);
     let mut stated = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),

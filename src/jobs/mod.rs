@@ -18,6 +18,7 @@ pub mod study;
 mod task;
 mod time;
 pub mod train;
+pub mod trainings;
 
 pub use at::At;
 pub use interrupt::Interrupt;

@@ -176,7 +176,8 @@ impl Work<'_> {
     fn train(&self, drawn: &Drawn, task: Task, seed: Seed, observer: &mut dyn Observer) -> Result<Trained> {
         let device = &Device::Cpu;
         let Protocol { images, retrain, evaluate: protocol } = self.protocol;
-        let mut trainee = Trainee::new(Network::new(drawn.net.clone(), seed.child("init"), device)?, retrain.clone())?;
+        let network = Network::new(drawn.net.clone(), seed.child("init"), device)?;
+        let mut trainee = Trainee::new(network, retrain.clone(), seed)?;
         if let Some(reason) = memory::shortage(trainee.memory()?, "training") {
             return Ok(Trained::Failed { reason });
         }

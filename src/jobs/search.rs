@@ -320,7 +320,7 @@ impl RunInProgress<'_> {
             return Ok(Outcome::Failed { kind: FailureKind::Oom, reason });
         }
         let network = Network::new(candidate.net.clone(), seed.child("init"), device)?;
-        let mut trainee = Trainee::new(network, config.retrain.clone())?;
+        let mut trainee = Trainee::new(network, config.retrain.clone(), seed)?;
         let ids = splits.retrain();
         let loader = estimate::loader(config, data, &ids, config.retrain.batch, seed.child("data"), device);
         let stage = Stage {

@@ -7,6 +7,7 @@
 //! OUT/weights.safetensors  the best epoch's weights, by held-out training images under attack
 //! OUT/last.safetensors     the last epoch's
 //! OUT/curves.csv, .svg     the epochs
+//! OUT/events.out.tfevents.* the same for TensorBoard, on request
 //! OUT/checkpoint/          the last two states while it works
 //! ```
 
@@ -25,7 +26,7 @@ use crate::config::train::{Guard, Reaction, Train};
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
 use crate::data::split::{Splits, index_id};
-use crate::data::{Dataset, Source};
+use crate::data::Dataset;
 use crate::engine::Network;
 use crate::error::{Error, IoContext, Result};
 use crate::model::layout::Layout;
@@ -35,21 +36,24 @@ use crate::seed::Seed;
 use crate::store::folder::Folder;
 use crate::threat::{Attack, AttackPlan};
 use crate::train::fit::Position;
-use crate::train::trainee::{Epoch, Trainee};
+use crate::train::trainee::{Epoch, Trainee, fitted};
 use crate::units::Tally;
 
 /// What says what a folder is about.
 const ABOUT: &str = "train.json";
 /// The weights that are kept.
 const BEST: &str = "weights.safetensors";
+/// The curves for TensorBoard, which looks for such names.
+const EVENTS: &str = "events.out.tfevents.0.robustnas";
 
 /// What the user asked for.
+#[derive(Clone)]
 pub struct Job {
     /// The network: any name that `cost` takes.
     pub net: String,
     /// The file of the weights to start from; fresh ones without it, or those of a `model.onnx`.
     pub weights: Option<PathBuf>,
-    /// Where the images are.
+    /// Where the images are, in words.
     pub data: String,
     /// How it is trained and watched.
     pub config: Train,
@@ -59,21 +63,20 @@ pub struct Job {
     pub out: PathBuf,
     /// Time between checkpoints; has no influence on the outcome.
     pub checkpoint_every: Duration,
+    /// Whether the curves are written for TensorBoard, too.
+    pub tensorboard: bool,
 }
 
 /// Trains to the end, or to the next interruption. A training that fails by numbers that are none is an outcome.
 ///
 /// # Errors
 /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Impossible`] where memory does not suffice;
-/// whatever reading the network and the data or writing the folder fails with.
-pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainingReport> {
+/// whatever reading the network or writing the folder fails with.
+pub fn run(job: &Job, data: &Dataset, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainingReport> {
     let idle = interrupt.idle()?;
-    let source = Source::parse(&job.data)?;
-    observer.on(Progress::Reading { source: source.to_string() });
-    let data = source.load()?;
-    let splits = Splits::of(&data, &job.config.split.split())?;
+    let splits = Splits::of(data, &job.config.split.split())?;
     let seed = Seed::root(job.seed).child("train");
-    let (file, network) = load(job, &data, seed)?;
+    let (file, network) = load(job, data, seed)?;
     let recipe = &job.config.recipe;
     let about = json!({
         "schema_version": 1,
@@ -94,7 +97,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let (mut folder, events, warning) = Folder::open(&job.out, "training", ABOUT, &about)?;
     warning.into_iter().for_each(|warning| observer.on(Progress::Warning(warning)));
     folder.write_bytes("arch.json", file.to_json()?.as_bytes())?;
-    let mut trainee = Trainee::new(network, recipe.clone())?;
+    let mut trainee = Trainee::new(network, recipe.clone(), seed)?;
     if job.config.guard.is_some_and(|guard| guard.reaction != Reaction::Stop) {
         trainee.remember()?;
     }
@@ -109,7 +112,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         let loader = Loader::new(&data.train, data.image, ids, recipe.batch, seed.child("data"), &device)
             .augmented(Augment { crop_pad, flip });
         let mut following = Following { steps: loader.steps() as u64, next: Position::default(), observer };
-        let watch = Watch { job, data: &data, ids: &splits.validation, seed: seed.child("watch") };
+        let watch = Watch { job, data, ids: &splits.validation, seed: seed.child("watch") };
         let stage = Stage {
             task: Task::Network,
             loader: &loader,
@@ -134,9 +137,12 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
             Err(other) => return Err(other),
         }
     }
-    let report = log.report(job, &data, &splits);
+    let report = log.report(job, data, &splits);
     log.folder.write_bytes("curves.csv", report.csv().as_bytes())?;
     log.folder.write_bytes("curves.svg", report.svg().as_bytes())?;
+    if job.tensorboard {
+        log.folder.write_bytes(EVENTS, &report.events())?;
+    }
     saver.clear()?;
     Ok(report)
 }
@@ -144,7 +150,8 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
 /// The network that is named, with the weights that it starts from.
 fn load(job: &Job, data: &Dataset, seed: Seed) -> Result<(ArchFile, Network)> {
     let read = |path: &Path| std::fs::read(path).at(path);
-    let model = Model::load_for(&job.net, data.image, data.classes.len(), &read)?;
+    let mut model = Model::load_for(&job.net, data.image, data.classes.len(), &read)?;
+    model.net = fitted(&model.net, &job.config.recipe)?;
     let file = ArchFile::new(&model.net, job.net.clone(), model.genotype.clone(), model.skeleton.clone())?;
     let network = match (&job.weights, job.net.ends_with(".onnx")) {
         (None, false) => Network::new(model.net, seed.child("init"), &Device::Cpu)?,

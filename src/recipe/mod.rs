@@ -7,11 +7,13 @@
 mod adversary;
 mod around;
 mod augment;
+mod domain;
 mod objective;
 mod optimiser;
 mod passes;
 mod preset;
 mod schedule;
+mod selection;
 
 use std::fmt;
 
@@ -20,11 +22,13 @@ use serde::{Deserialize, Serialize};
 pub use adversary::{Adversary, Ascent, Fosc, FrankWolfe, Free, Pyramid, SingleStep, Start, Statistics};
 pub use around::{Average, AveragedStatistics, Awp};
 pub use augment::Augment;
+pub use domain::Domain;
 pub use objective::{Objective, alignment_weight};
 pub use optimiser::{Adam, AdamW, Decayed, Momentum, Optimiser, Sgd};
 pub use passes::{Kind, Pass, Passes};
 pub use preset::{PRESETS, Preset, Row, preset, words};
 pub use schedule::{Ramp, Schedule, Shape, Time, cosine};
+pub use selection::{Rectangle, Selection};
 
 use crate::threat::{Loss, Norm};
 
@@ -59,6 +63,12 @@ pub struct Recipe {
     /// Weights moved for the step's gradient (absent: they are not).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awp: Option<Awp>,
+    /// A head that tells clean from attacked images, against which the network learns (absent: none does).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
+    /// Occluded images, and a module that tells the kinds of images apart (absent: there are none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
     /// The average that is kept in place of the last weights (absent: none is).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<Average>,
@@ -93,6 +103,8 @@ impl Recipe {
             .or_else(|| within("schedule", self.schedule.fault()))
             .or_else(|| within("ramp", self.ramp.and_then(|ramp| ramp.fault())))
             .or_else(|| gamma.map(|awp| ("awp.gamma".to_owned(), above(awp.gamma))))
+            .or_else(|| within("domain", self.domain.as_ref().and_then(Domain::fault)))
+            .or_else(|| within("selection", self.selection.and_then(|selection| selection.fault())))
             .or_else(|| within("average", self.average.and_then(|average| average.fault())))
             .or_else(|| within("augment", self.augment.fault()))
             .or_else(|| self.unfit().map(|(key, why)| (key.to_owned(), why.to_owned())))
@@ -104,6 +116,8 @@ impl Recipe {
         let attacks = *adversary != Adversary::None;
         let free = matches!(adversary, Adversary::Free(_));
         let of_one_label = matches!(adversary, Adversary::Pgd(Ascent { loss: Loss::Cw, .. }));
+        let both = objective.reads_clean() && objective.reads_attacked();
+        let terms = Objective { clean: objective.clean, attacked: objective.attacked, ..Objective::NOTHING };
         let average_never = self.average.is_some_and(|average| average.from() >= self.epochs);
         [
             (
@@ -152,6 +166,22 @@ impl Recipe {
                 self.branch > 0 && free,
                 "branch",
                 "does not go with the adversary `free`, which trains nothing but the branch of the attack",
+            ),
+            (
+                self.domain.is_some() && !both,
+                "domain",
+                "tells clean from attacked images, and the objective has no term on one of them",
+            ),
+            (
+                self.selection.is_some() && (!both || Objective { smoothing: objective.smoothing, ..terms } != *objective),
+                "selection",
+                "shows every kind of image on its own: the objective must have `clean` and `attacked`, and nothing else \
+                 but `smoothing`",
+            ),
+            (
+                self.selection.is_some() && (self.branch > 0 || self.domain.is_some()),
+                "selection",
+                "has batch-norms of its own for the kinds of images, and goes with neither `branch` nor `domain`",
             ),
             (self.ramp.is_some() && !attacks, "ramp", "raises the strength of an attack, and there is none"),
             (
@@ -234,6 +264,12 @@ impl fmt::Display for Recipe {
         }
         if let Some(Awp { gamma, from }) = self.awp {
             write!(f, ", awp {gamma} from epoch {from}")?;
+        }
+        if let Some(Domain { weight, .. }) = &self.domain {
+            write!(f, ", domain head {weight}")?;
+        }
+        if let Some(Selection { occlusion: Rectangle { height, width, step, steps }, .. }) = self.selection {
+            write!(f, ", occlusion {height}x{width} step {step} x{steps} and selection")?;
         }
         match self.average {
             None => {}

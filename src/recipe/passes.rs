@@ -1,6 +1,6 @@
 //! What a step consists of, told once: estimates of its time and of its memory are both made of this.
 
-use super::Recipe;
+use super::{Recipe, Selection};
 use super::adversary::{Adversary, Ascent, Fosc, FrankWolfe, Free, Pyramid, SingleStep, Statistics};
 use crate::threat::Loss;
 
@@ -83,6 +83,14 @@ impl Recipe {
             let mut objective = vec![pass(Kind::Weights, Statistics::Train, learning)];
             if both {
                 vectors += 1;
+            }
+            if let Some(Selection { occlusion, .. }) = self.selection {
+                images += 1;
+                list.push(pass(Kind::Input, Statistics::Eval, occlusion.steps));
+                // The occluded images, and all three kinds as the network is used.
+                objective.push(pass(Kind::Weights, Statistics::Train, 1));
+                objective.push(pass(Kind::Weights, Statistics::Eval, 3));
+            } else if both {
                 objective.push(pass(Kind::Forward, Statistics::Batch, 1));
             }
             if self.objective.alignment > 0.0 {
@@ -146,6 +154,10 @@ mod tests {
             ("mart", 27.0),
             ("gradalign", 15.0),
             ("free", 24.0),
+            // The head is not counted: it is as small as the network's last layer.
+            ("dial", 28.0),
+            // Five steps of the adversary, five of the occlusion, six passes that learn.
+            ("multi-bn", 38.0),
         ] {
             assert_eq!(preset(word).unwrap().passes().forwards(), forwards, "{word}");
         }

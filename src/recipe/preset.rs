@@ -61,6 +61,16 @@ pub const PRESETS: &[Row] = &[
     Row { name: "at-awp", paper: "Wu et al. 2020, PGD-AT", recipe: at_awp },
     Row { name: "trades-awp", paper: "Wu et al. 2020, TRADES", recipe: trades_awp },
     Row {
+        name: "dial",
+        paper: "Levi et al. 2021, DIAL-KL, CIFAR-10; its ramp moves with steps here",
+        recipe: dial,
+    },
+    Row {
+        name: "dial-ce",
+        paper: "the same with cross-entropies, DIAL-CE; weights as for dial, as no others are published",
+        recipe: dial_ce,
+    },
+    Row {
         name: "cutmix-ema",
         paper: "Rebuffi et al. 2021 without extra data; its attack climbs by Adam, here by signs",
         recipe: cutmix_ema,
@@ -74,6 +84,12 @@ pub const PRESETS: &[Row] = &[
         name: "advprop",
         paper: "Xie et al. 2020, for networks with norm=multi-batch:2; the schedule is ours",
         recipe: advprop,
+    },
+    Row {
+        name: "multi-bn",
+        paper: "Lo and Patel 2020, for networks with norm=multi-batch:3; sizes for 32 pixels, schedule and the training \
+                of the selection are ours",
+        recipe: multi_bn,
     },
     Row { name: "vit-light", paper: "Debenedetti et al. 2023; crops and flips are the data's", recipe: vit_light },
     Row {
@@ -166,6 +182,8 @@ fn standard() -> Recipe {
         schedule: piecewise(0.1, &[0.5, 0.75]),
         ramp: None,
         awp: None,
+        domain: None,
+        selection: None,
         average: None,
         augment: Augment::NONE,
     }
@@ -297,6 +315,28 @@ fn trades_awp() -> Recipe {
     }
 }
 
+fn dial() -> Recipe {
+    Recipe {
+        name: "dial".into(),
+        epochs: 100,
+        adversary: from_noise(Loss::Kl, POINT_031, POINT_007),
+        objective: Objective { divergence: 8.0, ..Objective::CLEAN },
+        optimiser: Optimiser::Sgd(sgd(7e-4)),
+        schedule: piecewise(0.1, &[0.75, 0.9]),
+        domain: Some(Domain { weight: 6.0, hidden: vec![100] }),
+        ..standard()
+    }
+}
+
+fn dial_ce() -> Recipe {
+    Recipe {
+        name: "dial-ce".into(),
+        adversary: from_noise(Loss::Ce, POINT_031, POINT_007),
+        objective: Objective { attacked: 8.0, ..Objective::CLEAN },
+        ..dial()
+    }
+}
+
 fn cutmix_ema() -> Recipe {
     let nesterov = Momentum { nesterov: true, decayed: Decayed::Kernels, ..sgd(5e-4) };
     let statistics = AveragedStatistics::Copy;
@@ -390,6 +430,21 @@ fn advprop() -> Recipe {
         adversary: Adversary::Pgd(Ascent { eps, step, steps: 5, ..ascent(Statistics::Eval) }),
         // The mean over clean and attacked images.
         objective: Objective { clean: 0.5, attacked: 0.5, ..Objective::NOTHING },
+        ..standard()
+    }
+}
+
+fn multi_bn() -> Recipe {
+    let (eps, step) = (Fraction::of_255(4), Fraction::of_255(1));
+    // The published rectangle is 30 of 112 pixels wide and high.
+    let occlusion = Rectangle { height: 9, width: 9, step: Fraction::new(1, 10), steps: 5 };
+    let third = 1.0 / 3.0;
+    Recipe {
+        name: "multi-bn".into(),
+        adversary: Adversary::Pgd(Ascent { eps, step, steps: 5, ..ascent(Statistics::Eval) }),
+        // The mean over the three kinds.
+        objective: Objective { clean: third, attacked: third, ..Objective::NOTHING },
+        selection: Some(Selection { occlusion, occluded: third, used: 1.0, told: 1.0 }),
         ..standard()
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+use super::events::Events;
 use super::panel::{Curve, EDGE, Panel};
 use super::plot::{FAINT, INK};
 use super::svg::{Anchor, Svg, wrap};
@@ -111,6 +112,28 @@ impl TrainingReport {
             );
         }
         text
+    }
+
+    /// The epoch whose weights are kept.
+    pub fn kept(&self) -> Option<&EpochRecord> {
+        self.epochs.iter().find(|r| Some(r.epoch) == self.best)
+    }
+
+    /// The curves as a TensorBoard event file; a step is an epoch.
+    pub fn events(&self) -> Vec<u8> {
+        let mut events = Events::new();
+        for r in &self.epochs {
+            let mut scalars = vec![
+                ("loss", r.loss),
+                ("learning_rate", r.lr),
+                ("held_out/clean", r.clean.rate()),
+                ("held_out/attacked", r.robust.rate()),
+            ];
+            let maybe = [("eps", r.eps), ("distortion", r.distortion), ("attack_steps", r.steps.map(f64::from))];
+            scalars.extend(maybe.into_iter().filter_map(|(tag, value)| Some((tag, value?))));
+            events.scalars(r.epoch, &scalars);
+        }
+        events.into_bytes()
     }
 
     /// For a terminal: at most about twenty epochs, the best and the last among them.

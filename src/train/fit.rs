@@ -35,6 +35,15 @@ impl State {
         State { values, tensors: tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect() }
     }
 
+    /// Takes out the vectors whose names begin with `prefix`, which they lose.
+    pub fn part(&mut self, prefix: &str) -> State {
+        let (own, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.tensors).into_iter().partition(|(name, _)| name.starts_with(prefix));
+        self.tensors = others;
+        let tensors = own.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
+        State { values: Value::Null, tensors }
+    }
+
     /// Takes a vector out.
     ///
     /// # Errors

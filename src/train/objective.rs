@@ -3,12 +3,16 @@
 use candle_core::Tensor;
 
 use super::align::{REACH, alignment};
+use super::domain::{Critic, Side};
 use super::vectors::{add, blend};
 use crate::attack::Samples;
-use crate::engine::{Mode, Network, NormMode, Wrt};
+use crate::engine::{Logits, LossGradient, Mode, Network, NormMode, Wrt};
 use crate::error::{Error, Result};
 use crate::loss::{Targets, terms};
 use crate::recipe::Objective;
+
+/// A loss of answers.
+type Loss<'a> = &'a dyn Fn(&Logits) -> LossGradient;
 
 /// What a network is shown in a step.
 #[derive(Clone, Copy)]
@@ -31,6 +35,8 @@ pub struct Shown<'a> {
 /// An objective on both kinds of images shows them as two batches, each with statistics of its own. Its loss needs the
 /// answers to both at once and a pass keeps one batch: the attacked images' answers are computed first, without a
 /// gradient. TRADES' published code, too, makes three forward passes here, but records the clean batch twice.
+/// A `critic`, which goes with such an objective, is shown the features of both batches, and the network ascends its
+/// loss.
 ///
 /// # Errors
 /// [`Error::NotFinite`] where the loss is not a number; [`Error::Internal`] for a term that needs one label an image
@@ -41,6 +47,7 @@ pub fn gradient(
     mix: &[f64],
     shown: Shown<'_>,
     norm: NormMode,
+    mut critic: Option<&mut Critic>,
 ) -> Result<(f64, Tensor)> {
     let Shown { samples, targets, attacked, eps, branch } = shown;
     if objective.needs_one_label() && matches!(targets, Targets::Soft(_)) {
@@ -51,14 +58,20 @@ pub fn gradient(
     let (value, gradient) = match (objective.reads_clean(), objective.reads_attacked()) {
         (true, true) => {
             let answers = network.logits(attacked, mix, Mode { norm: NormMode::TrainNoRecord, ..side })?;
-            let clean = network.gradients(samples.images, mix, mode, Wrt::PARAMS, &|logits| {
+            let mut pass = |images: &Tensor, mode: Mode, kind: Side, loss: Loss<'_>| match &mut critic {
+                None => network.gradients(images, mix, mode, Wrt::PARAMS, loss),
+                Some(critic) => critic.gradients(network, images, mix, mode, kind, loss),
+            };
+            let clean = pass(samples.images, mode, Side::Clean, &|logits| {
                 terms(objective, logits, &answers, targets).of_clean()
             })?;
-            let moved = network.gradients(attacked, mix, side, Wrt::PARAMS, &|logits| {
-                terms(objective, &clean.logits, logits, targets).of_attacked()
+            let moved = pass(attacked, side, Side::Attacked, &|logits| {
+                let found = terms(objective, &clean.logits, logits, targets).of_attacked();
+                // The value of both is in the clean pass's.
+                LossGradient { value: 0.0, ..found }
             })?;
             add(clean.weights()?, moved.weights()?)?;
-            (clean.loss, clean.weights()?.clone())
+            (clean.loss + moved.loss, clean.weights()?.clone())
         }
         (reads_clean, _) => {
             let (images, mode) = if reads_clean { (samples.images, mode) } else { (attacked, side) };
@@ -111,7 +124,7 @@ mod tests {
         let (clean, attacked) = (images("clean"), images("attacked"));
         let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(3) };
         let shown = Shown { samples, targets, attacked: &attacked, eps: 0.1, branch: 0 };
-        let (loss, slope) = gradient(objective, network, &[], shown, NormMode::Train).unwrap();
+        let (loss, slope) = gradient(objective, network, &[], shown, NormMode::Train, None).unwrap();
         (loss, numbers(&slope))
     }
 
@@ -161,7 +174,7 @@ mod tests {
         let (clean, mut network) = (images("clean"), network());
         let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(3) };
         let shown = Shown { samples, targets: Targets::Soft(&SHARES), attacked: &clean, eps: 0.1, branch: 0 };
-        let found = gradient(&MART, &mut network, &[], shown, NormMode::Train);
+        let found = gradient(&MART, &mut network, &[], shown, NormMode::Train, None);
         assert!(matches!(found, Err(Error::Internal(_))));
     }
 }

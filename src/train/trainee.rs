@@ -7,20 +7,24 @@ use super::adversary::{Adapted, Moment, attacked};
 use super::average::Averaged;
 use super::awp;
 use super::descent::Descent;
+use super::domain::Critic;
 use super::fit::{Learner, State};
 use super::free::replay;
 use super::kernels::kernels;
 use super::mixing::mixed;
 use super::objective::{Shown, gradient};
+use super::selection::{Branches, KINDS};
 use super::work::work;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
+use crate::arch::selection::with_module;
 use crate::attack::Samples;
 use crate::data::loader::Batch;
 use crate::engine::{Cpu, Fusion, Memory, Network, NormMode};
 use crate::error::{Error, Result};
 use crate::loss::Targets;
-use crate::recipe::{Adversary, Recipe, SingleStep, Time};
+use crate::recipe::{Adversary, Domain, Recipe, SingleStep, Time};
+use crate::seed::Seed;
 use crate::units::Fraction;
 
 /// A network in training.
@@ -29,6 +33,8 @@ pub struct Trainee {
     recipe: Recipe,
     descent: Descent,
     average: Option<Averaged>,
+    critic: Option<Critic>,
+    branches: Option<Branches>,
     /// Free training's perturbation, `[batch, h, w, c]`.
     delta: Option<Tensor>,
     /// All numbers of the network as it was kept when it was told to remember it, `[layout.len()]`.
@@ -74,12 +80,24 @@ pub struct Epoch {
     pub steps: Option<u32>,
 }
 
+/// The network that a recipe trains, made of the one that is named: with a selection module where it has one
+/// ([`with_module`]), else the same.
+///
+/// # Errors
+/// [`Error::Usage`] for a network without as many batch-norms as there are kinds of images.
+pub fn fitted(net: &Net, recipe: &Recipe) -> Result<Net> {
+    match recipe.selection {
+        Some(_) => with_module(net, KINDS),
+        None => Ok(net.clone()),
+    }
+}
+
 impl Trainee {
-    /// A fresh trainee.
+    /// A fresh trainee; the seed is that of weights which are trained beside the network's.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a recipe whose parts do not go together.
-    pub fn new(network: Network, recipe: Recipe) -> Result<Self> {
+    /// [`Error::Usage`] for a recipe whose parts do not go together, or do not go with the network.
+    pub fn new(network: Network, recipe: Recipe, seed: Seed) -> Result<Self> {
         if let Some((key, why)) = recipe.fault() {
             return Err(Error::Usage(format!("the recipe's `{key}` {why}")));
         }
@@ -93,14 +111,14 @@ impl Trainee {
             );
             return Err(Error::Usage(why));
         }
-        Trainee::unchecked(network, recipe)
+        Trainee::unchecked(network, recipe, seed)
     }
 
     /// A trainee that is timed and learns nothing, as its learning rate is 0: a rate at which training fails is for the
     /// training to find.
     ///
     /// # Errors
-    /// [`Error::Tensor`] where memory does not suffice.
+    /// [`Error::Usage`] for a recipe that does not go with the network.
     pub fn timed(network: Network, recipe: &Recipe) -> Result<Self> {
         let mut recipe = recipe.clone();
         recipe.schedule.lr = 0.0;
@@ -109,12 +127,15 @@ impl Trainee {
         if let Some(awp) = &mut recipe.awp {
             awp.from = 0;
         }
-        Trainee::unchecked(network, recipe)
+        Trainee::unchecked(network, recipe, Seed::root(0))
     }
 
-    fn unchecked(network: Network, recipe: Recipe) -> Result<Self> {
+    fn unchecked(network: Network, recipe: Recipe, seed: Seed) -> Result<Self> {
         let descent = Descent::new(recipe.optimiser, recipe.clip, &network)?;
         let average = recipe.average.map(|rule| Averaged::new(rule, &network)).transpose()?;
+        let critic = recipe.domain.as_ref();
+        let critic = critic.map(|rule| Critic::new(rule, &recipe, &network, seed.child("domain"))).transpose()?;
+        let branches = recipe.selection.map(|rule| Branches::new(rule, &network)).transpose()?;
         let delta = match &recipe.adversary {
             Adversary::Free(_) => {
                 let Shape { h, w, c } = network.net().input_shape();
@@ -122,7 +143,8 @@ impl Trainee {
             }
             _ => None,
         };
-        Ok(Trainee { network, recipe, descent, average, delta, remembered: None, progress: Progress::default() })
+        let progress = Progress::default();
+        Ok(Trainee { network, recipe, descent, average, critic, branches, delta, remembered: None, progress })
     }
 
     /// The network in training, which need not be what is kept: [`Trainee::deployed`].
@@ -190,6 +212,9 @@ impl Trainee {
         self.network.set_state(numbers.ok_or_else(|| Error::Internal("a trainee remembers no network".into()))?)?;
         self.descent = Descent::new(self.recipe.optimiser, self.recipe.clip, &self.network)?;
         self.average = self.recipe.average.map(|rule| Averaged::new(rule, &self.network)).transpose()?;
+        if let Some(critic) = &mut self.critic {
+            critic.restart(&self.recipe)?;
+        }
         self.raise(u32::from(raises));
         Ok(())
     }
@@ -229,7 +254,7 @@ impl Trainee {
 
     /// The step on a batch as it is shown; returns the loss.
     fn learn(&mut self, samples: Samples<'_>, targets: Targets<'_>, at: Time, lr: f64, strength: f64) -> Result<f64> {
-        let Trainee { network, recipe, descent, delta, progress, .. } = self;
+        let Trainee { network, recipe, descent, critic, branches, delta, progress, .. } = self;
         let eps = recipe.adversary.eps().map_or(0.0, |eps| eps.value() * strength);
         if let (Adversary::Free(rule), Some(all)) = (&recipe.adversary, delta) {
             // A smaller batch has the first rows.
@@ -244,19 +269,38 @@ impl Trainee {
             return Ok(loss);
         }
         let moment = Moment { time: at, strength, branch: recipe.branch };
-        let attacked = attacked(&recipe.adversary, &mut progress.adapted, network, &[], (samples, targets), moment)?;
+        let mut attack = |network: &mut Network| {
+            attacked(&recipe.adversary, &mut progress.adapted, network, &[], (samples, targets), moment)
+        };
+        let attacked = match branches {
+            None => attack(network)?,
+            Some(branches) => network.through(branches.attacked(), attack)?,
+        };
+        let occluded = branches.as_mut().map(|branches| branches.occluded(network, samples, targets)).transpose()?;
         let shown = Shown { samples, targets, attacked: &attacked, eps, branch: recipe.branch };
         let objective = &recipe.objective;
+        let mut slope = |network: &mut Network, norm: NormMode| {
+            if let Some(critic) = critic {
+                critic.begin(Domain::reversal(at));
+            }
+            match (&mut *branches, &occluded) {
+                (Some(branches), Some(occluded)) => branches.gradient(network, objective, shown, occluded, norm),
+                _ => gradient(objective, network, &[], shown, norm, critic.as_mut()),
+            }
+        };
         let (loss, slope) = match recipe.awp.filter(|awp| at.epoch >= awp.from) {
-            None => gradient(objective, network, &[], shown, NormMode::Train)?,
+            None => slope(network, NormMode::Train)?,
             Some(rule) => {
-                let (_, rise) = gradient(objective, network, &[], shown, NormMode::TrainNoRecord)?;
+                let (_, rise) = slope(network, NormMode::TrainNoRecord)?;
                 let by = awp::perturbation(&network.weights()?, &rise, &kernels(network), rule.gamma)?;
                 drop(rise);
                 let moved = (network.weights()? + by)?;
-                network.with_weights(&moved, |network| gradient(objective, network, &[], shown, NormMode::Train))?
+                network.with_weights(&moved, |network| slope(network, NormMode::Train))?
             }
         };
+        if let Some(critic) = critic {
+            critic.step(lr)?;
+        }
         descent.step(network, &slope, lr)?;
         Ok(loss)
     }
@@ -299,7 +343,12 @@ impl Learner for Trainee {
             tensors.push(("remembered", numbers.clone()));
         }
         let values = serde_json::to_value(progress);
-        Ok(State::new(values.map_err(|e| Error::Internal(format!("a training's state is no JSON: {e}")))?, tensors))
+        let values = values.map_err(|e| Error::Internal(format!("a training's state is no JSON: {e}")))?;
+        let mut state = State::new(values, tensors);
+        if let Some(critic) = &self.critic {
+            state.tensors.extend(critic.save()?);
+        }
+        Ok(state)
     }
 
     fn restore(&mut self, mut state: State) -> Result<()> {
@@ -312,6 +361,9 @@ impl Learner for Trainee {
             .unwrap_or_default();
         self.network.set_state(&state.take("network", self.network.layout().len())?)?;
         self.descent.restore(&mut state, progress.steps)?;
+        if let Some(critic) = &mut self.critic {
+            critic.restore(&mut state, progress.steps)?;
+        }
         if let Some(average) = &mut self.average {
             average.restore(state.take("average", self.network.layout().len())?, progress.updates);
         }
