@@ -22,7 +22,8 @@ fn main() {
     let features = std::env::vars().filter_map(|(name, _)| name.strip_prefix("CARGO_FEATURE_").map(str::to_lowercase));
     let mut features: Vec<String> = features.filter(|name| name != "default").collect();
     features.sort();
-    let features = if features.is_empty() { "no features".to_owned() } else { format!("features {}", features.join(" ")) };
+    let features =
+        if features.is_empty() { "no features".to_owned() } else { format!("features {}", features.join(" ")) };
     words.push(features);
     println!("cargo:rustc-env=ROBUSTNAS_VERSION={} ({})", var("CARGO_PKG_VERSION"), words.join("; "));
 }

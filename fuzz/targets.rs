@@ -159,7 +159,8 @@ pub fn net_toml(bytes: &[u8], _: &Path) -> bool {
 
 /// A plan of attacks.
 pub fn attack_plan(bytes: &[u8], _: &Path) -> bool {
-    let read = |name: &str| AttackPlan::from_text(text(bytes), Path::new(name), None).and_then(|plan| plan.for_classes(10));
+    let read =
+        |name: &str| AttackPlan::from_text(text(bytes), Path::new(name), None).and_then(|plan| plan.for_classes(10));
     read("plan.toml").is_ok() | read("plan.json").is_ok()
 }
 

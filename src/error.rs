@@ -169,9 +169,10 @@ impl<T> IoContext<T> for std::io::Result<T> {
             },
             std::io::ErrorKind::FileTooLarge => Error::Disk {
                 path: path.to_owned(),
-                message: "the file would be larger than the limit on files (ulimit -f); raise it and give the same command \
+                message:
+                    "the file would be larger than the limit on files (ulimit -f); raise it and give the same command \
                           again"
-                    .into(),
+                        .into(),
             },
             _ => Error::Io { path: path.to_owned(), source },
         })

@@ -65,7 +65,10 @@ fn keys_are_found_by_their_ends() {
     let same = |a: &[&str], b: &[&str]| assert_eq!(config(a), config(b), "{a:?} {b:?}");
     same(&["--set", "weights.lr=0.5"], &["--set", "search.weights.lr=0.5"]);
     same(&["--set", "budgets=3M,5M"], &["--budgets", "3M,5M"]);
-    same(&["--set", "robust.nodes=2", "--set", "robust.concat=[2, 3]"], &["--set", "cells.robust.nodes=2", "--set", "cells.robust.concat=[2, 3]"]);
+    same(
+        &["--set", "robust.nodes=2", "--set", "robust.concat=[2, 3]"],
+        &["--set", "cells.robust.nodes=2", "--set", "cells.robust.concat=[2, 3]"],
+    );
     refuses(&["search", "--set", "lr=0.5"], 2, &["several keys end so", "search.weights.lr", "search.arch.lr"]);
     refuses(&["search", "--set", "trian=5"], 2, &["unknown key `trian`"]);
     refuses(&["search", "--budgets", "2M", "--budgets", "3M"], 2, &["--budgets"]);
@@ -75,7 +78,11 @@ fn keys_are_found_by_their_ends() {
 #[test]
 fn senseless_numbers_are_refused() {
     refuses(&["search", "--checkpoint-every", "1e300"], 2, &["expected a number of seconds"]);
-    refuses(&["train", "wrn:16-1", "--data", "synthetic", "--preset", "fgsm", "--out", "x", "--checkpoint-every", "-1"], 2, &[]);
+    refuses(
+        &["train", "wrn:16-1", "--data", "synthetic", "--preset", "fgsm", "--out", "x", "--checkpoint-every", "-1"],
+        2,
+        &[],
+    );
     refuses(&["cost", "wrn:16-1", "--threads", "20000"], 2, &["1024"]);
     refuses(&["search", "--set", &("a.".repeat(20_000) + "a=1")], 2, &["20001 steps"]);
     for (key, words) in [

@@ -36,8 +36,27 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Numbers at the edges of types and of sense.
 const NUMBERS: [&str; 21] = [
-    "0", "1", "2", "3", "7", "-1", "255", "256", "65535", "65536", "1048576", "2147483647", "2147483648", "4294967295",
-    "4611686018427387904", "9223372036854775807", "9223372036854775808", "18446744073709551615", "1e308", "0.5", "1e-300",
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "-1",
+    "255",
+    "256",
+    "65535",
+    "65536",
+    "1048576",
+    "2147483647",
+    "2147483648",
+    "4294967295",
+    "4611686018427387904",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "1e308",
+    "0.5",
+    "1e-300",
 ];
 
 fn small_net() -> robustnas::arch::net::Net {
@@ -86,7 +105,9 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
             "[[attacks]]\nname = \"pgd\"\neps = \"8/255\"\nstep = \"2/255\"\nsteps = 10\nloss = \"ce\"\nstart = \"ball\"\nrestarts = 1\n",
             "{\"attacks\": [{\"name\": \"fgsm\", \"eps\": \"8/255\"}]}",
         ]),
-        "name_map" => words(&["layout = \"pytorch\"\nignore = [\"*.n\"]\n[names]\n\"stage{s}.block{b}.*\" = \"layer{s}.{b-1}.*\"\n"]),
+        "name_map" => words(&[
+            "layout = \"pytorch\"\nignore = [\"*.n\"]\n[names]\n\"stage{s}.block{b}.*\" = \"layer{s}.{b-1}.*\"\n",
+        ]),
         "journal" => {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("journal.jsonl");
@@ -99,12 +120,15 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
         }
         "checkpoint" => {
             let folder = tempfile::tempdir().unwrap();
-            let meta = serde_json::json!({"of": {"stage": "search"}, "position": {"epoch": 1, "step": 2}, "learned": null});
+            let meta =
+                serde_json::json!({"of": {"stage": "search"}, "position": {"epoch": 1, "step": 2}, "learned": null});
             let snapshot = Snapshot { meta, tensors: vec![("a".into(), vec![2, 3], vec![0.5; 6])] };
             Checkpoints::open(folder.path()).unwrap().save(&snapshot).unwrap();
             vec![std::fs::read(folder.path().join("state-1.safetensors")).unwrap()]
         }
-        "network_name" => words(&["wrn:16-1,act=silu", "anynet:depths=1-1-1,widths=16-32-64", "vit:base-16,image=32", "resnet:20"]),
+        "network_name" => {
+            words(&["wrn:16-1,act=silu", "anynet:depths=1-1-1,widths=16-32-64", "vit:base-16,image=32", "resnet:20"])
+        }
         other => panic!("no corpus of `{other}`"),
     }
 }
@@ -170,7 +194,12 @@ fn damaged(input: &[u8], random: &mut Stream) -> Vec<u8> {
 /// A journal whose lines have the right checksums.
 fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let line = |line: &[u8]| match line.get(18..) {
-        Some(rest) => format!("{{\"crc\":\"{:08x}\",", crc32fast::hash(rest)).into_bytes().into_iter().chain(rest.iter().copied()).chain([b'\n']).collect(),
+        Some(rest) => format!("{{\"crc\":\"{:08x}\",", crc32fast::hash(rest))
+            .into_bytes()
+            .into_iter()
+            .chain(rest.iter().copied())
+            .chain([b'\n'])
+            .collect(),
         None => line.to_vec(),
     };
     bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()).flat_map(line).collect()

@@ -95,7 +95,8 @@ fn a_timed_search_has_the_same_answer_and_its_times() {
     let plain = answer("plain", false);
     let mut timed = answer("timed", true);
     assert_ne!(plain, timed);
-    let entries = timed[0]["budgets"].as_array_mut().unwrap().iter_mut().flat_map(|b| b["entries"].as_array_mut().unwrap());
+    let entries =
+        timed[0]["budgets"].as_array_mut().unwrap().iter_mut().flat_map(|b| b["entries"].as_array_mut().unwrap());
     let mut seen = 0;
     for entry in entries.filter(|entry| entry["status"] == "ok") {
         let speed = entry.as_object_mut().unwrap().remove("speed").expect("every trained network is timed");

@@ -64,7 +64,8 @@ fn kills_at_random_moments() {
         let out = root.path().join(format!("round-{rounds}"));
         // Until it ends by itself; a quarter of the moments lie in its first tenth.
         loop {
-            let mut child = Command::new(PROGRAM).args(search(&out)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child =
+                Command::new(PROGRAM).args(search(&out)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let share = f64::from(random.uniform()) * if random.uniform() < 0.25 { 0.1 } else { 1.2 };
             std::thread::sleep(whole.mul_f64(share).max(Duration::from_millis(1)));
             let signal = ["KILL", "KILL", "KILL", "TERM", "HUP", "USR1"][random.below(6)];
@@ -90,7 +91,17 @@ fn kills_at_random_moments() {
 
 /// System calls that change a folder.
 const CALLS: [&str; 12] = [
-    "openat", "write", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "fdatasync", "fsync", "ftruncate",
+    "openat",
+    "write",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "fdatasync",
+    "fsync",
+    "ftruncate",
     "flock",
 ];
 
@@ -127,7 +138,9 @@ fn a_kill_at_every_system_call_that_changes_the_folder() {
             let inject = format!("inject={call}:signal=SIGKILL:when={k}");
             let trace = format!("trace={call}");
             let mut command = Command::new("strace");
-            command.args(["-f", "-qq", "-e", &trace, "-e", &inject, "-o", "/dev/null", "--", PROGRAM]).args(search(&out));
+            command
+                .args(["-f", "-qq", "-e", &trace, "-e", &inject, "-o", "/dev/null", "--", PROGRAM])
+                .args(search(&out));
             command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
             finish(&out);
             let found = content(&out);

@@ -114,7 +114,8 @@ fn onnxruntime_gives_the_same_logits() {
 fn random_graphs_give_the_logits_of_onnxruntime() {
     let number = |name: &str, usual: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(usual);
     let (seed, count) = (number("ROBUSTNAS_SEED", 1), number("ROBUSTNAS_GRAPHS", 300));
-    let python = std::env::var_os("ONNX_PYTHON").map(PathBuf::from).expect("ONNX_PYTHON names a Python with onnxruntime");
+    let python =
+        std::env::var_os("ONNX_PYTHON").map(PathBuf::from).expect("ONNX_PYTHON names a Python with onnxruntime");
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx_runtime/random_graphs.py");
     let mut command = Command::new(&python);
@@ -135,7 +136,8 @@ fn random_graphs_give_the_logits_of_onnxruntime() {
             Err(why) => {
                 let why = why.to_string();
                 let why = why.split("node `").last().and_then(|w| w.split_once("`: ")).map_or(&*why, |(_, why)| why);
-                let words: Vec<&str> = why.split_whitespace().take(8).filter(|w| !w.contains(char::is_numeric)).collect();
+                let words: Vec<&str> =
+                    why.split_whitespace().take(8).filter(|w| !w.contains(char::is_numeric)).collect();
                 refused.entry(words.join(" ")).or_default().push(number);
                 continue;
             }
@@ -152,7 +154,9 @@ fn random_graphs_give_the_logits_of_onnxruntime() {
         }
     }
     let refusals: usize = refused.values().map(Vec::len).sum();
-    println!("seed {seed}: {count} graphs, {refusals} refused, the others apart by at most {worst:.1e} of the largest logit");
+    println!(
+        "seed {seed}: {count} graphs, {refusals} refused, the others apart by at most {worst:.1e} of the largest logit"
+    );
     for (why, numbers) in &refused {
         println!("{:5}  {why}  (graph {})", numbers.len(), numbers[0]);
     }

@@ -135,7 +135,10 @@ impl Subject {
                     // A graph may be as ill-conditioned as it likes, and then no two orders of summing agree: it is held
                     // to what a rounding of 1e-15 does to it, as long as that says anything.
                     let rounding = 1e-2 * self.moved(&want, n, norm)[k];
-                    assert!(off <= rounding.min(1e-4), "{tag} is off by {off:.1e}, and rounding moves it by {rounding:.1e}");
+                    assert!(
+                        off <= rounding.min(1e-4),
+                        "{tag} is off by {off:.1e}, and rounding moves it by {rounding:.1e}"
+                    );
                 } else {
                     assert!(off <= tolerance, "{tag} is off by {off:.1e}, more than {tolerance:.0e}");
                 }

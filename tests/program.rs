@@ -375,7 +375,11 @@ fn adversarial_images_are_kept_and_shown() {
     refuses(&[&again[..], &[stored, "--plan", "fgsm"]].concat(), 2, &["--plan"]);
     refuses(&[&again[..], &[net_a::folder().join("weights.safetensors").to_str().unwrap()]].concat(), 3, &["images"]);
     let picture = image::open(out.join("examples.png")).unwrap();
-    assert_eq!((picture.width(), picture.height()), (70 + 8 * 134 + 6, 40 + 3 * 134 + 6), "eight examples of three images with their words");
+    assert_eq!(
+        (picture.width(), picture.height()),
+        (70 + 8 * 134 + 6, 40 + 3 * 134 + 6),
+        "eight examples of three images with their words"
+    );
     // Killed after a file, before its verdicts: the file is written again as it was.
     std::fs::write(out.join("journal.jsonl"), "").unwrap();
     json(&kept);

@@ -150,7 +150,8 @@ fn a_network_by_its_run(whole: &Path) {
     }
     let measured = program(&["attack", "--net", &short, "--data", "synthetic", "--plan", "fgsm", "--n", "8"]);
     assert!(measured.status.success(), "{}", said(&measured));
-    for (name, words) in [(format!("{folder}/00ff00ff00ff"), "no network's id begins"), (format!("{folder}/archs"), "no arch.json")]
+    for (name, words) in
+        [(format!("{folder}/00ff00ff00ff"), "no network's id begins"), (format!("{folder}/archs"), "no arch.json")]
     {
         let answer = program(&["cost", &name]);
         assert_eq!(answer.status.code(), Some(2), "{name}: {}", said(&answer));

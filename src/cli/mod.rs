@@ -168,7 +168,9 @@ enum Verb {
         document: String,
     },
     /// Print what completes this program's command lines in a shell.
-    #[command(after_help = "Example:\n  robustnas completions bash > ~/.local/share/bash-completion/completions/robustnas")]
+    #[command(
+        after_help = "Example:\n  robustnas completions bash > ~/.local/share/bash-completion/completions/robustnas"
+    )]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,

@@ -61,7 +61,10 @@ fn in_folder(folder: &Path) -> Result<PathBuf> {
     if file.is_file() {
         return Ok(file);
     }
-    let words = format!("{}: the folder is no run and has no arch.json; name a run, or the folder of a training", folder.display());
+    let words = format!(
+        "{}: the folder is no run and has no arch.json; name a run, or the folder of a training",
+        folder.display()
+    );
     Err(Error::Usage(words))
 }
 
@@ -76,7 +79,11 @@ fn of_id(path: &Path) -> Result<Option<PathBuf>> {
     let found: Vec<&String> = ids.iter().filter(|known| known.starts_with(id)).collect();
     match found[..] {
         [id] => Ok(Some(run.join("archs").join(id).join("arch.json"))),
-        [] => Err(Error::Usage(format!("{}: no network's id begins with `{id}`; it has {}", run.display(), ids.join(", ")))),
+        [] => Err(Error::Usage(format!(
+            "{}: no network's id begins with `{id}`; it has {}",
+            run.display(),
+            ids.join(", ")
+        ))),
         _ => Err(Error::Usage(format!("{}: several ids begin with `{id}`: {found:?}", run.display()))),
     }
 }
@@ -104,6 +111,10 @@ fn of_rank(run: &Path, wanted: Rank, console: Console) -> Result<PathBuf> {
     let Entry { rank, record, .. } = entry;
     let robust = record.ranked().map_or(String::new(), |v| format!(", {} robust on validation images", v.robust));
     let (budget, origin) = (found.budget, record.origin.word());
-    console.note(&format!("budget {budget}, rank {}: {origin} network {}{robust}", rank.unwrap_or_default(), record.arch));
+    console.note(&format!(
+        "budget {budget}, rank {}: {origin} network {}{robust}",
+        rank.unwrap_or_default(),
+        record.arch
+    ));
     Ok(run.join("archs").join(&record.arch).join("arch.json"))
 }

@@ -90,7 +90,8 @@ impl Status {
     fn state(&self) -> String {
         match (&self.worker, &self.at, self.finished) {
             (Some(worker), Some(at), _) => {
-                let left = at.seconds_left.map_or(String::new(), |left| format!(", {} left of it", duration_words(left)));
+                let left =
+                    at.seconds_left.map_or(String::new(), |left| format!(", {} left of it", duration_words(left)));
                 format!("running ({worker}): {}, {} of {} steps{left}", at.task, at.done, at.steps)
             }
             (Some(worker), None, _) => format!("running ({worker})"),
@@ -106,7 +107,8 @@ impl Status {
         let _ = writeln!(text, "{}", self.state());
         let _ = writeln!(text, "search: {} of {} epochs", self.epochs.len(), self.config.search.epochs);
         for e in &self.epochs {
-            let skips: Vec<String> = e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
+            let skips: Vec<String> =
+                e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
             let moved = e.alpha_moved.zip(e.random_walk);
             let moved = moved.map_or(String::new(), |(by, walk)| format!("  alpha {by:.4} (random walk {walk:.4})"));
             let _ = writeln!(

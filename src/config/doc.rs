@@ -294,7 +294,7 @@ fn ends(node: &Node<'_>, steps: &[&str], path: &mut Vec<String>, found: &mut Vec
     let inner: Vec<(String, &Node<'_>)> = match node.get_ref() {
         DeValue::Table(table) => table.iter().map(|(key, value)| (key.get_ref().to_string(), value)).collect(),
         DeValue::Array(array) => {
-            let name = |(i, e)| (kind(e).map_or_else(|| i.to_string(), str::to_owned), e);
+            let name = |(i, e): (usize, _)| (kind(e).map_or_else(|| i.to_string(), str::to_owned), e);
             array.iter().enumerate().map(name).collect()
         }
         _ => return,

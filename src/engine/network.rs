@@ -52,7 +52,15 @@ impl Network {
         ensure(layout.len(), size_of::<f64>() + dtype.size_in_bytes(), "the network's weights")?;
         let values: Vec<f64> = layout.init(&net, seed);
         let state = Tensor::from_vec(values, layout.len(), device)?.to_dtype(dtype)?;
-        Ok(Network { net, layout, state, fusion, backend: backend_of(device)?.into(), programs: HashMap::new(), arena: None })
+        Ok(Network {
+            net,
+            layout,
+            state,
+            fusion,
+            backend: backend_of(device)?.into(),
+            programs: HashMap::new(),
+            arena: None,
+        })
     }
 
     /// A view of this network, for [`Network::through`]: the same numbers in another graph.

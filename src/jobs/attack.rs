@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::measure::{Measure, Measured, sample};
 use super::{Interrupt, Observer, Progress};
-use crate::attack::{Classifier, Target};
 use crate::attack::suite::{Finished, Suite, Verdicts};
+use crate::attack::{Classifier, Target};
 use crate::data::loader::Loader;
 use crate::data::{Dataset, attacked};
 use crate::engine::Network;
@@ -142,12 +142,7 @@ fn keep_adversarial(folder: &mut Folder<Timed>, finished: &Finished<'_>) -> Resu
 }
 
 /// The first images that fell, attacked once more: what comes out depends on the image alone.
-fn examples(
-    suite: &Suite<'_>,
-    target: &mut Target<'_>,
-    found: &Found,
-    classes: &[String],
-) -> Result<Vec<Example>> {
+fn examples(suite: &Suite<'_>, target: &mut Target<'_>, found: &Found, classes: &[String]) -> Result<Vec<Example>> {
     // A network may know more classes than the data.
     let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
     let ids = suite.loader.ids;

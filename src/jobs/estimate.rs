@@ -117,12 +117,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Impossible`] where a budget is out of reach of every sample or the search does not fit into memory; that of
     /// `go_on`.
-    pub fn draw(
-        config: &Config,
-        data: &Dataset,
-        splits: &Splits,
-        go_on: &dyn Fn() -> Result<()>,
-    ) -> Result<Plan> {
+    pub fn draw(config: &Config, data: &Dataset, splits: &Splits, go_on: &dyn Fn() -> Result<()>) -> Result<Plan> {
         let device = Device::Cpu;
         let seed = Seed::root(config.seed).child("plan");
         let layout = config.mix_layout();
@@ -235,10 +230,11 @@ fn training_seconds(
     let images = few.batch(&few.order(0), 0, 0)?;
     let network = trainee.network();
     let forward = 1e-3 * median_ms(STEPS, || network.logits(&images.images, &[], NormMode::Eval).map(drop))?;
-    let gradient = 1e-3 * median_ms(STEPS, || {
-        let loss = |logits: &Logits| cross_entropy(logits, &images.labels);
-        network.gradients(&images.images, &[], NormMode::Eval, Wrt::INPUT, &loss).map(drop)
-    })?;
+    let gradient = 1e-3
+        * median_ms(STEPS, || {
+            let loss = |logits: &Logits| cross_entropy(logits, &images.labels);
+            network.gradients(&images.images, &[], NormMode::Eval, Wrt::INPUT, &loss).map(drop)
+        })?;
     let of = |a: &Attack| match a.steps() {
         0 => a.passes() * forward,
         _ => f64::from(*gradient_samples) * a.passes() / 2.0 * gradient,

@@ -73,7 +73,9 @@ impl Interrupt {
                     answer(&format!("{name}: stopped; nothing was begun that is to be saved"));
                     std::process::exit(i32::from(crate::error::STOPPED));
                 }
-                answer(&format!("{name}: stopping behind this step, which is saved; a second Ctrl-C ends the program at once"));
+                answer(&format!(
+                    "{name}: stopping behind this step, which is saved; a second Ctrl-C ends the program at once"
+                ));
             }
         });
         let flags = flags.into_iter().map(|(name, _, flag)| (name, flag)).collect();

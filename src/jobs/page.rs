@@ -15,14 +15,15 @@ use crate::report::page::{self, EdgeShares, LedgerRow, RunFacts};
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 use crate::search::distribution::Alpha;
-use crate::store::event::{Event, StageResult, records};
-use crate::store::run::{Run, read_events, read_run};
+use crate::store::event::{Event, StageResult};
+use crate::store::history::History;
+use crate::store::run::Run;
 use crate::threat::Attack;
 
 /// Runs as one HTML page, on the images of a split. It reads the folders alone, also while a run works.
 ///
 /// # Errors
-/// Those of [`read_events`] and [`Frontier::combine`]; [`crate::error::Error::Config`] for a configuration that this version does not read.
+/// Those of [`History::read`] and [`Frontier::combine`]; [`crate::error::Error::Config`] for a configuration that this version does not read.
 pub fn page(runs: &[&Path], split: Split) -> Result<String> {
     let facts = runs.iter().map(|run| facts(run)).collect::<Result<Vec<_>>>()?;
     let named: Vec<(&str, &Ranked)> = facts.iter().map(|run| (&run.name[..], &run.ranked)).collect();
@@ -30,10 +31,10 @@ pub fn page(runs: &[&Path], split: Split) -> Result<String> {
 }
 
 fn facts(folder: &Path) -> Result<RunFacts> {
-    let Run { file, config: text } = read_run(folder)?;
-    let events = read_events(folder)?.events;
-    let records = records(&events);
-    let config = Config::from_toml(&text, &folder.join("config.toml"), &[])?;
+    let history = History::read(folder)?;
+    let records = history.records();
+    let History { run: Run { file, config: text }, events, .. } = history;
+    let config = Config::stored(&text, &folder.join("config.toml"))?;
     let mut epochs: Vec<SearchEpoch> = Vec::new();
     let mut alpha = None;
     for event in &events {
@@ -110,7 +111,10 @@ fn ledger(
         let forwards: f64 = epochs.iter().map(|epoch| search_forwards(config, epoch.stage)).sum();
         rows.push(LedgerRow {
             part: format!("search, {} epochs", epochs.len()),
-            how: format!("{} MACs of the supernet, {weights:.0} images an epoch, {forwards:.0} forward passes an image in all", cost(&net).macs),
+            how: format!(
+                "{} MACs of the supernet, {weights:.0} images an epoch, {forwards:.0} forward passes an image in all",
+                cost(&net).macs
+            ),
             macs: cost(&net).macs.0 as f64 * weights * forwards,
         });
     }

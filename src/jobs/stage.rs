@@ -200,7 +200,9 @@ impl Stage<'_> {
         trained.map_err(|why| match (why, learner.search_stage(at.epoch)) {
             (Error::NotFinite(reason), Some(stage)) => {
                 let (epoch, step) = (at.epoch + 1, at.step + 1);
-                Error::NotFinite(format!("stage {stage} of the search, epoch {epoch} of {epochs}, step {step}: {reason}"))
+                Error::NotFinite(format!(
+                    "stage {stage} of the search, epoch {epoch} of {epochs}, step {step}: {reason}"
+                ))
             }
             (other, _) => other,
         })

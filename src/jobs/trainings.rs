@@ -44,9 +44,11 @@ pub fn run(
     interrupt: &Interrupt,
     observer: &mut dyn Observer,
 ) -> Result<Summary> {
+    let idle = interrupt.idle()?;
     let source = Source::parse(&job.data)?;
     observer.on(Progress::Reading { source: source.to_string() });
     let data = source.load()?;
+    drop(idle);
     if let Some(Evaluation { .. }) = evaluation
         && data.test.is_empty()
     {

@@ -1,7 +1,7 @@
 //! What a step consists of, told once: estimates of its time and of its memory are both made of this.
 
-use super::{Recipe, Selection};
 use super::adversary::{Adversary, Ascent, Fosc, FrankWolfe, Free, Pyramid, SingleStep, Statistics};
+use super::{Recipe, Selection};
 use crate::threat::Loss;
 
 /// A kind of pass over the batch.

@@ -60,11 +60,7 @@ pub const PRESETS: &[Row] = &[
     },
     Row { name: "at-awp", paper: "Wu et al. 2020, PGD-AT", recipe: at_awp },
     Row { name: "trades-awp", paper: "Wu et al. 2020, TRADES", recipe: trades_awp },
-    Row {
-        name: "dial",
-        paper: "Levi et al. 2021, DIAL-KL, CIFAR-10; its ramp moves with steps here",
-        recipe: dial,
-    },
+    Row { name: "dial", paper: "Levi et al. 2021, DIAL-KL, CIFAR-10; its ramp moves with steps here", recipe: dial },
     Row {
         name: "dial-ce",
         paper: "the same with cross-entropies, DIAL-CE; weights as for dial, as no others are published",

@@ -55,7 +55,9 @@ fn narrow(rows: &mut [Vec<Cell>], attacks: &[Attack], width: usize) -> bool {
         if fits(rows) {
             break;
         }
-        let Some(column) = rows.first().and_then(|titles| titles.iter().position(|(cell, _)| *cell == title)) else { continue };
+        let Some(column) = rows.first().and_then(|titles| titles.iter().position(|(cell, _)| *cell == title)) else {
+            continue;
+        };
         for row in rows.iter_mut() {
             match (&*title, row.get_mut(column)) {
                 ("arch", Some((id, _))) => *id = short(id).to_owned(),
@@ -127,8 +129,7 @@ fn header(ranked: &Ranked) -> String {
 pub(super) type Cell = (String, bool);
 
 fn titles(attacks: &[Attack], timed: bool) -> Vec<Cell> {
-    let mut cells =
-        vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs")];
+    let mut cells = vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs")];
     if timed {
         cells.extend([number("ms forward"), number("ms training")]);
     }

@@ -24,7 +24,9 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         Ok(found) if found.is_dir() => {
             return refused(std::io::ErrorKind::IsADirectory, "is a folder; name a file").at(path);
         }
-        Ok(found) if !found.is_file() => return File::options().write(true).open(path).at(path)?.write_all(bytes).at(path),
+        Ok(found) if !found.is_file() => {
+            return File::options().write(true).open(path).at(path)?.write_all(bytes).at(path);
+        }
         _ => {}
     }
     let folder = parent(path);

@@ -58,7 +58,13 @@ impl Claim {
     ///
     /// # Errors
     /// Those of the journal and of [`super::atomic::write`].
-    pub fn write<T>(&self, journal: &mut super::journal::Journal<T>, root: &Path, name: &str, bytes: &[u8]) -> Result<()>
+    pub fn write<T>(
+        &self,
+        journal: &mut super::journal::Journal<T>,
+        root: &Path,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<()>
     where
         T: serde::Serialize + serde::de::DeserializeOwned,
     {

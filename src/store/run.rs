@@ -244,9 +244,8 @@ pub fn read_run(path: &Path) -> Result<Run> {
     struct Version {
         schema_version: u32,
     }
-    let damaged = |e: serde_json::Error| {
-        Error::run(&run, format!("damaged: {e}; restore it from a copy or begin a new folder"))
-    };
+    let damaged =
+        |e: serde_json::Error| Error::run(&run, format!("damaged: {e}; restore it from a copy or begin a new folder"));
     let Version { schema_version } = serde_json::from_str(&text).map_err(damaged)?;
     if schema_version > SCHEMA_VERSION {
         let ours = format!("this version of robustnas reads up to {SCHEMA_VERSION}");
@@ -258,7 +257,8 @@ pub fn read_run(path: &Path) -> Result<Run> {
     let run = Run { file, config: text_of(&config, missing)? };
     let stated: Option<i64> = toml::from_str::<toml::Table>(&run.config).ok().and_then(|t| t.get("seed")?.as_integer());
     if stated.is_some_and(|seed| u64::try_from(seed).ok() != Some(run.file.seed)) {
-        let words = format!("damaged: the seed is {} here and another in {CONFIG}; restore both from a copy", run.file.seed);
+        let words =
+            format!("damaged: the seed is {} here and another in {CONFIG}; restore both from a copy", run.file.seed);
         return Err(Error::run(path.join(RUN), words));
     }
     Ok(run)
@@ -318,7 +318,8 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
     let journal = path.join(JOURNAL);
     // A beginning that was cut short has at most a line about its configuration.
-    let lines = if journal.is_file() { fs::read(&journal).at(&journal)?.iter().filter(|b| **b == b'\n').count() } else { 0 };
+    let lines =
+        if journal.is_file() { fs::read(&journal).at(&journal)?.iter().filter(|b| **b == b'\n').count() } else { 0 };
     if lines > 1 {
         return Err(Error::run(path, format!("there is a journal but no {RUN}; restore it or choose another folder")));
     }

@@ -157,13 +157,7 @@ impl Critic {
 }
 
 /// What the head makes of features: its loss, the loss's gradient in the features, and in its weights.
-fn tell(
-    head: &mut Network,
-    features: &Logits,
-    mode: Mode,
-    side: Side,
-    weight: f64,
-) -> Result<(f64, Vec<f64>, Tensor)> {
+fn tell(head: &mut Network, features: &Logits, mode: Mode, side: Side, weight: f64) -> Result<(f64, Vec<f64>, Tensor)> {
     let (n, c) = (features.rows().len(), features.classes);
     let state = head.state();
     let x = Tensor::from_vec(features.values.clone(), (n, 1, 1, c), state.device())?.to_dtype(state.dtype())?;

@@ -267,15 +267,15 @@ mod tests {
             for image in 0..LABELS.len() {
                 let own = image * IMAGE.len()..(image + 1) * IMAGE.len();
                 let moved = found[own.clone()].iter().zip(&before[own]).filter(|(a, b)| a != b);
-                let (count, right) = moved.fold((0, true), |(n, right), (a, _)| (n + 1, right && (a - colour).abs() < 1e-6));
+                let (count, right) =
+                    moved.fold((0, true), |(n, right), (a, _)| (n + 1, right && (a - colour).abs() < 1e-6));
                 assert!(right && count == 3 * 5 * 3, "{steps} steps: {count} numbers of image {image}");
             }
         }
         // Another image's rectangle is elsewhere.
         let found = occluded(0);
-        let places = |image: usize| -> Vec<bool> {
-            (0..IMAGE.len()).map(|i| found[image * IMAGE.len() + i] == 0.5).collect()
-        };
+        let places =
+            |image: usize| -> Vec<bool> { (0..IMAGE.len()).map(|i| found[image * IMAGE.len() + i] == 0.5).collect() };
         assert!((1..4).any(|image| places(image) != places(0)));
     }
 }

@@ -218,7 +218,11 @@ impl Op {
         let scalars = |what: &str, sides: &[usize]| {
             let count = product(sides);
             let fits = count <= u128::from(MOST_SCALARS);
-            if fits { Ok(()) } else { Err(format!("has {count} {what}, more than the {MOST_SCALARS} that can be counted")) }
+            if fits {
+                Ok(())
+            } else {
+                Err(format!("has {count} {what}, more than the {MOST_SCALARS} that can be counted"))
+            }
         };
         scalars("entries in its output", &[output.h, output.w, output.c])?;
         let c = inputs.first().map_or(0, |x| x.c);

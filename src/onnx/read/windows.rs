@@ -188,7 +188,9 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let mut sliding = Sliding::read(node, [kh, kw], enlarged(shape, pad))?;
     sliding.widen(pad);
     let sides = [shape.h, shape.w];
-    if (0..2).any(|axis| !sliding.even(axis, sides[axis]) && !sliding.uneven(axis).is_multiple_of(sliding.dilation[axis])) {
+    if (0..2)
+        .any(|axis| !sliding.even(axis, sides[axis]) && !sliding.uneven(axis).is_multiple_of(sliding.dilation[axis]))
+    {
         x = sliding.drawn(low, &x)?;
         shape = low.shape(&x);
     }

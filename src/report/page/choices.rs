@@ -38,7 +38,10 @@ pub fn shares(edges: &[EdgeShares]) -> Option<Svg> {
         .iter()
         .map(|edge| Row {
             name: edge.name(),
-            cells: ops.iter().map(|op| edge.shares.iter().find(|(own, _)| own == op).map(|(_, share)| *share)).collect(),
+            cells: ops
+                .iter()
+                .map(|op| edge.shares.iter().find(|(own, _)| own == op).map(|(_, share)| *share))
+                .collect(),
         })
         .collect();
     let title = format!("Share of each operation at the end, % (darkest: {:.1})", 100.0 * most);
@@ -81,7 +84,8 @@ fn map(title: &str, columns: &[String], rows: &[Row], most: f64, written: bool) 
     let wide = if written { (widest + MARGIN).max(44.0) } else { (760.0 / columns.len() as f64).clamp(4.0, 28.0) };
     // Column names that would run into each other are left out, but for every so many.
     let every = ((widest + 6.0) / wide).ceil().max(1.0) as usize;
-    let mut head = Svg::new((left + wide * columns.len() as f64 + MARGIN).max(text_width(title, 14.0) + 2.0 * MARGIN), 46.0);
+    let mut head =
+        Svg::new((left + wide * columns.len() as f64 + MARGIN).max(text_width(title, 14.0) + 2.0 * MARGIN), 46.0);
     head.text(MARGIN, 18.0, 14.0, Anchor::Start, INK, title);
     for (i, name) in columns.iter().enumerate().step_by(every) {
         head.text(left + (i as f64 + 0.5) * wide, 40.0, TEXT, Anchor::Middle, INK, name);
@@ -97,7 +101,14 @@ fn map(title: &str, columns: &[String], rows: &[Row], most: f64, written: bool) 
             body.rect(x, y, wide - 1.0, ROW - 1.0, 0.0, &shade(share), Stroke::NONE);
             if written {
                 let ink = if share > 0.55 { "#ffffff" } else { INK };
-                body.text(x + (wide - 1.0) / 2.0, y + 13.0, 11.0, Anchor::Middle, ink, &format!("{:.1}", 100.0 * value));
+                body.text(
+                    x + (wide - 1.0) / 2.0,
+                    y + 13.0,
+                    11.0,
+                    Anchor::Middle,
+                    ink,
+                    &format!("{:.1}", 100.0 * value),
+                );
             }
         }
     }
@@ -133,7 +144,8 @@ mod tests {
 
     #[test]
     fn certainty_is_0_among_equals_and_1_where_one_is_left() {
-        let state = |entropy: Vec<f64>| CellState { kind: "robust".into(), entropy, skip_share: 0.0, weightless_share: 0.0 };
+        let state =
+            |entropy: Vec<f64>| CellState { kind: "robust".into(), entropy, skip_share: 0.0, weightless_share: 0.0 };
         let epoch = |epoch, entropy| SearchEpoch {
             epoch,
             stage: 1,

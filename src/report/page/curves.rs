@@ -20,19 +20,25 @@ pub fn curves(epochs: &[SearchEpoch]) -> Option<Svg> {
         (!shares.is_empty()).then(|| 100.0 * shares.iter().sum::<f64>() / shares.len() as f64)
     };
     let panels = [
-        ("supernet, images that are right, %", vec![
-            ("clean", of(&|e| Some(100.0 * e.clean.rate()))),
-            ("under attack", of(&|e| Some(100.0 * e.adversarial.rate()))),
-        ]),
-        ("losses, mean of an epoch", vec![
-            ("weights", of(&|e| Some(e.weight_loss))),
-            ("architecture, adversarial", of(&|e| e.adversarial_loss)),
-            ("architecture, natural", of(&|e| e.natural_loss)),
-        ]),
-        ("architecture parameters, root mean square", vec![
-            ("moved", of(&|e| e.alpha_moved)),
-            ("random walk", of(&|e| e.random_walk)),
-        ]),
+        (
+            "supernet, images that are right, %",
+            vec![
+                ("clean", of(&|e| Some(100.0 * e.clean.rate()))),
+                ("under attack", of(&|e| Some(100.0 * e.adversarial.rate()))),
+            ],
+        ),
+        (
+            "losses, mean of an epoch",
+            vec![
+                ("weights", of(&|e| Some(e.weight_loss))),
+                ("architecture, adversarial", of(&|e| e.adversarial_loss)),
+                ("architecture, natural", of(&|e| e.natural_loss)),
+            ],
+        ),
+        (
+            "architecture parameters, root mean square",
+            vec![("moved", of(&|e| e.alpha_moved)), ("random walk", of(&|e| e.random_walk))],
+        ),
         ("operations without weights in the arg-max cells, %", vec![("", of(&mean))]),
     ];
     let wide = (WIDTH - 3.0 * EDGE - 40.0) / 2.0;

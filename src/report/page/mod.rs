@@ -139,7 +139,11 @@ fn part(i: usize, run: &RunFacts) -> RunPart<'_> {
         facts: facts(ranked),
         budgets: table::budgets(ranked, i),
         curves: curves::curves(epochs).map(|svg| svg.finish()),
-        choices: [choices::shares(choices), choices::decided(epochs, choices)].into_iter().flatten().map(|s| s.finish()).collect(),
+        choices: [choices::shares(choices), choices::decided(epochs, choices)]
+            .into_iter()
+            .flatten()
+            .map(|s| s.finish())
+            .collect(),
         networks: drawn,
         ledger: ledger.iter().map(|row| (&row.part[..], &row.how[..], scientific(row.macs))).collect(),
         config,
@@ -161,7 +165,10 @@ fn facts(ranked: &Ranked) -> Vec<(&'static str, String)> {
     let protocol = &ranked.protocol;
     let mut facts = Vec::new();
     if let Some(sample) = &protocol.data {
-        let images = format!("{} {}, n = {} (content {}, indices {})", sample.data, sample.split, sample.n, sample.data_id, sample.index_id);
+        let images = format!(
+            "{} {}, n = {} (content {}, indices {})",
+            sample.data, sample.split, sample.n, sample.data_id, sample.index_id
+        );
         facts.push(("ranked on", images));
         facts.push(("attacks", list(&protocol.attacks)));
     }
@@ -177,7 +184,9 @@ fn pictures(file: &ArchFile, net: &Net, all: &[(ArchFile, Net)]) -> Vec<String> 
     };
     let mut pictures = vec![row::draw(skeleton).finish()];
     match all.iter().find(|(other, _)| other.genotype.as_ref() == Some(genotype)) {
-        Some((first, _)) if first.id != file.id => pictures.push(format!("<p>Its cells are those of {}.</p>", first.id)),
+        Some((first, _)) if first.id != file.id => {
+            pictures.push(format!("<p>Its cells are those of {}.</p>", first.id))
+        }
         _ => pictures.push(cells::draw(genotype).finish()),
     }
     pictures
