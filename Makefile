@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -54,6 +54,15 @@ learn-peer: ## Train a small network here and in PyTorch and compare accuracies;
 			--json $(LEARNT)/pytorch-seed$$seed.json || exit 1; \
 	done
 	python3 benches/peer/learning_compare.py $(LEARNT)
+
+# Minutes after which `methods` begins no further training.
+MINUTES ?= 120
+
+methods: ## Train a small network by every method, attack what comes out, write docs/methods.md; IMAGES=DIR as for learn-peer, MINUTES=30
+	$(if $(IMAGES),,$(error methods needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
+	cargo build --release --bin robustnas
+	python3 benches/methods/run.py --data "hf:$(abspath $(IMAGES))" --threads 2 --minutes $(MINUTES)
+	python3 benches/methods/report.py
 
 peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer and learn-peer
 	python3 -m venv .venv

@@ -797,6 +797,7 @@ fn search_steps_under_attack() {
         lambda: LAMBDA,
         attack: Pgd { random_start: false, ..Pgd::new(Fraction::of_255(8), Fraction::of_255(8), 1) },
         attack_norm: AttackNorm::Batch,
+        single_step: None,
         weights: sgd_of(DType::F32, 3e-4),
         arch: adam_of(DType::F32),
         arch_init: 0.0,

@@ -118,6 +118,79 @@ fn a_training_that_diverges_is_an_outcome() {
     assert!(out.join("curves.svg").exists() && !out.join("weights.safetensors").exists());
 }
 
+/// A folder a seed with what a training leaves, the attack and the event file among it, and a summary of both; what is
+/// done is not done again.
+#[test]
+fn several_seeds_have_a_mean_and_a_spread() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("seeds");
+    let settings = ["split.train=200", "split.validation=40", "watch.steps=1", "train.adversary.eps=1/255"];
+    let told = [(); 2].map(|()| {
+        let mut command = train(&out, "n-fgsm", &settings, "2");
+        command.args(["--seeds", "2", "--seed", "3", "--tensorboard", "--attack", "fgsm", "--n", "24", "--json"]);
+        finish(command).stdout
+    });
+    let summary: serde_json::Value = serde_json::from_slice(&told[0]).unwrap();
+    let again: serde_json::Value = serde_json::from_slice(&told[1]).unwrap();
+    assert_eq!(summary["lines"], again["lines"]);
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(kept["lines"], summary["lines"]);
+    assert_eq!(summary["seeds"], serde_json::json!([3, 4]));
+    let lines = summary["lines"].as_array().unwrap();
+    assert_eq!(lines.len(), 6);
+    for line in lines {
+        let shares: Vec<f64> = line["shares"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        let mean = shares.iter().sum::<f64>() / 2.0;
+        assert!((line["moments"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12, "{line}");
+    }
+    let weights = ["seed-3", "seed-4"].map(|seed| std::fs::read(out.join(seed).join("weights.safetensors")).unwrap());
+    assert!(weights[0] != weights[1]);
+    for (i, seed) in ["seed-3", "seed-4"].into_iter().enumerate() {
+        let result = std::fs::read(out.join(seed).join("attack/result.json")).unwrap();
+        let result: serde_json::Value = serde_json::from_slice(&result).unwrap();
+        let share = result["clean_correct"].as_f64().unwrap() / 24.0;
+        assert!((lines[4]["shares"][i].as_f64().unwrap() - share).abs() < 1e-12);
+        // A record for the version and one an epoch, each framed by its length.
+        let events = std::fs::read(out.join(seed).join("events.out.tfevents.0.robustnas")).unwrap();
+        let (mut at, mut records) = (0, 0);
+        while at < events.len() {
+            at += 16 + u64::from_le_bytes(events[at..at + 8].try_into().unwrap()) as usize;
+            records += 1;
+        }
+        assert_eq!((at, records), (events.len(), 5));
+    }
+    let mut table = train(&out, "n-fgsm", &settings, "2");
+    table.args(["--seeds", "2", "--seed", "3", "--tensorboard", "--attack", "fgsm", "--n", "24"]);
+    let text = String::from_utf8_lossy(&finish(table).stdout).into_owned();
+    assert!(text.contains("seed 4") && text.contains("sd") && text.contains("fgsm"), "{text}");
+}
+
+/// A network with three batch-norms side by side gets the module, and is then a network like any other.
+#[test]
+fn a_selection_is_trained_and_attacked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let run = |net: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+        command.args(["train", net, "--data", "synthetic", "--preset", "multi-bn", "--epochs", "2", "--batch", "32"]);
+        command.args(["--set", "split.train=100", "--set", "split.validation=36", "--set", "watch.steps=1"]);
+        command.args(["--attack", "pgd-2", "--n", "16", "--out"]).arg(&out).output().unwrap()
+    };
+    let refused = run("wrn:channels=4-4-8-8,depths=1-1-1");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("norm=multi-batch:3"), "{said}");
+    let output = run("wrn:channels=4-4-8-8,depths=1-1-1,norm=multi-batch:3");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let arch = std::fs::read_to_string(out.join("arch.json")).unwrap();
+    assert!(arch.contains("selection.softmax") && !arch.contains("multi_batch_norm"));
+    let mut export = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    export.arg("export").arg(out.join("arch.json")).arg("--onnx").arg(folder.path().join("model.onnx"));
+    finish({
+        export.stdout(Stdio::piped()).stderr(Stdio::piped());
+        export
+    });
+}
+
 #[test]
 fn the_list_has_every_method_and_mistakes_are_answered() {
     let run = |arguments: &[&str]| {

@@ -18,8 +18,6 @@ class Case:
     preset: str
     sets: dict = field(default_factory=dict)
     net: str = NET
-    #: A case of another group whose results are these, too.
-    same: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,9 @@ METHODS = Group(
         Case("vit-light", "vit-light", {"train.ramp.epochs": "2"}),
         Case("arnas", "arnas"),
         Case("robust-resnet", "robust-resnet"),
+        Case("dial", "dial"),
+        Case("dial-ce", "dial-ce"),
+        Case("multi-bn", "multi-bn", net=f"{NET},norm=multi-batch:3"),
     ],
 )
 

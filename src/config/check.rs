@@ -9,7 +9,7 @@ use crate::arch::cell::CellOp;
 use crate::arch::keys::MOST as LARGEST;
 use crate::arch::scaling::{STAGES, stage_depths};
 use crate::error::Result;
-use crate::recipe::{Adam, Sgd};
+use crate::recipe::{Adam, Adversary, Sgd};
 use crate::threat::{Attack, MOST};
 
 /// The most images, epochs or networks that a key may ask for: far beyond any run, and products of them still fit.
@@ -275,6 +275,10 @@ impl Check<'_> {
         }
         self.positive("search.lambda", s.lambda)?;
         self.attack("search.attack", &Attack::Pgd(s.attack))?;
+        if let Some((key, why)) = s.single_step.and_then(|rule| Adversary::SingleStep(rule).fault()) {
+            let key = format!("search.single_step.{key}");
+            return Err(self.doc.fail(&key, format!("`{key}` {why}")));
+        }
         self.sgd("search.weights", &s.weights)?;
         self.adam("search.arch", &s.arch)?;
         self.not_negative("search.arch_init", s.arch_init)

@@ -21,7 +21,7 @@ use crate::arch::op::Shape;
 pub use crate::arch::scaling::Scaling;
 use crate::arch::scaling::{STAGES, StageCells};
 use crate::error::{Error, Result};
-use crate::recipe::{Adam, Recipe, Sgd};
+use crate::recipe::{Adam, Recipe, Sgd, SingleStep};
 use crate::threat::{Attack, AttackNorm, Pgd};
 use crate::units::Macs;
 
@@ -155,6 +155,9 @@ pub struct Search {
     pub attack: Pgd,
     /// Batch-norm while attacking.
     pub attack_norm: AttackNorm,
+    /// One step from noise or not, as recipes have it, in place of `attack` (optional).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub single_step: Option<SingleStep>,
     /// SGD on the weights.
     pub weights: Sgd,
     /// Adam on the architecture.

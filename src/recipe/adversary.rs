@@ -207,7 +207,7 @@ impl Adversary {
     }
 
     /// The first key that cannot be, and why.
-    pub(super) fn fault(&self) -> Option<(&'static str, String)> {
+    pub fn fault(&self) -> Option<(&'static str, String)> {
         let distance = |key, value: Fraction| {
             let v = value.value();
             let why = format!("must be above 0 and at most 1 (pixels are in [0, 1]), got {value}");

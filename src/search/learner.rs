@@ -18,10 +18,11 @@ use crate::config::{Order, Search};
 use crate::data::loader::{Batch, Loader};
 use crate::engine::{Gradients, Network, NormMode, Work, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
-use crate::loss::{correct, cross_entropy};
-use crate::recipe::{Time, cosine};
+use crate::loss::{Targets, correct, cross_entropy};
+use crate::recipe::{Adversary, Time, cosine};
 use crate::record::SearchEpoch;
 use crate::seed::Seed;
+use crate::train::adversary::{Adapted, Moment, attacked};
 use crate::train::fit::{Learner, State};
 use crate::train::optim::{Adam, Sgd};
 use crate::train::work::norm_mode;
@@ -129,7 +130,10 @@ impl<'a> Supernet<'a> {
 
     /// What the steps of a search hold, before there is a supernet.
     pub fn work_of(config: &Search) -> Work {
-        let mode = norm_mode(config.attack_norm);
+        let mode = match config.single_step {
+            Some(rule) => norm_mode(rule.statistics),
+            None => norm_mode(config.attack_norm),
+        };
         let mut passes = vec![(Wrt::INPUT, mode), (Wrt::MIX, NormMode::TrainNoRecord), (Wrt::PARAMS, NormMode::Train)];
         let (vectors, images) = match config.order {
             Order::First => (2, 4),
@@ -148,6 +152,11 @@ impl<'a> Supernet<'a> {
     /// [`Error::NotFinite`] for logits or gradients that are NaN or infinite.
     pub fn attack(&mut self, batch: &Batch, mix: &[f64]) -> Result<Tensor> {
         let samples = batch.samples(batch.seed.child("attack"));
+        if let Some(rule) = self.config.single_step {
+            let (adversary, targets) = (Adversary::SingleStep(rule), Targets::Hard(&batch.labels));
+            let moment = Moment { time: Time::FIRST, strength: 1.0, branch: 0 };
+            return attacked(&adversary, &mut Adapted::default(), &mut self.network, mix, (samples, targets), moment);
+        }
         let target = &mut Target { network: &mut self.network, mix, mode: norm_mode(self.config.attack_norm) };
         match self.config.attack.restarts {
             0 | 1 => pgd(target, samples, &self.config.attack),
@@ -380,7 +389,7 @@ mod tests {
     use crate::arch::op::Shape;
     use crate::data::{Images, Source};
     use crate::engine::Fusion;
-    use crate::recipe::{Adam as AdamConfig, Sgd as SgdConfig};
+    use crate::recipe::{Adam as AdamConfig, Sgd as SgdConfig, preset};
     use crate::threat::{AttackNorm, Pgd};
     use crate::units::Fraction;
     use candle_core::{DType, Device};
@@ -425,6 +434,7 @@ mod tests {
             lambda: 0.5,
             attack: Pgd::new(Fraction::of_255(8), Fraction::of_255(4), 1),
             attack_norm: AttackNorm::Batch,
+            single_step: None,
             weights: SgdConfig { lr, lr_min: lr, momentum: 0.9, weight_decay: 3e-4, clip: 5.0 },
             arch: AdamConfig { lr: 0.1, beta1: 0.5, beta2: 0.999, weight_decay: 1e-3 },
             arch_init: 0.1,
@@ -586,6 +596,35 @@ mod tests {
         let (moved, walk) = (moved.alpha_moved.unwrap(), moved.random_walk.unwrap());
         assert_eq!(walk, 0.1);
         assert!((moved - walk).abs() < 0.01, "{moved}");
+    }
+
+    /// FGSM, RS-FGSM and N-FGSM attack the supernet as they attack a network in training, and the step behind them moves
+    /// weights and architecture. Second order, so that every kind of pass is made.
+    #[test]
+    fn every_single_step_method_trains_the_supernet() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let mut seen: Vec<Vec<f32>> = Vec::new();
+        for word in ["fgsm", "rs-fgsm", "n-fgsm"] {
+            let Adversary::SingleStep(rule) = preset(word).unwrap().adversary else { panic!("{word} is no single step") };
+            let config = Search { single_step: Some(rule), ..config(Order::Second, 0.01) };
+            let mut s = subject(&data.train, &ids, DType::F32, config);
+            let batch = loader(&data.train, &ids).plain().next().unwrap().unwrap();
+            let mix = s.mix();
+            let found = s.attack(&batch, &mix).unwrap();
+            let far = (&found - &batch.images).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            let most = rule.eps.value() * (rule.noise.value() + rule.step.value());
+            let most = if rule.project { rule.eps.value() } else { most };
+            assert!(far > 0.9 * 8.0 / 255.0 && f64::from(far) < most + 1e-6, "{word}: {far}");
+            let found = numbers(&found);
+            assert!(found.iter().all(|v| (0.0..=1.0).contains(v)) && !seen.contains(&found), "{word}");
+            seen.push(found);
+            let (weights, alpha) = (numbers(&s.network.weights().unwrap()), s.state.alpha.clone());
+            let loss = s.step(&batch, Time::FIRST).unwrap();
+            assert!(loss.is_finite() && s.state.alpha != alpha, "{word}");
+            assert!(numbers(&s.network.weights().unwrap()) != weights, "{word}");
+        }
     }
 
     /// Every start counts, not the first alone.
