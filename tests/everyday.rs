@@ -126,8 +126,8 @@ fn an_arch_json_whose_sizes_wrap_is_refused() {
 fn a_run_of_years_is_not_begun_by_accident() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let arguments = ["search", "--out", out.to_str().unwrap(), "--budgets", "4M", "--set", "search.epochs=10000000"];
-    refuses(&arguments, 5, &["years in all", "--yes"]);
+    let arguments = ["search", "--out", out.to_str().unwrap(), "--budgets", "4M", "--set", "search.epochs=16000000"];
+    refuses(&arguments, 5, &["in all, which is more than 3.0 days", "--yes"]);
     assert!(!out.exists());
 }
 

@@ -244,7 +244,7 @@ pub fn main() -> Result<()> {
         Verb::Train(arguments) => train::train(&arguments, console),
         Verb::Attack(arguments) => attack::attack(&arguments, console),
         Verb::Cost(arguments) => cost::cost(&arguments, console),
-        Verb::Scale(arguments) => scale::scale(&arguments),
+        Verb::Scale(arguments) => scale::scale(&arguments, console),
         Verb::Population(arguments) => population::population(&arguments, console),
         Verb::Study(arguments) => study::study(&arguments),
         Verb::Draw(arguments) => draw::draw(&arguments, console),

@@ -14,6 +14,11 @@ use crate::record::{Outcome, Record, SearchEpoch};
 /// Time between plain lines, and between those about an attack.
 const LINE_EVERY: Duration = Duration::from_secs(20);
 
+/// What the lines of a search's epochs say.
+const LEGEND: &str = "epochs: loss of the weights; natural and adversarial loss of the architecture, and gamma, the share of the first in \
+    its step; accuracy clean and under PGD on the few images of search.probe (by chance the second may be higher); how far \
+    the architecture moved";
+
 /// Shows a bar or prints lines.
 pub struct Terminal {
     bar: Option<ProgressBar>,
@@ -114,7 +119,12 @@ impl Observer for Terminal {
             Progress::RunStarted { folder } => self.note(&format!("new run in {}", folder.display())),
             Progress::RunContinued { folder } => self.note(&format!("continuing the run in {}", folder.display())),
             Progress::AttackContinued { batches } => self.note(&format!("going on after {batches} batches")),
-            Progress::TaskStarted { task, done, steps } => self.begin(task.to_string(), done, steps),
+            Progress::TaskStarted { task, done, steps } => {
+                if task == Task::Search {
+                    self.note(LEGEND);
+                }
+                self.begin(task.to_string(), done, steps);
+            }
             Progress::Step { next, stage: Some(stage), loss } => {
                 self.step(format!("epoch {} stage {stage} loss {loss:.3}", next.epoch + 1));
             }

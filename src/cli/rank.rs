@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::report::ranked::Ranked;
 use crate::report::table::table_within;
 use crate::store::history::History;
+use crate::store::run::is_run;
 
 /// The ranking of a run; what there is to be said of its journal is said.
 pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
@@ -21,9 +22,19 @@ pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
     Ranked::new(history.run.file.seed, &history.records())
 }
 
+/// Those of several folders that are runs, as of `results/*`; one alone is taken for a run.
+pub fn among(folders: &[PathBuf], console: Console) -> Vec<&PathBuf> {
+    let (runs, others): (Vec<&PathBuf>, Vec<&PathBuf>) = folders.iter().partition(|folder| is_run(folder));
+    if runs.is_empty() {
+        return folders.iter().collect();
+    }
+    others.iter().for_each(|other| console.warn(&format!("{}: not a run folder, left out", other.display())));
+    runs
+}
+
 /// The ranked tables of runs.
 pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
-    let all = runs.iter().map(|run| Ok((run, ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
+    let all = among(runs, console).into_iter().map(|run| Ok((run, ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
     if json {
         let value: Vec<_> =
             all.iter().map(|(run, ranked)| json!({"run": run.display().to_string(), "ranked": ranked})).collect();

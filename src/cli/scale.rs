@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use super::args::ImageArguments;
+use super::console::Console;
 use super::files;
 use crate::arch::cost::RULE;
 use crate::arch::scaling::residual::{Family, Scaled, scale as scaled};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::units::Macs;
 
 /// What `scale` takes.
@@ -46,12 +47,31 @@ impl From<FamilyName> for Family {
     }
 }
 
+/// How far a network may be from its budget, as a share of it, without a word.
+const FAR: f64 = 0.1;
+
 /// Scales a residual family to budgets.
-pub fn scale(arguments: &ScaleArguments) -> Result<()> {
+pub fn scale(arguments: &ScaleArguments, console: Console) -> Result<()> {
     let (image, classes) = arguments.image.image_and_classes();
     let mut found: Vec<Scaled> = Vec::new();
+    let mut missed = None;
     for budget in &arguments.budget {
-        found.extend(scaled(arguments.family.into(), *budget, image, classes, arguments.keep.into())?);
+        match scaled(arguments.family.into(), *budget, image, classes, arguments.keep.into()) {
+            Ok(networks) => found.extend(networks),
+            // The other budgets are answered all the same.
+            Err(why @ Error::Impossible(_)) => {
+                console.warn(&why.to_string());
+                missed = Some(why);
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    if let (Some(why), true) = (missed, found.is_empty()) {
+        return Err(why);
+    }
+    for far in found.iter().filter(|network| (network.ratio - 1.0).abs() > FAR) {
+        let (budget, macs, off) = (far.budget, far.macs, 100.0 * (far.ratio - 1.0));
+        console.warn(&format!("budget {budget}: the nearest network of the rule has {macs}, {off:+.0} % away"));
     }
     if arguments.json {
         return files::print_json(&serde_json::json!({

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::console::{Console, width};
 use super::files;
+use super::rank::among;
 use crate::config::Config;
 use crate::error::Result;
 use crate::jobs::{At, duration_words};
@@ -31,7 +32,7 @@ struct Status {
 
 /// Prints the progress of runs.
 pub fn status(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
-    let all = runs.iter().map(|run| Ok((run, Status::read(run)?))).collect::<Result<Vec<_>>>()?;
+    let all = among(runs, console).into_iter().map(|run| Ok((run, Status::read(run)?))).collect::<Result<Vec<_>>>()?;
     if json {
         let values: Vec<Value> = all.iter().map(|(_, status)| status.json()).collect();
         return match &values[..] {

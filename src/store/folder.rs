@@ -7,6 +7,7 @@
 //! OUT/lock             held while a process works here
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -136,17 +137,29 @@ fn bytes(path: &Path, value: &Value) -> Result<Vec<u8>> {
     Ok((text + "\n").into_bytes())
 }
 
-/// The top-level keys whose values differ, each with both.
+/// The keys whose values differ, each with both: `plan.attacks.0.steps: 20 -> 10`.
 fn differences(stored: &Value, given: &Value) -> Vec<String> {
-    let empty = serde_json::Map::new();
-    let (a, b) = (stored.as_object().unwrap_or(&empty), given.as_object().unwrap_or(&empty));
+    let (mut a, mut b) = (BTreeMap::new(), BTreeMap::new());
+    leaves(String::new(), stored, &mut a);
+    leaves(String::new(), given, &mut b);
     let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
-    let shown =
-        |map: &serde_json::Map<String, Value>, key: &str| map.get(key).map_or("absent".into(), Value::to_string);
+    let shown = |side: &BTreeMap<String, String>, key| side.get(key).map_or("absent", |v| v).to_owned();
     let same_data = a.get("data_id").is_some_and(|id| b.get("data_id") == Some(id));
     let differing = keys.into_iter().filter(|key| a.get(*key) != b.get(*key));
     let differing = differing.filter(|key| !(same_data && *key == "data"));
-    differing.map(|key| format!("{key}: {} -> {}", shown(a, key), shown(b, key))).collect()
+    differing.map(|key| format!("{key}: {} -> {}", shown(&a, key), shown(&b, key))).collect()
+}
+
+/// The values that hold no others, by dotted path.
+fn leaves(path: String, value: &Value, found: &mut BTreeMap<String, String>) {
+    let join = |step: &str| if path.is_empty() { step.to_owned() } else { format!("{path}.{step}") };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| leaves(join(key), value, found)),
+        Value::Array(list) if list.iter().any(|v| v.is_object() || v.is_array()) => {
+            list.iter().enumerate().for_each(|(at, value)| leaves(join(&at.to_string()), value, found));
+        }
+        leaf => drop(found.insert(path, leaf.to_string())),
+    }
 }
