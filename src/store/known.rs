@@ -12,7 +12,7 @@ pub(super) const ARCHS: &str = "archs";
 pub(super) const CONFIG: &str = "config.toml";
 /// The files of an architecture.
 pub(super) const OF_ARCH: [&str; 4] = ["arch.json", "genotype.txt", "weights.safetensors", "eval.json"];
-/// The files at the top of a run; the first one is its answer.
+/// The files at the top of a run that follow from its journal alone; the first one is its answer.
 pub(super) const OUTPUTS: [&str; 3] = ["ranked.json", "frontier.json", "frontier.svg"];
 /// The version of the folder's layout from which on the journal knows its files.
 pub(super) const KNOWN_FILES: u32 = 2;
