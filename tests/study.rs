@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use robustnas::arch::nb201::Nb201Cell;
-use robustnas::jobs::study::{Job, run};
+use robustnas::jobs::study::table::{Job, run};
 use robustnas::report::study::{Entry, StudyReport, Verdict};
 use robustnas::search::space::{Space, nb201::Nb201};
 use robustnas::search::strategy::{AnyStrategy, Evolution};

@@ -16,8 +16,10 @@
 //! Under this definition the published ARNAS networks lie close to the rule, though they were sized otherwise: 0.706
 //! (16 channels, 8 cells), 0.762 (36, 20) and 0.643 (64, 20).
 
+pub mod count;
 pub mod residual;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,15 @@ pub struct Scaling {
     pub max_cells: usize,
     /// Channels are multiples of this; even, because a factorised reduction splits them in two.
     pub channel_multiple: usize,
+    /// How many multiples each stage's channels may be off the width rule (optional; 0), so that a network is nearer to its
+    /// budget than the rule's own steps allow. Ours.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub slack: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(slack: &usize) -> bool {
+    *slack == 0
 }
 
 /// Depths of the stages: `total` divided as `2 : 2 : 1`.
@@ -173,8 +184,8 @@ impl Scaling {
     ///
     /// Cells are split over the stages by [`stage_depths`], for every total up to `max_cells`; channels are
     /// `1 : 2.5 : 2` (the width rule on 16, 32, 64 channels, for cells with equal outputs), at every width that is distinct
-    /// after rounding to `channel_multiple`. Because a wider network never has fewer MACs, only widths near the budget
-    /// are counted, and nothing in range is missed.
+    /// after rounding to `channel_multiple`, and with `slack` at all widths that near to one of these in every stage. Because
+    /// a wider network never has fewer MACs, only widths near the budget are counted, and nothing in range is missed.
     ///
     /// # Errors
     /// [`Error::Impossible`] with the sizes in reach when no network is inside both the band and the tolerance;
@@ -190,26 +201,34 @@ impl Scaling {
                 continue;
             }
             let column = Column { cells, stages, multiple: self.channel_multiple, count };
-            let near = first(|base| Ok(distance(column.macs(base)?) >= -self.tolerance))?;
-            // From the last width below the tolerance to the first above it.
-            let mut end = near.saturating_sub(1).max(1);
-            for (base, channels) in column.distinct(end) {
+            let off = |channels: &[usize; STAGES]| Ok::<_, Error>(distance(count(&cells, channels)?));
+            let near = first(|base| Ok(off(&column.widest(base, self.slack))? >= -self.tolerance))?;
+            // From the last width below the tolerance to the first above it, with what lies around each.
+            let (mut end, mut known) = (near.saturating_sub(1).max(1), BTreeSet::new());
+            for (base, rule) in column.distinct(end) {
                 end = base;
-                let (macs, depth_share) = (column.macs(base)?, stages.depth_share(cells, channels));
-                let mut reject = |reason| rejected.push(Rejected { cells, channels, macs: Some(macs), reason });
-                let off = distance(macs);
-                if off.abs() > self.tolerance {
-                    reject(Reason::Size(off));
-                } else if !(self.depth_share[0]..=self.depth_share[1]).contains(&depth_share) {
-                    reject(Reason::DepthShare(depth_share));
-                } else {
-                    fits.push(Scaled { cells, channels, depth_share, macs });
+                for channels in column.around(rule, self.slack) {
+                    if !known.insert(channels) {
+                        continue;
+                    }
+                    let (macs, depth_share) = (count(&cells, &channels)?, stages.depth_share(cells, channels));
+                    let mut reject = |reason| rejected.push(Rejected { cells, channels, macs: Some(macs), reason });
+                    let off = distance(macs);
+                    if off.abs() > self.tolerance {
+                        reject(Reason::Size(off));
+                    } else if !(self.depth_share[0]..=self.depth_share[1]).contains(&depth_share) {
+                        reject(Reason::DepthShare(depth_share));
+                    } else {
+                        fits.push(Scaled { cells, channels, depth_share, macs });
+                    }
                 }
-                if off > self.tolerance {
+                if off(&column.narrowest(rule, self.slack))? > self.tolerance {
                     break;
                 }
             }
-            seen += column.distinct(1).take_while(|(base, _)| *base <= end).count();
+            let narrower = column.distinct(1).take_while(|(base, _)| *base <= end);
+            let all: BTreeSet<_> = narrower.flat_map(|(_, rule)| column.around(rule, self.slack)).collect();
+            seen += all.len();
         }
         fits.sort_by_key(|s| (s.macs.0.abs_diff(budget.0), s.cells, s.channels));
         let crowded = fits.split_off(self.per_budget.min(fits.len()));
@@ -288,6 +307,23 @@ impl Column<'_> {
         (self.count)(&self.cells, &self.channels(base))
     }
 
+    /// The widths of a base and as many steps more in every stage.
+    fn widest(&self, base: usize, slack: usize) -> [usize; STAGES] {
+        self.channels(base).map(|c| c + slack * self.multiple)
+    }
+
+    /// Some widths and as many steps fewer in every stage, of which each keeps one.
+    fn narrowest(&self, rule: [usize; STAGES], slack: usize) -> [usize; STAGES] {
+        rule.map(|c| c.saturating_sub(slack * self.multiple).max(self.multiple))
+    }
+
+    /// All widths that are at most so many steps from some in every stage.
+    fn around(&self, rule: [usize; STAGES], slack: usize) -> Vec<[usize; STAGES]> {
+        let low = self.narrowest(rule, slack);
+        let of = |s: usize| (low[s]..=rule[s] + slack * self.multiple).step_by(self.multiple);
+        of(0).flat_map(|a| of(1).flat_map(move |b| of(2).map(move |c| [a, b, c]))).collect()
+    }
+
     /// The widths that are distinct after rounding, from a base upwards.
     fn distinct(&self, from: usize) -> impl Iterator<Item = (usize, [usize; STAGES])> {
         let mut last = [0; STAGES];
@@ -362,8 +398,14 @@ mod tests {
     use proptest::prelude::*;
 
     const ARNAS: StageCells = StageCells { nodes: [4; 3], concat: [4; 3] };
-    const SCALING: Scaling =
-        Scaling { per_budget: 3, depth_share: [0.6, 0.8], tolerance: 0.03, max_cells: 24, channel_multiple: 4 };
+    const SCALING: Scaling = Scaling {
+        per_budget: 3,
+        depth_share: [0.6, 0.8],
+        tolerance: 0.03,
+        max_cells: 24,
+        channel_multiple: 4,
+        slack: 0,
+    };
 
     /// A network whose cost is its area-weighted sum of squares, like a stack of 1x1 convolutions.
     fn toy(cells: &[usize], channels: &[usize]) -> Result<Macs> {
@@ -437,15 +479,25 @@ mod tests {
             max_cells in 5usize..16,
             half in 1usize..5,
             per_budget in 1usize..6,
+            slack in 0usize..2,
         ) {
             let depth_share = [low, (low + band).min(0.99)];
-            let s = Scaling { per_budget, depth_share, tolerance, max_cells, channel_multiple: 2 * half };
+            let s = Scaling { per_budget, depth_share, tolerance, max_cells, channel_multiple: 2 * half, slack };
             let budget = Macs(budget);
             // Every width there is, without the shortcut.
             let mut all = Vec::new();
             for cells in (3..=max_cells).map(stage_depths).filter(|c| !c.contains(&0)) {
-                let mut widths: Vec<_> = (1..400).map(|base| ARNAS.channels(base, s.channel_multiple)).collect();
-                widths.dedup();
+                let multiple = s.channel_multiple;
+                let steps = |c: usize| {
+                    let range = c.saturating_sub(slack * multiple).max(multiple)..=c + slack * multiple;
+                    range.step_by(multiple).collect::<Vec<_>>()
+                };
+                let mut widths = BTreeSet::new();
+                for [a, b, c] in (1..400).map(|base| ARNAS.channels(base, multiple)) {
+                    for (x, y) in steps(a).into_iter().flat_map(|x| steps(b).into_iter().map(move |y| (x, y))) {
+                        widths.extend(steps(c).into_iter().map(|z| [x, y, z]));
+                    }
+                }
                 for channels in widths {
                     let macs = toy(&cells, &channels).unwrap();
                     let share = ARNAS.depth_share(cells, channels);

@@ -138,8 +138,9 @@ enum Verb {
     #[command(after_help = "Example:\n  robustnas population search_spaces/populations/anynet-a.toml \
         search_spaces/populations/regnet.toml --n 24 --out results/population")]
     Population(population::PopulationArguments),
-    /// Compare search strategies on a table of networks that were trained already.
-    #[command(after_help = "Example:\n  robustnas study --table nas-robbench-201.csv --objective pgd20_8 \
+    /// Say whether strategies of search find more than chance does, by training or on a table of trained networks.
+    #[command(after_help = "Examples:\n  robustnas study search_spaces/study-cifar10.toml --data cifar10:DIR --out \
+        results/study-cifar10\n  robustnas study --table nas-robbench-201.csv --objective pgd20_8 \
         --report autoattack_8 --queries 60 --repeats 400 --noise 0.01\n\ndocs/search.md tells how to read it.")]
     Study(study::StudyArguments),
     /// Draw a network or its cells.

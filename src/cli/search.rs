@@ -14,29 +14,36 @@ use crate::report::table::table_within;
 use crate::store::run::{Run, read_run};
 use crate::units::Macs;
 
-/// What `search` takes.
+/// A space file with changes.
 #[derive(clap::Args)]
-pub struct SearchArguments {
-    /// A space file, or a name of `space list`; default: the tiny space on embedded data.
-    space: Option<PathBuf>,
-    /// Go on with the run in this folder, as it was begun; --data if its images lie elsewhere now.
-    #[arg(long = "continue", value_name = "RUN", conflicts_with_all = ["space", "budgets", "out", "seed", "set"])]
-    go_on: Option<PathBuf>,
+pub struct SpaceArguments {
+    /// A space file, or a name of `space list`; a search without one takes the tiny space on embedded data.
+    pub space: Option<PathBuf>,
     /// Images: synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. Default: what the space says.
     #[arg(long)]
-    data: Option<String>,
+    pub data: Option<String>,
     /// Budgets in multiply-accumulates: 20M,40M,80M. Default: what the space says.
     #[arg(long, value_parser = budgets)]
     budgets: Option<Budgets>,
-    /// The run folder. Default: results/NAME-seedN. An earlier part of the same run there is continued.
+    /// The seed of everything. Default: what the space says; 0 for a study on a table.
     #[arg(long)]
-    out: Option<PathBuf>,
-    /// The run's seed. Default: what the space says.
-    #[arg(long)]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Change a key of the space: search.epochs=25. May be given often.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+}
+
+/// What `search` takes.
+#[derive(clap::Args)]
+pub struct SearchArguments {
+    #[command(flatten)]
+    space: SpaceArguments,
+    /// Go on with the run in this folder, as it was begun; --data if its images lie elsewhere now.
+    #[arg(long = "continue", value_name = "RUN", conflicts_with_all = ["space", "budgets", "out", "seed", "set"])]
+    go_on: Option<PathBuf>,
+    /// The run folder. Default: results/NAME-seedN. An earlier part of the same run there is continued.
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Seconds between checkpoints; no influence on the result.
     #[arg(long, default_value = "60")]
     checkpoint_every: Seconds,
@@ -65,7 +72,7 @@ fn budgets(text: &str) -> Result<Budgets, String> {
 
 /// Runs or continues a search, then prints its table.
 pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
-    let config = resolve(arguments)?;
+    let config = arguments.space.resolve(arguments.go_on.as_deref())?;
     if arguments.print_config {
         return files::print(&config.to_toml()?);
     }
@@ -84,10 +91,11 @@ pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
     if arguments.json { files::print_json(&ranked) } else { files::print(&table_within(&ranked, width())) }
 }
 
-/// The space with the command line's changes.
-fn resolve(arguments: &SearchArguments) -> Result<Config> {
+impl SpaceArguments {
+    /// The space, or that of a run to go on with, with the command line's changes.
+    pub fn resolve(&self, run: Option<&Path>) -> Result<Config> {
     let mut settings = Vec::new();
-    for text in &arguments.set {
+    for text in &self.set {
         let (key, value) = text
             .split_once('=')
             .ok_or_else(|| Error::Usage(format!("--set {text}: expected KEY=VALUE, for example search.epochs=25")))?;
@@ -96,25 +104,26 @@ fn resolve(arguments: &SearchArguments) -> Result<Config> {
     let mut option = |key: &str, value: String, words: String| {
         settings.push(Setting { key: key.to_owned(), value, option: format!("--{key} {words}") });
     };
-    if let Some(data) = &arguments.data {
+    if let Some(data) = &self.data {
         // Quoted: a source is a word, whatever it looks like.
         option("data", toml::Value::String(data.clone()).to_string(), data.clone());
     }
-    if let Some(Budgets(budgets)) = &arguments.budgets {
+    if let Some(Budgets(budgets)) = &self.budgets {
         let of = |each: &dyn Fn(&Macs) -> String| budgets.iter().map(each).collect::<Vec<_>>();
         let counts = of(&|budget| budget.0.to_string()).join(", ");
         option("budgets", format!("[{counts}]"), of(&|budget| budget.to_string()).join(","));
     }
-    if let Some(seed) = arguments.seed {
+    if let Some(seed) = self.seed {
         option("seed", seed.to_string(), seed.to_string());
     }
-    if let Some(run) = &arguments.go_on {
+    if let Some(run) = run {
         let Run { config, .. } = read_run(run)?;
         let path = run.join("config.toml");
         // Read alone first: damage is the run's, not that of an option.
         Config::stored(&config, &path)?;
         return Config::from_toml(&config, &path, &settings);
     }
-    let (text, path) = spaces::read(arguments.space.as_deref().unwrap_or(Path::new(spaces::DEFAULT)))?;
+    let (text, path) = spaces::read(self.space.as_deref().unwrap_or(Path::new(spaces::DEFAULT)))?;
     Config::resolve(&text, &path, &settings, &files::read)
+}
 }

@@ -27,7 +27,8 @@ pub(super) fn check(config: &Config, doc: &Doc<'_>) -> Result<()> {
     check.supernet(config)?;
     check.data_and_search(config)?;
     check.candidates(config)?;
-    check.evaluate(&config.evaluate)
+    check.evaluate(&config.evaluate)?;
+    config.study.as_ref().map_or(Ok(()), |study| study.check(config, doc))
 }
 
 pub(super) struct Check<'d> {
@@ -40,7 +41,7 @@ impl Check<'_> {
     }
 
     /// Refuses a value outside of the range that `range` describes.
-    fn range<T: Display>(&self, key: &str, value: T, holds: bool, range: &str) -> Result<()> {
+    pub fn range<T: Display>(&self, key: &str, value: T, holds: bool, range: &str) -> Result<()> {
         self.require(holds, key, || format!("`{key}` must be {range}, got {value}"))
     }
 
@@ -60,7 +61,7 @@ impl Check<'_> {
         self.range(key, value, value > 0.0 && value.is_finite(), "above 0")
     }
 
-    fn not_negative(&self, key: &str, value: f64) -> Result<()> {
+    pub fn not_negative(&self, key: &str, value: f64) -> Result<()> {
         self.range(key, value, value >= 0.0 && value.is_finite(), "at least 0")
     }
 
@@ -304,7 +305,8 @@ impl Check<'_> {
         let multiple = s.channel_multiple;
         let even = (1..=LARGEST).contains(&multiple) && multiple.is_multiple_of(2);
         let range = format!("even and from 2 to {LARGEST} (a factorised reduction halves it)");
-        self.range("scaling.channel_multiple", multiple, even, &range)
+        self.range("scaling.channel_multiple", multiple, even, &range)?;
+        self.range("scaling.slack", s.slack, s.slack <= 8, "from 0 to 8")
     }
 
     pub fn evaluate(&self, e: &Evaluate) -> Result<()> {

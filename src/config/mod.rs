@@ -9,6 +9,7 @@ mod evaluate;
 mod parse;
 pub mod population;
 mod retrain;
+pub mod study;
 pub mod train;
 
 pub use doc::Setting;
@@ -57,6 +58,8 @@ pub struct Config {
     pub retrain: Recipe,
     /// `[evaluate]`.
     pub evaluate: Evaluate,
+    /// `[study]` (optional): what `robustnas study` does with the space.
+    pub study: Option<study::Study>,
 }
 
 /// `[[cells]]`: one kind of cell and the candidates of its edges.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::doc::{Doc, Override, Setting};
 use super::evaluate::RawEvaluate;
 use super::retrain::{self, RawRetrain};
+use super::study::Study;
 use super::{CellChoices, Config, Derive, EdgeChoices, Scaling, Search, Split, Supernet};
 use crate::arch::cell::CellOp;
 use crate::arch::families::cells::{Normalize, Placement};
@@ -35,6 +36,8 @@ struct RawConfig {
     scaling: Scaling,
     retrain: RawRetrain,
     evaluate: RawEvaluate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    study: Option<Study>,
 }
 
 /// `[[cells]]`.
@@ -169,6 +172,7 @@ impl Config {
             scaling: raw.scaling,
             retrain: raw.retrain.resolve(&doc, "retrain")?,
             evaluate: raw.evaluate.resolve(&doc, read)?,
+            study: raw.study,
         };
         super::check::check(&config, &doc)?;
         Ok(config)
@@ -223,6 +227,7 @@ impl Config {
             scaling: self.scaling,
             retrain: RawRetrain::from(&self.retrain),
             evaluate: RawEvaluate::from(&self.evaluate),
+            study: self.study.clone(),
         }
     }
 }

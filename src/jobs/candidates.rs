@@ -7,6 +7,7 @@ use crate::arch::file::id_of;
 use crate::arch::genotype::Genotype;
 use crate::arch::keys::dashed;
 use crate::arch::net::Net;
+use crate::arch::scaling::count::Counts;
 use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::Config;
 use crate::data::Dataset;
@@ -87,7 +88,8 @@ pub fn scalings(config: &Config, data: &Dataset, genotype: &Genotype, budget: Ma
     let count = |cells: &[usize], channels: &[usize]| {
         Ok(cost(&derived(&skeleton(config, data, cells, channels), genotype)?).macs)
     };
-    config.scaling.candidates(budget, config.stage_cells()?, &count)
+    let counts = Counts::new(&count);
+    config.scaling.candidates(budget, config.stage_cells()?, &|cells, channels| counts.macs(cells, channels))
 }
 
 /// Different genotypes: a first one if given, then draws.

@@ -201,7 +201,7 @@ fn sample(
 ///
 /// A step is timed in the batches that it will have, since a plan's time is not proportional to them; in small ones where
 /// that would take long, as a small step then tells.
-fn seconds_an_image<L: Learner>(learner: &mut L, loader: &Loader<'_>, at: Time) -> Result<f64> {
+pub(super) fn seconds_an_image<L: Learner>(learner: &mut L, loader: &Loader<'_>, at: Time) -> Result<f64> {
     let mut timed = |batch: usize| {
         let loader = Loader { batch: batch.min(loader.ids.len()), ..*loader };
         let images = loader.batch(&loader.order(0), 0, 0)?;

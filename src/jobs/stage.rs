@@ -12,6 +12,7 @@ use super::task::Task;
 use crate::data::loader::Loader;
 use crate::error::{Error, Result};
 use crate::search::learner::Supernet;
+use crate::search::shared::SinglePath;
 use crate::store::checkpoint::{Checkpoints, Snapshot};
 use crate::train::fit::{Learner, Position, State, fit};
 use crate::train::trainee::Trainee;
@@ -25,6 +26,8 @@ pub trait Staged: Learner {
 }
 
 impl Staged for Trainee {}
+
+impl Staged for SinglePath<'_> {}
 
 impl Staged for Supernet<'_> {
     fn search_stage(&self, epoch: u32) -> Option<u8> {

@@ -33,6 +33,11 @@ pub enum Task {
         /// Its number there.
         index: u64,
     },
+    /// A training of a study.
+    Study {
+        /// Of what: `random 3, training 0`.
+        name: String,
+    },
 }
 
 impl fmt::Display for Task {
@@ -46,6 +51,7 @@ impl fmt::Display for Task {
             Task::Test => f.write_str("test"),
             Task::Network => f.write_str("train"),
             Task::Member { space, index } => write!(f, "{space} {index}"),
+            Task::Study { name } => f.write_str(name),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod ranked;
 pub mod robustbench;
 pub mod row;
 pub mod schema;
+pub mod searches;
 pub mod seeds;
 pub mod stored;
 pub mod study;

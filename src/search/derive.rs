@@ -38,8 +38,12 @@ pub fn argmax(layout: &MixLayout, mix: &[f64], edges_per_node: usize) -> Genotyp
 /// A genotype drawn from the distributions: per node, edges without replacement in proportion to their strongest
 /// operation's weight; on each, an operation from its distribution.
 pub fn sample(layout: &MixLayout, mix: &[f64], edges_per_node: usize, seed: Seed) -> Genotype {
-    let mut stream = seed.stream();
-    build(layout, |edges| draw(edges, mix, edges_per_node, &mut stream))
+    sample_from(layout, mix, edges_per_node, &mut seed.stream())
+}
+
+/// The same from a stream of random numbers.
+pub fn sample_from(layout: &MixLayout, mix: &[f64], edges_per_node: usize, stream: &mut Stream) -> Genotype {
+    build(layout, |edges| draw(edges, mix, edges_per_node, stream))
 }
 
 /// A genotype drawn uniformly from the space.

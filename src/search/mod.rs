@@ -5,6 +5,7 @@ pub mod distribution;
 pub mod evaluator;
 pub mod learner;
 pub mod min_norm;
+pub mod shared;
 pub mod space;
 pub mod strategy;
 pub mod trial;

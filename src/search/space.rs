@@ -1,6 +1,8 @@
 //! What a search strategy needs to know of a search space: how networks are drawn, and which are one step apart.
 
+pub mod cells;
 pub mod nb201;
+pub mod pool;
 
 use std::fmt::Debug;
 

@@ -1,7 +1,11 @@
 //! What says how good a network is.
 
+mod inherited;
+mod score;
 mod table;
 
+pub use inherited::Inherited;
+pub use score::{Score, passes, score};
 pub use table::{Column, Lookup, Table};
 
 use super::trial::{Answer, Proposal};

@@ -1,0 +1,10 @@
+//! Studies: whether strategies of search find more than chance does, on tables and by training.
+
+mod networks;
+mod plan;
+mod search;
+pub mod table;
+pub mod trained;
+mod training;
+
+pub use plan::Plan;

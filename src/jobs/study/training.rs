@@ -1,0 +1,182 @@
+//! Trainings of a study: every network by one recipe, on the same images in the same order, in full or in part.
+
+use candle_core::Device;
+
+use super::networks::{Built, Networks};
+use crate::arch::genotype::Genotype;
+use crate::config::Config;
+use crate::config::study::Study;
+use crate::data::Dataset;
+use crate::data::loader::Loader;
+use crate::data::split::Splits;
+use crate::engine::{Network, NormMode};
+use crate::error::{Error, Result};
+use crate::jobs::measure::{evaluate, sample};
+use crate::jobs::stage::{Saver, Stage};
+use crate::jobs::{Interrupt, Observer, Task, estimate, memory};
+use crate::report::searches::facts::{Compared, Outcome, Trained};
+use crate::search::evaluator::{Evaluator, Score, passes, score};
+use crate::search::trial::{Answer, Fidelity, Outcome as Tried, Proposal, Spent};
+use crate::seed::Seed;
+use crate::train::trainee::Trainee;
+use crate::units::Macs;
+
+/// What all trainings of a study share.
+pub struct Trainings<'a> {
+    /// The space file.
+    pub config: &'a Config,
+    /// Its study.
+    pub study: &'a Study,
+    /// The images.
+    pub data: &'a Dataset,
+    /// Which image does what.
+    pub splits: &'a Splits,
+    /// The training images, in the order in which parts of a training take them.
+    pub ids: &'a [u32],
+    /// The content of the data.
+    pub data_id: &'a str,
+    /// The study's seed.
+    pub seed: Seed,
+    /// Whether to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Seeds of a training.
+#[derive(Clone, Copy)]
+pub struct Seeds {
+    /// Of the weights at the beginning.
+    pub fresh: Seed,
+    /// Of the images' order and change, and of the attacks.
+    pub order: Seed,
+}
+
+impl Trainings<'_> {
+    /// The seeds of a comparison's training of this number.
+    fn seeds(&self, training: u32) -> Seeds {
+        let of = |name: &str| self.seed.child(name).index(u64::from(training));
+        Seeds { fresh: of("fresh"), order: of("order") }
+    }
+
+    /// The images of a part of a training: the first of all, for as many epochs as the whole has.
+    pub fn part(&self, fidelity: Fidelity) -> &[u32] {
+        let images = (self.ids.len() as f64 * fidelity.share()).round() as usize;
+        &self.ids[..images.clamp(1, self.ids.len())]
+    }
+
+    /// Held-out training images, all or the first ones.
+    pub fn held_out<'b>(&'b self, images: usize, seed: Seed) -> Loader<'b> {
+        let ids = &self.splits.validation[..images.min(self.splits.validation.len())];
+        Loader::new(&self.data.train, self.data.image, ids, self.config.evaluate.batch, seed, &Device::Cpu)
+    }
+
+    /// What a training and its score cost, in multiply-accumulates.
+    pub fn spent(&self, macs: Macs, fidelity: Fidelity) -> Spent {
+        let recipe = &self.config.retrain;
+        let shown = self.part(fidelity).len() as f64 * f64::from(recipe.epochs) * recipe.passes().forwards();
+        let measured = self.splits.validation.len() as f64 * passes(&self.study.objective);
+        let times = |images: f64| Macs((macs.0 as f64 * images).round() as u64);
+        Spent { trainings: fidelity.share(), training: times(shown), evaluation: times(measured) }
+    }
+
+    /// Trains a network, in full or on the first images; behind the last epoch it is scored on held-out training images.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] where the training fails; [`Error::Impossible`] where memory does not suffice.
+    pub fn train(
+        &self,
+        built: &Built,
+        fidelity: Fidelity,
+        seeds: Seeds,
+        task: Task,
+        saver: &mut Saver,
+        observer: &mut dyn Observer,
+    ) -> Result<(Network, Score)> {
+        let network = Network::new(built.net.clone(), seeds.fresh.child(&built.described.arch), &Device::Cpu)?;
+        let recipe = &self.config.retrain;
+        let mut trainee = Trainee::new(network, recipe.clone())?;
+        if let Some(reason) = memory::shortage(trainee.memory()?) {
+            return Err(Error::Impossible(reason));
+        }
+        let ids = self.part(fidelity);
+        let loader = estimate::loader(self.config, self.data, ids, recipe.batch, seeds.order, &Device::Cpu);
+        let (epochs, interrupt) = (recipe.epochs, self.interrupt);
+        let stage = Stage { task, loader: &loader, epochs, saver: Some(saver), interrupt, observer };
+        stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
+        let mut network = trainee.into_network()?;
+        let held = self.held_out(usize::MAX, self.seed.child("held out"));
+        let found = score(&mut network, &held, &self.study.objective, NormMode::Eval)?;
+        Ok((network, found))
+    }
+
+    /// A training for comparison, measured on the test images.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`]; a training that fails is an outcome.
+    pub fn compared(
+        &self,
+        built: &Built,
+        of: Compared,
+        training: u32,
+        saver: &mut Saver,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained> {
+        let task = Task::Study { name: format!("{of}, training {training}") };
+        let trained = self.train(built, Fidelity::FULL, self.seeds(training), task, saver, observer);
+        let measured = trained.and_then(|(mut network, validation)| {
+            let test = sample(self.data, self.data_id.to_owned(), "test", &self.splits.test);
+            let (images, batch) = (&self.data.test, self.config.evaluate.batch);
+            let seed = self.seed.child("test");
+            let loader = Loader::new(images, self.data.image, &self.splits.test, batch, seed, &Device::Cpu);
+            let stop = &mut || self.interrupt.check();
+            let found = evaluate(&mut network, &loader, &self.config.evaluate, test, self.config.seed, stop)?;
+            Ok((validation, found.evaluation()))
+        });
+        let outcome = match measured {
+            Ok((validation, test)) => {
+                Outcome::Ok { spent: self.spent(built.described.macs, Fidelity::FULL), validation, test }
+            }
+            Err(Error::NotFinite(reason)) => Outcome::Failed { reason },
+            Err(other) => return Err(other),
+        };
+        Ok(Trained { of, training, network: built.described.clone(), outcome })
+    }
+}
+
+/// Answers a search by training the network for the share that is asked for.
+pub struct ByTraining<'a, 'b> {
+    /// The trainings.
+    pub trainings: &'a Trainings<'a>,
+    /// The networks.
+    pub networks: &'a Networks<'a>,
+    /// The search, for progress.
+    pub name: String,
+    /// The search's seed: its trainings see the same images in the same order.
+    pub seed: Seed,
+    /// Checkpoints.
+    pub saver: &'b mut Saver,
+    /// Who looks on.
+    pub observer: &'b mut dyn Observer,
+}
+
+impl Evaluator<Genotype> for ByTraining<'_, '_> {
+    /// A genotype without a network of the size fails at no cost, one whose training fails at the whole.
+    fn evaluate(&mut self, number: usize, proposal: &Proposal<Genotype>) -> Result<Answer> {
+        let built = match self.networks.build(&proposal.arch) {
+            Err(Error::Impossible(reason)) => {
+                let spent = Spent { trainings: 0.0, training: Macs(0), evaluation: Macs(0) };
+                return Ok(Answer { outcome: Tried::Failed { reason }, spent });
+            }
+            other => other?,
+        };
+        let fidelity = proposal.fidelity;
+        let seeds = Seeds { fresh: self.seed.child("fresh").index(number as u64), order: self.seed.child("order") };
+        let task =
+            Task::Study { name: format!("{}, trial {number} at {:.3} of a training", self.name, fidelity.share()) };
+        let outcome = match self.trainings.train(&built, fidelity, seeds, task, self.saver, self.observer) {
+            Ok((_, found)) => Tried::Measured { objective: found.objective() },
+            Err(Error::NotFinite(reason)) => Tried::Failed { reason },
+            Err(other) => return Err(other),
+        };
+        Ok(Answer { outcome, spent: self.trainings.spent(built.described.macs, fidelity) })
+    }
+}

@@ -1,0 +1,148 @@
+//! The picture of a study: every network a dot, every kind a row, with its mean and interval.
+
+use super::facts::Compared;
+use super::{Network, SearchesReport};
+use crate::error::Result;
+use crate::report::axis::Axis;
+use crate::report::plot::{COLOURS, FAINT, GRID, INK};
+use crate::report::svg::{Anchor, Stroke, Svg, wrap};
+use crate::study::Moments;
+
+const WIDTH: f64 = 1040.0;
+const MARGIN: f64 = 24.0;
+const TEXT: f64 = 13.0;
+const LINE: f64 = 19.0;
+/// Between two rows of dots.
+const ROW: f64 = 72.0;
+/// How far dots of a row are spread upwards and downwards, so that they do not hide each other.
+const SPREAD: f64 = 17.0;
+const LABELS: f64 = 170.0;
+
+/// A row: its name and its networks, each with its trainings.
+struct Row<'a> {
+    name: String,
+    networks: Vec<&'a Network>,
+}
+
+/// Draws the study as SVG. The same document gives the same bytes.
+///
+/// # Errors
+/// [`crate::error::Error::NotFinite`] for a number that is none.
+pub fn draw(report: &SearchesReport) -> Result<String> {
+    let rows = rows(report);
+    let titles = titles(report);
+    let verdicts: Vec<String> =
+        report.verdicts().iter().flat_map(|sentence| wrap(sentence, TEXT, WIDTH - 2.0 * MARGIN)).collect();
+    let top = MARGIN + titles.len() as f64 * LINE + 12.0;
+    let bottom = top + rows.len() as f64 * ROW;
+    let height = bottom + 56.0 + verdicts.len() as f64 * LINE + MARGIN;
+    let mut svg = Svg::new(WIDTH, height);
+    for (i, (title, size)) in titles.iter().enumerate() {
+        let colour = if i == 0 { INK } else { FAINT };
+        svg.text(MARGIN, MARGIN + 8.0 + i as f64 * LINE, *size, Anchor::Start, colour, title);
+    }
+    let axis = axis(&rows, (MARGIN + LABELS, WIDTH - MARGIN));
+    for tick in axis.ticks() {
+        let x = axis.at(tick);
+        svg.line((x, top), (x, bottom), Stroke::solid(GRID, 1.0));
+        svg.text(x, bottom + 18.0, TEXT, Anchor::Middle, INK, &format!("{tick}"));
+    }
+    let middle = (axis.pixels.0 + axis.pixels.1) / 2.0;
+    svg.text(middle, bottom + 38.0, TEXT, Anchor::Middle, INK, "robust accuracy on test images, %");
+    for (i, (row, colour)) in rows.iter().zip(COLOURS.iter().cycle()).enumerate() {
+        row.draw(&mut svg, &axis, top + (i as f64 + 0.5) * ROW, colour)?;
+    }
+    for (i, line) in verdicts.iter().enumerate() {
+        svg.text(MARGIN, bottom + 64.0 + i as f64 * LINE, TEXT, Anchor::Start, INK, line);
+    }
+    Ok(svg.finish())
+}
+
+fn titles(report: &SearchesReport) -> Vec<(String, f64)> {
+    let about = &report.about;
+    let kind = format!("{} MACs within {:.1} %, {}", about.budget, 100.0 * about.tolerance, about.data);
+    let mut small = vec![
+        format!("{kind}; trained by {}; attacked by {}", about.training, about.attacks.join(", ")),
+        "a dot is a network (the mean of its trainings, the line from the lowest to the highest); bars are 95 % intervals \
+         of the mean"
+            .to_owned(),
+    ];
+    if !report.missing.is_empty() {
+        small.push(format!("not finished: {} are missing", report.missing.join(", ")));
+    }
+    let lines = small.iter().flat_map(|text| wrap(text, TEXT, WIDTH - 2.0 * MARGIN)).map(|line| (line, TEXT));
+    std::iter::once((format!("Study {}: searched and random networks", about.name), 18.0)).chain(lines).collect()
+}
+
+/// Rows that have something to show.
+fn rows(report: &SearchesReport) -> Vec<Row<'_>> {
+    let of = |name: String, is: &dyn Fn(&Compared) -> bool| Row {
+        name,
+        networks: report.networks.iter().filter(|n| is(&n.of) && n.mean().is_some()).collect(),
+    };
+    let mut rows = vec![
+        of("random".into(), &|of| matches!(of, Compared::Random { .. })),
+        of("hand-made".into(), &|of| *of == Compared::HandMade),
+    ];
+    for strategy in &report.strategies {
+        let name = format!("found by {}", strategy.method.word());
+        rows.push(of(name, &|of| matches!(of, Compared::Found(id) if id.method == strategy.method)));
+    }
+    rows.retain(|row| !row.networks.is_empty());
+    rows
+}
+
+/// Around all numbers, in percent, never narrower than two points.
+fn axis(rows: &[Row<'_>], pixels: (f64, f64)) -> Axis {
+    let all: Vec<f64> =
+        rows.iter().flat_map(|r| &r.networks).flat_map(|n| n.robust.iter().flatten()).map(|r| 100.0 * r).collect();
+    let low = all.iter().copied().fold(100.0, f64::min).floor();
+    let high = all.iter().copied().fold(0.0, f64::max).ceil();
+    Axis { values: (low.min(98.0), high.max(low.min(98.0) + 2.0)), pixels, log: false }
+}
+
+impl Row<'_> {
+    fn draw(&self, svg: &mut Svg, axis: &Axis, y: f64, colour: &str) -> Result<()> {
+        let percent = |share: f64| axis.at(100.0 * share);
+        // A row of one network is about its trainings.
+        let one = self.networks.len() == 1;
+        let dots: Vec<f64> = match self.networks[..] {
+            [network] => network.robust.iter().flatten().copied().collect(),
+            _ => self.networks.iter().filter_map(|n| n.mean()).collect(),
+        };
+        let n = dots.len();
+        for (i, dot) in dots.iter().enumerate() {
+            let at = y - 6.0 + SPREAD * ((i * 7 % n.max(1)) as f64 / n.max(2) as f64 - 0.5);
+            if !one {
+                let known = || self.networks[i].robust.iter().flatten().copied();
+                let ends = (known().fold(1.0, f64::min), known().fold(0.0, f64::max));
+                svg.line((percent(ends.0), at), (percent(ends.1), at), Stroke::solid(colour, 1.0));
+            }
+            svg.circle((percent(*dot), at), 4.0, colour, Stroke::solid("#ffffff", 0.8));
+        }
+        let mut label = format!("{n} {}", if one { "trainings" } else { "networks" });
+        if n > 1 {
+            let moments = Moments::of(&dots)?;
+            let reach = interval(&moments);
+            let bar = y + 18.0;
+            svg.line(
+                (percent(moments.mean - reach), bar),
+                (percent(moments.mean + reach), bar),
+                Stroke::solid(INK, 2.0),
+            );
+            svg.circle((percent(moments.mean), bar), 4.5, colour, Stroke::solid(INK, 1.2));
+            label = format!("{label}, mean {:.2} %", 100.0 * moments.mean);
+        }
+        svg.text(MARGIN, y - 6.0, TEXT, Anchor::Start, INK, &self.name);
+        svg.text(MARGIN, y + 12.0, TEXT, Anchor::Start, FAINT, &label);
+        Ok(())
+    }
+}
+
+/// Half of the 95 % interval of a mean, by Student's distribution.
+fn interval(moments: &Moments) -> f64 {
+    use statrs::distribution::{ContinuousCDF, StudentsT};
+    let student = StudentsT::new(0.0, 1.0, (moments.n - 1) as f64);
+    student.map_or(0.0, |student| student.inverse_cdf(0.5 + crate::study::CONFIDENCE / 2.0))
+        * moments.error_squared().sqrt()
+}
