@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -14,6 +14,10 @@ help: ## List the targets
 
 search: ## Run, or continue, the tiny search on embedded data
 	cargo run --release -- search
+
+study: ## Run, or continue, the study of docs/search.md; IMAGES=DIR has CIFAR-10 as parquet
+	$(if $(IMAGES),,$(error study needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
+	cargo run --release -- study search_spaces/study-cifar10.toml --data "hf:$(IMAGES)" --out results/study-cifar10
 
 test: ## Run every test
 	cargo test

@@ -138,6 +138,17 @@ impl Study {
         check.range(&at("eta"), eta, (2..=short).contains(&eta), "from 2 to `short`")?;
         let held = config.split.validation;
         check.range(&at("images"), images, (1..=held).contains(&images), "from 1 to `split.validation`")?;
+        if self.strategies.contains(&Method::SinglePath) {
+            let shared = f64::from(epochs) / f64::from(config.retrain.epochs) * (1.0 + config.scaling.tolerance);
+            let takes = shared + f64::from(short) / f64::from(eta) + f64::from(short / eta);
+            if takes > self.spend {
+                let spend = self.spend;
+                return Err(doc.fail(
+                    &key("spend"),
+                    format!("`study.spend` is {spend}, and `single-path` takes {takes:.2} full trainings; raise it, or lower [study.single_path]"),
+                ));
+            }
+        }
         if config.budgets.len() == 1 {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! Studies: whether strategies of search find more than chance does, on tables and by training.
 
+mod log;
 mod networks;
 mod plan;
 mod search;

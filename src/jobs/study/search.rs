@@ -2,8 +2,8 @@
 
 use candle_core::Device;
 
+use super::log::Log;
 use super::networks::Networks;
-use super::trained::Log;
 use super::training::{ByTraining, Trainings};
 use crate::arch::genotype::Genotype;
 use crate::config::study::{Method, SinglePath as Constants};
@@ -141,7 +141,7 @@ impl Search<'_, '_> {
         let Constants { candidates, images, .. } = self.trainings.study.single_path;
         let loader = self.trainings.held_out(images, seed.child("scores"));
         let interrupt = self.trainings.interrupt;
-        let mut evaluator = Inherited { shared, loader: &loader, attack: self.trainings.study.objective };
+        let mut evaluator = Inherited { shared, loader: &loader, attack: self.trainings.study.objective, done: None };
         let space = &self.networks.space;
         let mut trials = history(&self.log.lines, id, Phase::Score)?;
         let task = Task::Study { name: format!("{}, scores with inherited weights", self.name()) };

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::log::Log;
 use super::networks::Networks;
 use super::plan::Plan;
 use super::search::Search;
@@ -51,33 +52,6 @@ pub struct Job {
     pub out: PathBuf,
     /// Time between checkpoints; has no influence on the outcome.
     pub checkpoint_every: Duration,
-}
-
-/// The journal of a study.
-pub struct Log {
-    /// The folder.
-    pub out: PathBuf,
-    /// Its lines so far.
-    pub lines: Vec<Line>,
-    folder: Folder<Line>,
-}
-
-impl Log {
-    /// Adds a line; it is on the disk when this returns.
-    ///
-    /// # Errors
-    /// As [`Folder::append`].
-    pub fn append(&mut self, line: Line) -> Result<()> {
-        self.folder.append(&line)?;
-        self.lines.push(line);
-        Ok(())
-    }
-
-    fn trained(&self, of: Compared, training: u32) -> bool {
-        self.lines
-            .iter()
-            .any(|line| matches!(line, Line::Trained(known) if (known.of, known.training) == (of, training)))
-    }
 }
 
 /// A part of the work.
@@ -141,10 +115,13 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     Ok(report)
 }
 
-/// The configuration without what a larger study may change.
+/// The configuration without what a larger study may change, and without the place of the images, whose content is told.
 fn unsized_config(config: &Config) -> Result<serde_json::Value> {
     let mut value =
         serde_json::to_value(config).map_err(|e| Error::Internal(format!("a configuration is no JSON: {e}")))?;
+    if let Some(config) = value.as_object_mut() {
+        config.remove("data");
+    }
     let sizes = ["strategies", "searches", "trainings", "random", "repeated", "hand_made", "expected"];
     if let Some(study) = value.get_mut("study").and_then(serde_json::Value::as_object_mut) {
         study.retain(|key, _| !sizes.contains(&key.as_str()));

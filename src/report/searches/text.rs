@@ -1,7 +1,6 @@
 //! A study for a terminal.
 
-use super::questions::{Question, Verdict};
-use super::{Proxy, SearchesReport, Strategy};
+use super::{Proxy, Question, SearchesReport, Strategy, Verdict};
 use crate::report::table::{Cell, align, number, word};
 use crate::study::{Kendall, Moments};
 

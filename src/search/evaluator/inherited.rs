@@ -4,7 +4,7 @@ use super::{Evaluator, passes, score};
 use crate::arch::cost::cost;
 use crate::arch::genotype::Genotype;
 use crate::data::loader::Loader;
-use crate::engine::NormMode;
+use crate::engine::{Network, NormMode};
 use crate::error::{Error, Result};
 use crate::search::shared::SinglePath;
 use crate::search::trial::{Answer, Outcome, Proposal, Spent};
@@ -20,6 +20,8 @@ pub struct Inherited<'a> {
     pub loader: &'a Loader<'a>,
     /// The attack.
     pub attack: Attack,
+    /// The last network, for its working memory.
+    pub done: Option<Network>,
 }
 
 impl Evaluator<Genotype> for Inherited<'_> {
@@ -31,12 +33,17 @@ impl Evaluator<Genotype> for Inherited<'_> {
             Err(Error::Impossible(reason) | Error::Net(reason)) => return failed(reason),
             other => other?.0,
         };
+        if let Some(done) = self.done.take() {
+            network = network.in_place_of(done);
+        }
         let found = match score(&mut network, self.loader, &self.attack, NormMode::TrainNoRecord) {
             Err(Error::NotFinite(reason)) => return failed(reason),
             other => other?,
         };
         let images = self.loader.ids.len() as f64 * passes(&self.attack);
-        let evaluation = Macs((cost(network.net()).macs.0 as f64 * images).round() as u64);
+        let macs = cost(network.net()).macs.0 as f64;
+        self.done = Some(network);
+        let evaluation = Macs((macs * images).round() as u64);
         Ok(Answer {
             outcome: Outcome::Measured { objective: found.objective() },
             spent: Spent { evaluation, ..nothing },

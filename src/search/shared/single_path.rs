@@ -57,6 +57,8 @@ pub struct SinglePath<'a> {
     /// Vectors of other lengths that the recipe keeps, such as free training's perturbation.
     others: BTreeMap<String, Tensor>,
     progress: Progress,
+    /// The network of the last step, for its working memory.
+    done: Option<Network>,
     recipe: Recipe,
     layout: MixLayout,
     edges_per_node: usize,
@@ -82,7 +84,8 @@ impl<'a> SinglePath<'a> {
         let recipe = Recipe { average: None, ..recipe.clone() };
         let vectors = BTreeMap::from([(WEIGHTS.to_owned(), fresh)]);
         let (others, progress, seed) = (BTreeMap::new(), Progress::default(), seed.child("paths"));
-        let mut shared = SinglePath { store, vectors, others, progress, recipe, layout, edges_per_node, size, seed };
+        let mut shared =
+            SinglePath { store, vectors, others, progress, done: None, recipe, layout, edges_per_node, size, seed };
         // What the recipe keeps is known from any network; it begins with nothing.
         let (network, places) = shared.drawn(0)?;
         let kept = Trainee::new(network, shared.recipe.clone())?.state()?.tensors;
@@ -156,6 +159,10 @@ impl Learner for SinglePath<'_> {
         let step = u64::from(at.epoch) * at.steps as u64 + at.step as u64;
         let (network, places) = self.drawn(step)?;
         let macs = cost(network.net()).macs.0;
+        let network = match self.done.take() {
+            Some(done) => network.in_place_of(done),
+            None => network,
+        };
         let mut trainee = Trainee::new(network, self.recipe.clone())?;
         let mut state = trainee.state()?;
         for (name, tensor) in &mut state.tensors {
@@ -184,6 +191,7 @@ impl Learner for SinglePath<'_> {
         }
         self.progress.trainee = values;
         self.progress.macs += macs;
+        self.done = Some(trainee.into_network()?);
         Ok(loss)
     }
 
