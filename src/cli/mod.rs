@@ -247,7 +247,7 @@ pub fn main() -> Result<()> {
         Verb::Cost(arguments) => cost::cost(&arguments, console),
         Verb::Scale(arguments) => scale::scale(&arguments, console),
         Verb::Population(arguments) => population::population(&arguments, console),
-        Verb::Study(arguments) => study::study(&arguments),
+        Verb::Study(arguments) => study::study(&arguments, console),
         Verb::Draw(arguments) => draw::draw(&arguments, console),
         Verb::Space { verb: SpaceVerb::List } => space::list(),
         Verb::Space { verb: SpaceVerb::Show { space } } => files::print(&spaces::read(&space)?.0),

@@ -94,36 +94,36 @@ pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
 impl SpaceArguments {
     /// The space, or that of a run to go on with, with the command line's changes.
     pub fn resolve(&self, run: Option<&Path>) -> Result<Config> {
-    let mut settings = Vec::new();
-    for text in &self.set {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::Usage(format!("--set {text}: expected KEY=VALUE, for example search.epochs=25")))?;
-        settings.push(Setting::new(key.trim(), value.trim()));
+        let mut settings = Vec::new();
+        for text in &self.set {
+            let (key, value) = text.split_once('=').ok_or_else(|| {
+                Error::Usage(format!("--set {text}: expected KEY=VALUE, for example search.epochs=25"))
+            })?;
+            settings.push(Setting::new(key.trim(), value.trim()));
+        }
+        let mut option = |key: &str, value: String, words: String| {
+            settings.push(Setting { key: key.to_owned(), value, option: format!("--{key} {words}") });
+        };
+        if let Some(data) = &self.data {
+            // Quoted: a source is a word, whatever it looks like.
+            option("data", toml::Value::String(data.clone()).to_string(), data.clone());
+        }
+        if let Some(Budgets(budgets)) = &self.budgets {
+            let of = |each: &dyn Fn(&Macs) -> String| budgets.iter().map(each).collect::<Vec<_>>();
+            let counts = of(&|budget| budget.0.to_string()).join(", ");
+            option("budgets", format!("[{counts}]"), of(&|budget| budget.to_string()).join(","));
+        }
+        if let Some(seed) = self.seed {
+            option("seed", seed.to_string(), seed.to_string());
+        }
+        if let Some(run) = run {
+            let Run { config, .. } = read_run(run)?;
+            let path = run.join("config.toml");
+            // Read alone first: damage is the run's, not that of an option.
+            Config::stored(&config, &path)?;
+            return Config::from_toml(&config, &path, &settings);
+        }
+        let (text, path) = spaces::read(self.space.as_deref().unwrap_or(Path::new(spaces::DEFAULT)))?;
+        Config::resolve(&text, &path, &settings, &files::read)
     }
-    let mut option = |key: &str, value: String, words: String| {
-        settings.push(Setting { key: key.to_owned(), value, option: format!("--{key} {words}") });
-    };
-    if let Some(data) = &self.data {
-        // Quoted: a source is a word, whatever it looks like.
-        option("data", toml::Value::String(data.clone()).to_string(), data.clone());
-    }
-    if let Some(Budgets(budgets)) = &self.budgets {
-        let of = |each: &dyn Fn(&Macs) -> String| budgets.iter().map(each).collect::<Vec<_>>();
-        let counts = of(&|budget| budget.0.to_string()).join(", ");
-        option("budgets", format!("[{counts}]"), of(&|budget| budget.to_string()).join(","));
-    }
-    if let Some(seed) = self.seed {
-        option("seed", seed.to_string(), seed.to_string());
-    }
-    if let Some(run) = run {
-        let Run { config, .. } = read_run(run)?;
-        let path = run.join("config.toml");
-        // Read alone first: damage is the run's, not that of an option.
-        Config::stored(&config, &path)?;
-        return Config::from_toml(&config, &path, &settings);
-    }
-    let (text, path) = spaces::read(self.space.as_deref().unwrap_or(Path::new(spaces::DEFAULT)))?;
-    Config::resolve(&text, &path, &settings, &files::read)
-}
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::args::Seconds;
+use super::console::{Console, say};
 use super::progress::Terminal;
 use super::{files, search};
 use crate::error::{Error, Result};
@@ -19,8 +21,8 @@ pub struct StudyArguments {
     #[arg(long, conflicts_with = "table")]
     out: Option<PathBuf>,
     /// Seconds between checkpoints; no influence on the result.
-    #[arg(long, default_value_t = 60.0, conflicts_with = "table")]
-    checkpoint_every: f64,
+    #[arg(long, default_value = "60", conflicts_with = "table")]
+    checkpoint_every: Seconds,
     /// A table with a line for each network of NAS-Bench-201: comma-separated, with the columns `arch` and `macs`.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["space", "data", "budgets", "set"], requires_all = ["objective", "report"])]
     table: Option<PathBuf>,
@@ -49,10 +51,10 @@ pub struct StudyArguments {
 }
 
 /// Compares strategies on a table, or by training.
-pub fn study(arguments: &StudyArguments) -> Result<()> {
+pub fn study(arguments: &StudyArguments, console: Console) -> Result<()> {
     match (&arguments.table, &arguments.space.space) {
         (Some(path), _) => on_table(arguments, path),
-        (None, Some(_)) => by_training(arguments),
+        (None, Some(_)) => by_training(arguments, console),
         (None, None) => {
             let what = "name a space file with [study], or --table with a table of trained networks";
             Err(Error::Usage(what.into()))
@@ -79,14 +81,13 @@ fn on_table(arguments: &StudyArguments, path: &Path) -> Result<()> {
     if arguments.json { files::print_json(&report) } else { files::print(&report.text()) }
 }
 
-fn by_training(arguments: &StudyArguments) -> Result<()> {
-    let config = arguments.space.resolve()?;
-    let checkpoint_every = search::seconds(arguments.checkpoint_every)?;
+fn by_training(arguments: &StudyArguments, console: Console) -> Result<()> {
+    let config = arguments.space.resolve(None)?;
     let default = || PathBuf::from("results").join(format!("study-{}-seed{}", config.name, config.seed));
     let out = arguments.out.clone().unwrap_or_else(default);
-    let job = trained::Job { config, out: out.clone(), checkpoint_every };
-    let interrupt = Interrupt::install()?;
-    let report = trained::run(&job, &interrupt, &mut Terminal::new())?;
-    eprintln!("study.json and study.svg are in {}", out.display());
+    let job = trained::Job { config, out: out.clone(), checkpoint_every: arguments.checkpoint_every.0 };
+    let interrupt = Interrupt::install(say)?;
+    let report = trained::run(&job, &interrupt, &mut Terminal::new(console))?;
+    console.note(&format!("study.json and study.svg are in {}", out.display()));
     if arguments.json { files::print_json(&report) } else { files::print(&report.text()) }
 }

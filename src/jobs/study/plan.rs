@@ -10,6 +10,7 @@ use crate::config::study::{Expected, Method, Study};
 use crate::engine::Network;
 use crate::error::Result;
 use crate::jobs::{duration_words, estimate};
+use crate::recipe::Time;
 use crate::search::evaluator::passes;
 use crate::seed::Seed;
 use crate::study::{Design, Power, power};
@@ -54,7 +55,7 @@ impl Plan {
         let mut trainee = Trainee::timed(network, &config.retrain)?;
         let recipe = &config.retrain;
         let few = estimate::loader(config, data, ids, recipe.batch.min(ids.len()), Seed::root(0), &Device::Cpu);
-        let image = estimate::seconds_an_image(&mut trainee, &few)?;
+        let image = estimate::seconds_an_image(&mut trainee, &few, Time::FIRST)?;
         let forward = image / recipe.passes().forwards();
         let held = splits.validation.len() as f64 * passes(&study.objective);
         // About half of the images are right, and attacked.

@@ -34,7 +34,6 @@ use crate::jobs::{Interrupt, Observer, Progress};
 use crate::report::searches::facts::{Compared, Line, SearchId, Trained};
 use crate::report::searches::{About, SearchesReport, picture};
 use crate::seed::Seed;
-use crate::store::checkpoint::Checkpoints;
 use crate::store::folder::Folder;
 
 /// What says what a folder is about.
@@ -77,7 +76,9 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     })?;
     let source = Source::parse(&config.data)?;
     observer.on(Progress::Reading { source: source.to_string() });
+    let idle = interrupt.idle()?;
     let data = source.load()?;
+    drop(idle);
     let (splits, data_id) = (Splits::of(&data, &config.split)?, data.content_id());
     let (ids, seed) = (splits.retrain(), Seed::root(config.seed).child("study"));
     let (data_id, ids) = (&data_id[..], &ids[..]);
@@ -97,20 +98,20 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         "tested_on": index_id(&splits.test),
         "config": unsized_config(config)?,
     });
-    let (folder, lines, warning) = Folder::open(&job.out, "study", ABOUT, &about)?;
+    let (mut folder, lines, warning) = Folder::open(&job.out, "study", ABOUT, &about)?;
     warning.into_iter().for_each(|warning| observer.on(Progress::Warning(warning)));
     folder.write_bytes("study.toml", config.to_toml()?.as_bytes())?;
+    let mut saver = Saver::new(folder.checkpoints()?, job.checkpoint_every);
     let mut log = Log { out: job.out.clone(), lines, folder };
-    let mut saver = Saver::new(Checkpoints::open(&job.out.join("checkpoint"))?, job.checkpoint_every);
     let about = About::new(config, study, &data.name);
     let worked = work(&trainings, &networks, &mut log, &mut saver, observer);
     let report = SearchesReport::new(about, &log.lines);
     if let (Err(Error::Stopped { .. }), Ok(report)) = (&worked, &report) {
-        write(&log, report, observer)?;
+        write(&mut log, report, observer)?;
     }
     worked?;
     let report = report?;
-    write(&log, &report, observer)?;
+    write(&mut log, &report, observer)?;
     saver.clear()?;
     Ok(report)
 }
@@ -193,7 +194,7 @@ fn done(log: &mut Log, trained: Trained, observer: &mut dyn Observer) -> Result<
     log.append(Line::Trained(trained))
 }
 
-fn write(log: &Log, report: &SearchesReport, observer: &mut dyn Observer) -> Result<()> {
+fn write(log: &mut Log, report: &SearchesReport, observer: &mut dyn Observer) -> Result<()> {
     let drawing = picture::draw(report)?;
     log.folder.write_bytes("study.json", &report.to_json()?)?;
     log.folder.write_bytes("study.svg", drawing.as_bytes())?;

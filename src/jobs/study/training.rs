@@ -91,12 +91,12 @@ impl Trainings<'_> {
         saver: &mut Saver,
         observer: &mut dyn Observer,
     ) -> Result<(Network, Score)> {
-        let network = Network::new(built.net.clone(), seeds.fresh.child(&built.described.arch), &Device::Cpu)?;
-        let recipe = &self.config.retrain;
-        let mut trainee = Trainee::new(network, recipe.clone())?;
-        if let Some(reason) = memory::shortage(trainee.memory()?) {
+        let (recipe, seed) = (&self.config.retrain, seeds.fresh.child(&built.described.arch));
+        if let Some(reason) = memory::shortage(Trainee::memory_of(&built.net, recipe)?, "training") {
             return Err(Error::Impossible(reason));
         }
+        let network = Network::new(built.net.clone(), seed, &Device::Cpu)?;
+        let mut trainee = Trainee::new(network, recipe.clone(), seed)?;
         let ids = self.part(fidelity);
         let loader = estimate::loader(self.config, self.data, ids, recipe.batch, seeds.order, &Device::Cpu);
         let (epochs, interrupt) = (recipe.epochs, self.interrupt);

@@ -88,7 +88,7 @@ impl<'a> SinglePath<'a> {
             SinglePath { store, vectors, others, progress, done: None, recipe, layout, edges_per_node, size, seed };
         // What the recipe keeps is known from any network; it begins with nothing.
         let (network, places) = shared.drawn(0)?;
-        let kept = Trainee::new(network, shared.recipe.clone())?.state()?.tensors;
+        let kept = Trainee::new(network, shared.recipe.clone(), shared.seed)?.state()?.tensors;
         for (name, tensor) in kept.into_iter().filter(|(name, _)| name != NETWORK) {
             if tensor.elem_count() == places.len() {
                 shared.vectors.insert(name, vec![0.0; shared.store.len()]);
@@ -163,7 +163,7 @@ impl Learner for SinglePath<'_> {
             Some(done) => network.in_place_of(done),
             None => network,
         };
-        let mut trainee = Trainee::new(network, self.recipe.clone())?;
+        let mut trainee = Trainee::new(network, self.recipe.clone(), self.seed)?;
         let mut state = trainee.state()?;
         for (name, tensor) in &mut state.tensors {
             if let Some(known) = self.vectors.get(name) {
