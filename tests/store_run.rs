@@ -335,7 +335,8 @@ fn a_user_s_own_configuration_is_no_run_cut_short() {
 #[test]
 fn damaged_files_of_a_run_are_run_errors() {
     let root = tempfile::tempdir().unwrap();
-    let damages: [(&str, fn(&Path)); 6] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 6] = [
         ("run.json", |p| fs::write(p, b"{").unwrap()),
         ("run.json", |p| fs::write(p, b"\xff").unwrap()),
         ("run.json", |p| fs::remove_file(p).and_then(|()| fs::create_dir(p)).unwrap()),

@@ -130,7 +130,7 @@ enum Verb {
         --json\n  robustnas cost wrn:28-10,act=silu,down=flc --per-layer\n  robustnas cost resnet:50 --image 224x224x3 \
         --classes 1000 --rule pycls\n\ndocs/networks.md describes the families, their keys and their elements."
     )]
-    Cost(cost::CostArguments),
+    Cost(Box<cost::CostArguments>),
     /// Find depths and widths of residual networks for budgets (RobustScaling).
     #[command(after_help = "Example:\n  robustnas scale --family robust-resnet --budget 5G,10G,20G,40G")]
     Scale(scale::ScaleArguments),

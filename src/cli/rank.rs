@@ -34,7 +34,8 @@ pub fn among(folders: &[PathBuf], console: Console) -> Vec<&PathBuf> {
 
 /// The ranked tables of runs.
 pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
-    let all = among(runs, console).into_iter().map(|run| Ok((run, ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
+    let all =
+        among(runs, console).into_iter().map(|run| Ok((run, ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
     if json {
         let value: Vec<_> =
             all.iter().map(|(run, ranked)| json!({"run": run.display().to_string(), "ranked": ranked})).collect();

@@ -44,14 +44,14 @@ pub struct Noting<'a> {
 }
 
 impl<'a> Noting<'a> {
-    /// Notes into a folder as soon as [`Noting::into_folder`] names it.
+    /// Notes into a folder as soon as [`Noting::write_to`] names it.
     pub fn new(observer: &'a mut dyn Observer) -> Self {
         let at = At { task: String::new(), done: 0, steps: 0, seconds_left: None };
         Noting { observer, path: None, at, first: 0, begun: Instant::now(), written: None }
     }
 
     /// The folder, which is this job's alone from here on.
-    pub fn into_folder(&mut self, folder: &Path) {
+    pub fn write_to(&mut self, folder: &Path) {
         self.path = Some(folder.join(FILE));
     }
 

@@ -118,7 +118,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
             events
         }
     };
-    observer.into_folder(&job.out);
+    observer.write_to(&job.out);
     let device = Device::Cpu;
     let mut running = RunInProgress {
         config: &job.config,

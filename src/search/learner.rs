@@ -607,7 +607,9 @@ mod tests {
         let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let mut seen: Vec<Vec<f32>> = Vec::new();
         for word in ["fgsm", "rs-fgsm", "n-fgsm"] {
-            let Adversary::SingleStep(rule) = preset(word).unwrap().adversary else { panic!("{word} is no single step") };
+            let Adversary::SingleStep(rule) = preset(word).unwrap().adversary else {
+                panic!("{word} is no single step")
+            };
             let config = Search { single_step: Some(rule), ..config(Order::Second, 0.01) };
             let mut s = subject(&data.train, &ids, DType::F32, config);
             let batch = loader(&data.train, &ids).plain().next().unwrap().unwrap();
