@@ -213,7 +213,8 @@ def build(name, make, side):
 def export(model, side, exporter, path):
     example = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(2))
     names = {"input_names": ["x"], "output_names": ["y"]}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+    quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+    with warnings.catch_warnings(), quiet[0], quiet[1], torch.no_grad():
         warnings.simplefilter("ignore")
         if exporter == "dynamo":
             torch.onnx.export(model, (example,), path, dynamo=True, external_data=False, verbose=False, **names)
@@ -274,6 +275,8 @@ def main():
     arguments.add_argument("--again", default="", help="verdicts that are tried again: refused,wrong")
     given = arguments.parse_args()
     torch.set_num_threads(1)
+    # Its fused transformer is no operation of ONNX.
+    torch.backends.mha.set_fastpath_enabled(False)
     out = Path(given.out)
     out.mkdir(parents=True, exist_ok=True)
     file, again = out / "zoo.jsonl", given.again.split(",")
