@@ -250,8 +250,9 @@ fn damaged_jpegs_are_refused() {
             let why = one_image("0.jpg", &whole[..cut]).unwrap_err();
             assert!(why.contains("0.jpg") && why.contains("damaged or cut short"), "{share}: {why}");
         }
-        // Of a few hundred bytes, what is behind a hole may come out even.
-        for (share, length) in [(0.5, 100), (0.6, 300), (0.8, 120)].into_iter().filter(|_| has_detail) {
+        // Of a few hundred bytes, what is behind a hole may come out even, and so may what is behind one near the end: a whole
+        // image with a flat end looks the same.
+        for (share, length) in [(0.5, 100), (0.6, 300)].into_iter().filter(|_| has_detail) {
             let mut bytes = whole.clone();
             let from = (whole.len() as f64 * share) as usize;
             let to = (from + length).min(whole.len() - 2);

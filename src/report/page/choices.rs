@@ -100,7 +100,7 @@ fn map(title: &str, columns: &[String], rows: &[Row], most: f64, written: bool) 
             let x = left + j as f64 * wide;
             body.rect(x, y, wide - 1.0, ROW - 1.0, 0.0, &shade(share), Stroke::NONE);
             if written {
-                let ink = if share > 0.55 { "#ffffff" } else { INK };
+                let ink = if share > 0.45 { "#ffffff" } else { INK };
                 body.text(
                     x + (wide - 1.0) / 2.0,
                     y + 13.0,

@@ -45,6 +45,8 @@ pub(super) struct BudgetTable<'a> {
     budget: String,
     titles: Vec<String>,
     rows: Vec<CandidateRow<'a>>,
+    /// Whether there is anything to be noted.
+    noted: bool,
 }
 
 /// The tables of a run, the `run`-th of the page.
@@ -64,6 +66,7 @@ pub(super) fn budgets(ranked: &Ranked, run: usize) -> Vec<BudgetTable<'_>> {
         .map(|budget| BudgetTable {
             budget: budget.budget.to_string(),
             titles: titles.clone(),
+            noted: budget.entries.iter().any(|entry| entry.unranked.is_some()),
             rows: budget.entries.iter().map(|entry| row(entry, run, attacks.len(), timed)).collect(),
         })
         .collect()
