@@ -5,7 +5,7 @@ NET = "wrn:10-1"
 # One optimiser and one schedule for all, whatever a preset's paper used: what differs is the method.
 COMMON = {
     "train.optimiser": '{ name = "sgd", momentum = 0.9, weight_decay = 5e-4 }',
-    "train.schedule": '{ lr = 0.2, per_step = true, shape = { name = "triangular", peak = 0.4 } }',
+    "train.schedule": '{ lr = 0.2, warmup = 0.0, per_step = true, shape = { name = "triangular", peak = 0.4 } }',
     "split.validation": "200",
 }
 EMA = '{ name = "ema", decay = 0.99, warmup = true, from = 0, statistics = "average" }'
@@ -77,8 +77,8 @@ METHODS = Group(
 )
 
 COLLAPSE = Group(
-    "collapse", "Single-step training at 16/255", epochs=30, batch=64, eps="16/255",
-    sets={"split.train": "2200"},
+    "collapse", "Single-step training at 16/255", epochs=40, batch=32, eps="16/255",
+    sets={"split.train": "2200", "split.crop_pad": "0", "split.flip": "false"},
     cases=[
         sixteen("fgsm"),
         sixteen("n-fgsm"),
@@ -91,7 +91,7 @@ COLLAPSE = Group(
 OVERFIT = Group(
     "overfit", "Few images, many epochs", epochs=40, batch=64, eps="8/255",
     sets={"split.train": "700", "split.crop_pad": "0", "split.flip": "false",
-          "train.schedule": '{ lr = 0.1, shape = { name = "piecewise", milestones = [0.5, 0.75], factor = 0.1 } }'},
+          "train.schedule": '{ lr = 0.1, warmup = 0.0, per_step = false, shape = { name = "piecewise", milestones = [0.5, 0.75], factor = 0.1 } }'},
     cases=[
         Case("pgd-at", "pgd-at"),
         Case("at-awp", "at-awp"),

@@ -30,19 +30,18 @@ def main():
     ap.add_argument("--page", type=Path, default=ROOT / "docs/methods.md")
     a = ap.parse_args()
     found = [json.loads(file.read_text()) for file in sorted(a.results.glob("*-seed*.json"))]
-    if not found:
-        sys.exit(f"{a.results} has no results: run `make methods`")
     steps = a.results / "steps.json"
     steps = json.loads(steps.read_text()) if steps.exists() else None
     page = a.page.read_text()
-    for group in GROUPS:
-        begin, end = f"<!-- {group.name} -->\n", f"<!-- end of {group.name} -->"
+    drawn = "![Accuracy under attack by epoch](../results/methods/methods.svg)\n" if found else ""
+    for name, text in [("figure", drawn), *((group.name, table(group, found, steps)) for group in GROUPS)]:
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         if begin not in page or end not in page:
-            sys.exit(f"{a.page} has no place for `{group.name}`: lines `{begin.strip()}` and `{end}`")
-        text = "\n" + table(group, found, steps) + "\n"
-        page = page[:page.index(begin) + len(begin)] + text + page[page.index(end):]
+            sys.exit(f"{a.page} has no place for `{name}`: lines `{begin.strip()}` and `{end}`")
+        page = page[:page.index(begin) + len(begin)] + "\n" * bool(text) + text + "\n" * bool(text) + page[page.index(end):]
     a.page.write_text(page)
-    (a.results / "methods.svg").write_text(picture(found))
+    if found:
+        (a.results / "methods.svg").write_text(picture(found))
 
 
 def of(group, case, found):
@@ -108,10 +107,10 @@ def gradients(results):
     adapted = [e["steps"] for r in results for e in r["epochs"] if e.get("steps") is not None]
     if adapted:
         return f"{mean(adapted):.1f} (adapted)"
-    steps = re.search(r"\bx(\d+)\b", results[0]["recipe"])
+    steps = re.search(r"(?:up to )?\bx\d+\b", results[0]["recipe"])
     replays = re.search(r"(\d+) replays", results[0]["recipe"])
     if steps or replays:
-        return (steps or replays).group(1)
+        return steps.group().replace("x", "") if steps else replays.group(1)
     return "1" if "noise" in results[0]["recipe"] else "0"
 
 
