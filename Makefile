@@ -15,9 +15,12 @@ help: ## List the targets
 search: ## Run, or continue, the tiny search on embedded data
 	cargo run --release -- search
 
-study: ## Run, or continue, the study of docs/search.md; IMAGES=DIR has CIFAR-10 as parquet
-	$(if $(IMAGES),,$(error study needs IMAGES=DIR, a folder with train*.parquet and test*.parquet))
-	cargo run --release -- study search_spaces/study-cifar10.toml --data "hf:$(IMAGES)" --out results/study-cifar10
+# Where the images of study are.
+DATA ?=
+
+study: ## Run, or continue, the study of docs/search.md; DATA=cifar10:DIR or DATA=hf:DIR names CIFAR-10
+	$(if $(DATA),,$(error study needs DATA=cifar10:DIR or DATA=hf:DIR, which names CIFAR-10))
+	cargo run --release -- study search_spaces/study-cifar10.toml --data "$(DATA)" --out results/study-cifar10
 
 test: ## Run every test
 	cargo test
