@@ -162,7 +162,7 @@ fn work(
     for part in parts(study) {
         match part {
             Part::Random { network, training } => {
-                let of = Compared::Random { network };
+                let of = Compared::Random { number: network };
                 if !log.trained(of, training) {
                     let built = networks.build(&random[network as usize])?;
                     done(log, trainings.compared(&built, of, training, saver, observer)?, observer)?;

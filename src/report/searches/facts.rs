@@ -82,7 +82,7 @@ pub enum Compared {
     /// Drawn at random.
     Random {
         /// Which.
-        network: u32,
+        number: u32,
     },
     /// What a search found.
     Found(SearchId),
@@ -144,7 +144,7 @@ pub enum Outcome {
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Compared::Random { network } => write!(f, "random {network}"),
+            Compared::Random { number } => write!(f, "random {number}"),
             Compared::Found(SearchId { method, search }) => write!(f, "found by {} {search}", method.word()),
             Compared::HandMade => f.write_str("hand-made"),
         }

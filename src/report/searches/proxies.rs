@@ -105,7 +105,7 @@ pub(super) fn inherited(lines: &[Line], id: SearchId, random: &[&Network]) -> Re
         .iter()
         .filter_map(|line| match line {
             Line::Inherited { of, network, objective: Some(objective) } if *of == id => {
-                let of = Compared::Random { network: *network };
+                let of = Compared::Random { number: *network };
                 random.iter().find(|n| n.of == of).map(|n| (*objective, *n))
             }
             _ => None,

@@ -170,7 +170,7 @@ fn moments(numbers: &[f64]) -> Result<Option<Moments>> {
 /// What of the study is not done yet.
 fn missing(study: &Study, networks: &[Network]) -> Vec<String> {
     let trainings = |of: Compared| networks.iter().find(|n| n.of == of).map_or(0, |n| n.robust.len() as u32);
-    let random = |from: u32, n: u32| (0..n).filter(|i| trainings(Compared::Random { network: *i }) < from).count();
+    let random = |from: u32, n: u32| (0..n).filter(|i| trainings(Compared::Random { number: *i }) < from).count();
     let mut missing = Vec::new();
     let mut tell = |left: usize, all: u32, what: &str| {
         if left > 0 {
