@@ -11,7 +11,7 @@ use robustnas::engine::NormMode;
 use robustnas::error::Result;
 use robustnas::recipe::{Recipe, Time, preset};
 use robustnas::search::evaluator::score;
-use robustnas::search::shared::{SinglePath, Sized, path};
+use robustnas::search::shared::{SinglePath, SizedNet, path};
 use robustnas::seed::Seed;
 use robustnas::threat::Attack;
 use robustnas::train::fit::Learner;
@@ -38,16 +38,16 @@ impl Bench {
         self.config.scaled_skeleton(self.data.image, self.data.classes.len(), &[1, 1, 1], &channels)
     }
 
-    fn size(&self, genotype: &Genotype) -> Result<Sized> {
+    fn size(&self, genotype: &Genotype) -> Result<SizedNet> {
         let skeleton = self.skeleton(genotype);
-        Ok(Sized { net: derived(&skeleton, genotype)?, skeleton })
+        Ok(SizedNet { net: derived(&skeleton, genotype)?, skeleton })
     }
 
     fn loader(&self, batch: usize) -> Loader<'_> {
         Loader::new(&self.data.train, self.data.image, &self.ids, batch, Seed::root(5), &Device::Cpu)
     }
 
-    fn shared<'a>(&self, size: &'a dyn Fn(&Genotype) -> Result<Sized>, recipe: &Recipe) -> SinglePath<'a> {
+    fn shared<'a>(&self, size: &'a dyn Fn(&Genotype) -> Result<SizedNet>, recipe: &Recipe) -> SinglePath<'a> {
         let largest = self.config.scaled_skeleton(self.data.image, self.data.classes.len(), &[1, 1, 1], &[6, 8, 6]);
         SinglePath::new(&[largest], self.config.mix_layout(), 2, recipe, size, Seed::root(1)).unwrap()
     }

@@ -12,7 +12,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::jobs::candidates::{scalings, skeleton};
 use crate::report::searches::facts::Described;
-use crate::search::shared::Sized;
+use crate::search::shared::SizedNet;
 use crate::search::space::{Space, cells::Cells};
 use crate::seed::Seed;
 use crate::units::Macs;
@@ -57,10 +57,10 @@ impl<'a> Networks<'a> {
     ///
     /// # Errors
     /// [`Error::Impossible`] where no network of it is within the tolerance.
-    pub fn size(&self, genotype: &Genotype) -> Result<Sized> {
+    pub fn size(&self, genotype: &Genotype) -> Result<SizedNet> {
         let Scaled { cells, channels, .. } = self.scaled(genotype)?;
         let skeleton = skeleton(self.config, self.data, &cells, &channels);
-        Ok(Sized { net: derived(&skeleton, genotype)?, skeleton })
+        Ok(SizedNet { net: derived(&skeleton, genotype)?, skeleton })
     }
 
     /// The network of a genotype.

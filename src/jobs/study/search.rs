@@ -13,7 +13,7 @@ use crate::jobs::{Observer, Progress, Task, estimate};
 use crate::recipe::Recipe;
 use crate::report::searches::facts::{Line, Phase, SearchId, history};
 use crate::search::evaluator::{Evaluator, Inherited};
-use crate::search::shared::{SinglePath, Sized};
+use crate::search::shared::{SinglePath, SizedNet};
 use crate::search::space::{Space, pool::Pool};
 use crate::search::strategy::{AnyStrategy, Evolution, Halving, Local, Random, step};
 use crate::search::trial::{Answer, Fidelity, History, Origin, Outcome, Proposal, Spent, Trial};
@@ -173,7 +173,7 @@ impl Search<'_, '_> {
     }
 
     /// The search's shared weights: those of its file, else trained.
-    fn shared<'s>(&mut self, size: &'s dyn Fn(&Genotype) -> Result<Sized>) -> Result<SinglePath<'s>> {
+    fn shared<'s>(&mut self, size: &'s dyn Fn(&Genotype) -> Result<SizedNet>) -> Result<SinglePath<'s>> {
         let Trainings { config, study, data, ids, interrupt, .. } = *self.trainings;
         let seed = self.seed().child("shared");
         let recipe = Recipe { epochs: study.single_path.epochs, ..config.retrain.clone() };

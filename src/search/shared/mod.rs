@@ -5,5 +5,5 @@ mod single_path;
 mod store;
 
 pub use path::path;
-pub use single_path::{SinglePath, Sized};
+pub use single_path::{SinglePath, SizedNet};
 pub use store::Store;

@@ -30,7 +30,7 @@ const NETWORK: &str = "network";
 
 /// A genotype at its size.
 #[derive(Clone, Debug)]
-pub struct Sized {
+pub struct SizedNet {
     /// Where the cells stand, and how wide.
     pub skeleton: Skeleton,
     /// The network.
@@ -38,7 +38,7 @@ pub struct Sized {
 }
 
 /// The size of a genotype; an [`Error::Impossible`] where it has none.
-pub type Size<'a> = &'a dyn Fn(&Genotype) -> Result<Sized>;
+pub type Size<'a> = &'a dyn Fn(&Genotype) -> Result<SizedNet>;
 
 /// What is kept beside the vectors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl<'a> SinglePath<'a> {
     /// # Errors
     /// [`Error::Impossible`] for a genotype without a size; [`Error::Net`] for a network larger than the store.
     pub fn inherit(&self, genotype: &Genotype) -> Result<(Network, Vec<u32>)> {
-        let Sized { skeleton, net } = (self.size)(genotype)?;
+        let SizedNet { skeleton, net } = (self.size)(genotype)?;
         let mut network = Network::new(net, self.seed, &Device::Cpu)?;
         let places = self.store.places(&skeleton, genotype, network.layout())?;
         network.set_weights(&gathered(self.weights(), &places)?)?;
