@@ -47,14 +47,19 @@ impl Check<'_> {
 
     /// Counts of images, epochs and networks.
     fn at_least_one(&self, counts: &[(&str, usize)]) -> Result<()> {
-        let range = format!("from 1 to {MOST_COUNTED}");
-        counts.iter().try_for_each(|(key, n)| self.range(key, n, (1..=MOST_COUNTED).contains(n), &range))
+        self.up_to(counts, MOST_COUNTED)
     }
 
     /// Sizes of networks.
     fn sizes(&self, sizes: &[(&str, usize)]) -> Result<()> {
-        let range = format!("from 1 to {LARGEST}");
-        sizes.iter().try_for_each(|(key, n)| self.range(key, n, (1..=LARGEST).contains(n), &range))
+        self.up_to(sizes, LARGEST)
+    }
+
+    fn up_to(&self, counts: &[(&str, usize)], most: usize) -> Result<()> {
+        counts.iter().try_for_each(|(key, n)| {
+            self.range(key, n, *n >= 1, "at least 1")?;
+            self.range(key, n, *n <= most, &format!("at most {most}"))
+        })
     }
 
     fn positive(&self, key: &str, value: f64) -> Result<()> {
@@ -303,9 +308,9 @@ impl Check<'_> {
         let enough = format!("from {fewest} (so that every stage gets a cell) to 1000");
         self.range("scaling.max_cells", s.max_cells, (fewest..=1000).contains(&s.max_cells), &enough)?;
         let multiple = s.channel_multiple;
-        let even = (1..=LARGEST).contains(&multiple) && multiple.is_multiple_of(2);
-        let range = format!("even and from 2 to {LARGEST} (a factorised reduction halves it)");
-        self.range("scaling.channel_multiple", multiple, even, &range)?;
+        let even = multiple > 0 && multiple.is_multiple_of(2);
+        self.range("scaling.channel_multiple", multiple, even, "even and above 0 (a factorised reduction halves it)")?;
+        self.sizes(&[("scaling.channel_multiple", multiple)])?;
         self.range("scaling.slack", s.slack, s.slack <= 8, "from 0 to 8")
     }
 

@@ -16,7 +16,6 @@ const TEMP_PREFIX: &str = ".tmp-";
 /// [`crate::error::Error::Disk`] when the disk is full, else [`crate::error::Error::Io`], also for a folder and a file that
 /// may not be written; the old file, if any, is then unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let path = &followed(path)?;
     match fs::metadata(path) {
         Ok(found) if found.is_file() && found.permissions().readonly() => {
             return refused(std::io::ErrorKind::PermissionDenied, "the file is read-only").at(path);
@@ -29,6 +28,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         }
         _ => {}
     }
+    let path = &followed(path)?;
     let folder = parent(path);
     let mut temp = temporary(folder)?;
     write_synced(temp.as_file_mut(), path, bytes)?;

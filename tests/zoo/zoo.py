@@ -271,21 +271,22 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--program", required=True, help="the robustnas to try")
     arguments.add_argument("--out", required=True, help="the folder of zoo.jsonl")
-    arguments.add_argument("--only", default="", help="networks whose name has this in it")
+    arguments.add_argument("--only", default="", help="networks whose name has one of these in it: swin,vit")
     arguments.add_argument("--again", default="", help="verdicts that are tried again: refused,wrong")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     # Its fused transformer is no operation of ONNX.
     torch.backends.mha.set_fastpath_enabled(False)
-    out = Path(given.out)
+    out, wanted = Path(given.out), given.only.split(",")
+    meant = lambda name: any(part in name for part in wanted)
     out.mkdir(parents=True, exist_ok=True)
     file, again = out / "zoo.jsonl", given.again.split(",")
     known = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    known = [result for result in known if result["verdict"] not in again or given.only not in result["net"]]
+    known = [result for result in known if result["verdict"] not in again or not meant(result["net"])]
     file.write_text("".join(json.dumps(result) + "\n" for result in known))
     for name, make, side in zoo():
         todo = [e for e in EXPORTERS if not any((r["net"], r["exporter"]) == (name, e) for r in known)]
-        if given.only not in name or not todo:
+        if not meant(name) or not todo:
             continue
         model, side = build(name, make, side)
         for exporter in todo:
