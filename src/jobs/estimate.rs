@@ -252,17 +252,13 @@ fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, 
     let batch = config.search.batch;
     let batches = loader(&frozen, data, &splits.weights, batch, seed, device);
     let mut seconds = 0.0;
-    let mut times = [None; 3];
-    for epoch in 0..config.search.epochs {
-        let known = &mut times[usize::from(supernet.stage(epoch))];
-        let step = match *known {
-            Some(step) => step,
-            None => {
-                let at = Time { epoch, step: 0, steps: batches.steps(), epochs: config.search.epochs };
-                *known.insert(seconds_an_image(&mut supernet, &batches, at)?)
-            }
-        };
-        seconds += step * (batches.steps() * batch) as f64;
+    for stage in 0..=2 {
+        let own: Vec<u32> = (0..config.search.epochs).filter(|epoch| supernet.stage(*epoch) == stage).collect();
+        if let Some(epoch) = own.first() {
+            let at = Time { epoch: *epoch, step: 0, steps: batches.steps(), epochs: config.search.epochs };
+            let step = seconds_an_image(&mut supernet, &batches, at)?;
+            seconds += step * (batches.steps() * batch * own.len()) as f64;
+        }
     }
     let probe = &splits.arch[..config.search.probe.min(splits.arch.len())];
     let few = loader(&frozen, data, &probe[..probe.len().min(TIMED)], batch, seed, device);
