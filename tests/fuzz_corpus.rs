@@ -93,7 +93,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
             bytes.extend([7u8; 2 * 8 * 8 * 3]);
             vec![bytes]
         }
-        "parquet" => files("tests/fixtures", ".parquet"),
+        "parquet" => files("tests/fixtures", "plain.parquet"),
         "jpeg" => picture(image::ImageFormat::Jpeg),
         "png" => picture(image::ImageFormat::Png),
         "genotype" => files("search_spaces/genotypes", ".txt"),
@@ -102,8 +102,9 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
         "layers" => vec![serde_json::to_vec(&small_net().layers()).unwrap()],
         "net_toml" => files("search_spaces/networks", ".toml"),
         "attack_plan" => words(&[
-            "[[attacks]]\nname = \"pgd\"\neps = \"8/255\"\nstep = \"2/255\"\nsteps = 10\nloss = \"ce\"\nstart = \"ball\"\nrestarts = 1\n",
-            "{\"attacks\": [{\"name\": \"fgsm\", \"eps\": \"8/255\"}]}",
+            "norm = \"linf\"\neps = \"8/255\"\n\
+             attacks = [\"apgd-ce\", { attack = \"square\", queries = 1000, restarts = 1, p = \"0.8\" }]\n",
+            "{\"norm\": \"l2\", \"eps\": \"1/2\", \"attacks\": [\"fgsm\", \"pgd-20\", \"fab-t\"]}",
         ]),
         "name_map" => words(&[
             "layout = \"pytorch\"\nignore = [\"*.n\"]\n[names]\n\"stage{s}.block{b}.*\" = \"layer{s}.{b-1}.*\"\n",
