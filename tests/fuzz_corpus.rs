@@ -102,9 +102,9 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
         "layers" => vec![serde_json::to_vec(&small_net().layers()).unwrap()],
         "net_toml" => files("search_spaces/networks", ".toml"),
         "attack_plan" => words(&[
-            "norm = \"linf\"\neps = \"8/255\"\n\
+            "name = \"two\"\nnorm = \"linf\"\neps = \"8/255\"\n\
              attacks = [\"apgd-ce\", { attack = \"square\", queries = 1000, restarts = 1, p = \"0.8\" }]\n",
-            "{\"norm\": \"l2\", \"eps\": \"1/2\", \"attacks\": [\"fgsm\", \"pgd-20\", \"fab-t\"]}",
+            "{\"name\": \"three\", \"norm\": \"linf\", \"eps\": \"1/2\", \"attacks\": [\"fgsm\", \"pgd-20\", \"fab-t\"]}",
         ]),
         "name_map" => words(&[
             "layout = \"pytorch\"\nignore = [\"*.n\"]\n[names]\n\"stage{s}.block{b}.*\" = \"layer{s}.{b-1}.*\"\n",
