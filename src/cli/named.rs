@@ -39,7 +39,7 @@ pub fn network(name: &str, console: Console) -> Result<String> {
 pub fn ranked_network(name: &str, rank: Rank, console: Console) -> Result<String> {
     let path = Path::new(name);
     let file = if path.is_dir() {
-        if is_run(path) { of_rank(path, rank, console)? } else { in_folder(path)? }
+        if is_run(path) || has_lost_its_description(path) { of_rank(path, rank, console)? } else { in_folder(path)? }
     } else {
         match of_id(path)? {
             Some(file) => file,
@@ -47,12 +47,17 @@ pub fn ranked_network(name: &str, rank: Rank, console: Console) -> Result<String
         }
     };
     if file.file_name().is_some_and(|n| n == "arch.json")
-        && file.is_file()
+        && file.exists()
         && let Some(warning) = history::verify(&file)?
     {
         console.warn(&warning);
     }
     file.into_os_string().into_string().map_err(|path| Error::run(path, "is not a path in UTF-8"))
+}
+
+/// Whether a folder has a journal and neither a network nor a description: a run that lost it, as reading it will say.
+fn has_lost_its_description(folder: &Path) -> bool {
+    folder.join("journal.jsonl").exists() && !folder.join("arch.json").exists()
 }
 
 /// The network of a folder that is no run: a training's, or an architecture's.

@@ -78,6 +78,9 @@ pub fn verify(arch: &Path) -> Result<Option<String>> {
         if !path.exists() {
             continue;
         }
+        if !path.is_file() {
+            return Err(Error::run(path, "is no file; remove it, and the command that made the file makes it anew"));
+        }
         if !files.holds(&format!("{prefix}{name}"), &fs::read(&path).at(&path)?) {
             let words = "is not what was written: its checksum is another one than the journal's; the command that made it \
                          makes it anew";
