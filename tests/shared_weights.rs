@@ -1,21 +1,19 @@
 //! Weights that networks share: a step changes the slices of its network alone, training goes on from its state with the same
-//! bytes, and networks learn by what others learned.
+//! bytes, and a network that is alone is trained as any other.
 
 use candle_core::Device;
 use robustnas::arch::families::cells::{Skeleton, derived};
 use robustnas::arch::genotype::Genotype;
-use robustnas::config::Config;
+use robustnas::config::{Config, Setting};
 use robustnas::data::loader::Loader;
 use robustnas::data::{Dataset, Source};
-use robustnas::engine::NormMode;
+use robustnas::engine::Network;
 use robustnas::error::Result;
 use robustnas::recipe::{Recipe, Time, preset};
-use robustnas::search::evaluator::score;
 use robustnas::search::shared::{SinglePath, SizedNet, path};
 use robustnas::seed::Seed;
-use robustnas::threat::Attack;
 use robustnas::train::fit::Learner;
-use robustnas::units::Fraction;
+use robustnas::train::trainee::Trainee;
 
 const TINY: &str = include_str!("../search_spaces/dsara-tiny.toml");
 
@@ -27,7 +25,11 @@ struct Bench {
 
 impl Bench {
     fn new(images: u32) -> Self {
-        let config = Config::from_toml(TINY, std::path::Path::new("tiny.toml"), &[]).unwrap();
+        Bench::with(images, &[])
+    }
+
+    fn with(images: u32, settings: &[Setting]) -> Self {
+        let config = Config::from_toml(TINY, std::path::Path::new("tiny.toml"), settings).unwrap();
         Bench { config, data: Source::Synthetic.load().unwrap(), ids: (0..images).collect() }
     }
 
@@ -57,12 +59,12 @@ fn recipe(word: &str, epochs: u32) -> Recipe {
     Recipe { epochs, batch: 16, ..preset(word).unwrap() }
 }
 
-fn steps(shared: &mut SinglePath<'_>, loader: &Loader<'_>, epochs: u32, range: std::ops::Range<usize>) -> Vec<f64> {
+fn steps<L: Learner>(learner: &mut L, loader: &Loader<'_>, epochs: u32, range: std::ops::Range<usize>) -> Vec<f64> {
     let steps = loader.steps();
     let step = |at: usize| {
         let (epoch, step) = (at / steps, at % steps);
         let batch = loader.batch(&loader.order(epoch as u64), epoch as u64, step).unwrap();
-        shared.step(&batch, Time { epoch: epoch as u32, step, steps, epochs }).unwrap()
+        learner.step(&batch, Time { epoch: epoch as u32, step, steps, epochs }).unwrap()
     };
     range.map(step).collect()
 }
@@ -105,20 +107,20 @@ fn training_goes_on_from_its_state() {
     }
 }
 
+/// Where there is but one network, to share its weights is to train it, to the bit.
 #[test]
-fn networks_learn_from_each_other() {
-    let bench = Bench::new(512);
+fn sharing_with_nobody_is_training() {
+    let kinds = ["accurate", "reduce", "robust"];
+    let ops = kinds.map(|kind| Setting::new(&format!("cells.{kind}.ops"), "[\"sep_conv_3x3\"]"));
+    let edges = kinds.map(|kind| Setting::new(&format!("cells.{kind}.edges.0->3"), "[]"));
+    let bench = Bench::with(64, &[ops, edges].concat());
     let size = |genotype: &Genotype| bench.size(genotype);
-    let mut shared = bench.shared(&size, &recipe("standard", 6));
-    let loader = bench.loader(32);
-    let last = loader.steps() * 6;
-    steps(&mut shared, &loader, 6, 0..last);
-    // A network that was most likely never drawn, on images that nobody saw.
-    let genotype = path(&bench.config.mix_layout(), 2, 1_000_003, 7, Seed::root(77));
-    let held: Vec<u32> = (1000..1256).collect();
-    let mut network = shared.inherit(&genotype).unwrap().0;
-    let attack = Attack::Fgsm { eps: Fraction::of_255(2) };
-    let found = score(&mut network, &loader.of(&held), &attack, NormMode::TrainNoRecord).unwrap();
-    assert!(found.clean.rate() > 0.2, "{found:?}: chance is a tenth");
-    assert!(found.attacked.hit <= found.clean.hit);
+    let (recipe, loader) = (recipe("n-fgsm", 2), bench.loader(16));
+    let mut shared = bench.shared(&size, &recipe);
+    let only = path(&bench.config.mix_layout(), 2, 0, 0, Seed::root(1).child("paths"));
+    let mut trainee = Trainee::new(shared.inherit(&only).unwrap().0, recipe, Seed::root(1)).unwrap();
+    let losses = steps(&mut shared, &loader, 2, 0..6);
+    assert_eq!(losses, steps(&mut trainee, &loader, 2, 0..6));
+    let numbers = |network: &Network| network.weights().unwrap().to_vec1::<f32>().unwrap();
+    assert!(numbers(&shared.inherit(&only).unwrap().0) == numbers(trainee.network()));
 }
