@@ -191,6 +191,97 @@ fn a_selection_is_trained_and_attacked() {
     });
 }
 
+/// Ten classes of slow waves under other slow waves, in the layout of CIFAR-10's binary version: 100 images a file. Their
+/// random numbers are a congruential generator's, so that the set is the same everywhere.
+fn waves(folder: &Path) {
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1 << 30) - 1.0
+    };
+    let image = |random: &mut dyn FnMut() -> f64| -> Vec<f64> {
+        let wave = |random: &mut dyn FnMut() -> f64| -> Vec<f64> {
+            let terms: Vec<[f64; 4]> = (0..9)
+                .map(|i| {
+                    let size = random();
+                    [f64::from(i / 3), f64::from(i % 3), size, std::f64::consts::PI * random()]
+                })
+                .collect();
+            let at = |i: usize| -> f64 {
+                let (row, column) = ((i / 32) as f64, (i % 32) as f64);
+                let wave = |[a, b, size, phase]: &[f64; 4]| {
+                    size * (2.0 * std::f64::consts::PI * (a * row + b * column) / 32.0 + phase).cos()
+                };
+                terms.iter().map(wave).sum::<f64>() / 2.0
+            };
+            (0..1024).map(at).collect()
+        };
+        (0..3).flat_map(|_| wave(random)).collect()
+    };
+    let classes: Vec<Vec<f64>> = (0..10).map(|_| image(&mut random)).collect();
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("batches.meta.txt"), (0..10).map(|class| format!("{class}\n")).collect::<String>())
+        .unwrap();
+    let names = (1..=5).map(|i| format!("data_batch_{i}.bin")).chain(["test_batch.bin".to_owned()]);
+    for name in names {
+        let mut bytes = Vec::new();
+        for i in 0..100u8 {
+            let class = i % 10;
+            let (other, size) = (image(&mut random), 0.6 + 0.4 * random());
+            bytes.push(class);
+            for (own, other) in classes[class as usize].iter().zip(other) {
+                let pixel = 0.5 + 0.35 * size * own + 0.06 * other + 0.05 * random();
+                bytes.push((pixel.clamp(0.0, 1.0) * 255.0).round() as u8);
+            }
+        }
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
+/// Plain FGSM whose radius grows beyond what the images allow: from some epoch on its loss falls fast, as the network has
+/// learnt to mislead the one step, and few images are right under PGD any more, where most were. The guard sees it and
+/// ends the training.
+#[test]
+fn catastrophic_overfitting_of_fgsm_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, out) = (folder.path().join("waves"), folder.path().join("run"));
+    waves(&images);
+    let data = format!("cifar10:{}", images.display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    command.args(["train", "wrn:channels=8-8-16-32,depths=1-1-1", "--data", &data, "--preset", "fgsm"]);
+    command.args(["--epochs", "16", "--batch", "16"]);
+    for setting in [
+        "split.validation=100",
+        "split.crop_pad=0",
+        "split.flip=false",
+        "train.adversary.eps=96/255",
+        "train.ramp={ epochs = 14 }",
+        "train.optimiser.weight_decay=0.0",
+        "train.schedule={ lr = 0.1, shape = { name = \"constant\" } }",
+        "watch.eps=8/255",
+        "watch.steps=4",
+        "guard.drop=0.4",
+        "guard.reaction=stop",
+    ] {
+        command.args(["--set", setting]);
+    }
+    command.arg("--out").arg(&out).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let table = String::from_utf8_lossy(&finish(command).stdout).into_owned();
+    let curves = std::fs::read_to_string(out.join("curves.csv")).unwrap();
+    let column = |i: usize| -> Vec<f64> {
+        curves.lines().skip(1).map(|line| line.split(',').nth(i).unwrap().parse().unwrap()).collect()
+    };
+    let (losses, robust) = (column(1), column(5));
+    let last = robust.len() - 1;
+    assert!(
+        table.contains(&format!("guard: behind epoch {} ", last + 1)) && table.contains("the training ends"),
+        "{table}"
+    );
+    let best = (0..last).max_by(|a, b| robust[*a].total_cmp(&robust[*b])).unwrap();
+    assert!(robust[best] > 0.4 && robust[last] < robust[best] - 0.4, "{curves}");
+    assert!(losses[last] < losses[best], "{curves}");
+}
+
 #[test]
 fn the_list_has_every_method_and_mistakes_are_answered() {
     let run = |arguments: &[&str]| {
