@@ -197,3 +197,76 @@ fn head(features: Shape, hidden: &[usize]) -> Result<Net> {
     net.add("domain", Op::Linear { out: 2, bias: true }, &[x])?;
     Ok(net)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::objective::{Shown, gradient};
+    use super::*;
+    use crate::arch::families::preact::PreAct;
+    use crate::attack::Samples;
+    use crate::engine::NormMode;
+    use crate::recipe::preset;
+    use candle_core::{DType, Device};
+
+    const IMAGE: Shape = Shape::new(6, 6, 3);
+    const LABELS: [u32; 4] = [0, 1, 2, 1];
+    const REVERSAL: f64 = 0.7;
+
+    fn images(name: &str) -> Tensor {
+        let mut stream = Seed::root(2).child(name).stream();
+        let pixels: Vec<f64> = (0..LABELS.len() * IMAGE.len()).map(|_| f64::from(stream.uniform())).collect();
+        Tensor::from_vec(pixels, (LABELS.len(), IMAGE.h, IMAGE.w, IMAGE.c), &Device::Cpu).unwrap()
+    }
+
+    /// DIAL-KL's objective, with the head's loss added where there is one.
+    fn value(network: &mut Network, critic: Option<&mut Critic>) -> (f64, Vec<f64>) {
+        let (clean, attacked) = (images("clean"), images("attacked"));
+        let samples = Samples { images: &clean, labels: &LABELS, ids: &LABELS, seed: Seed::root(3) };
+        let shown = Shown { samples, targets: Targets::Hard(&LABELS), attacked: &attacked, eps: 0.1, branch: 0 };
+        let objective = preset("dial").unwrap().objective;
+        let (value, slope) = gradient(&objective, network, &[], shown, NormMode::TrainNoRecord, critic).unwrap();
+        (value, slope.to_vec1().unwrap())
+    }
+
+    fn moved(weights: &[f64], i: usize, h: f64) -> Tensor {
+        let mut moved = weights.to_vec();
+        moved[i] += h;
+        Tensor::from_vec(moved, weights.len(), &Device::Cpu).unwrap()
+    }
+
+    fn near(found: &[f64], mut at: impl FnMut(usize, f64) -> f64) {
+        let scale = found.iter().fold(0f64, |m, g| m.max(g.abs()));
+        assert!(scale > 1e-3, "{scale}");
+        for i in (0..found.len()).step_by(7) {
+            let numeric = (at(i, 1e-6) - at(i, -1e-6)) / 2e-6;
+            assert!((numeric - found[i]).abs() < 1e-6 * scale, "weight {i}: {} against {numeric}", found[i]);
+        }
+    }
+
+    /// The network descends its own loss and ascends the head's, as strongly as told; the head descends its own.
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        let recipe = preset("dial").unwrap();
+        let net = PreAct::basic(3, [(1, 3), (1, 4)]).lower(IMAGE, 3).unwrap();
+        let mut network = Network::with(net, Seed::root(1), &Device::Cpu, DType::F64, Fusion::ALL).unwrap();
+        let mut critic = Critic::new(recipe.domain.as_ref().unwrap(), &recipe, &network, Seed::root(4)).unwrap();
+        critic.begin(REVERSAL);
+        let (_, slope) = value(&mut network, Some(&mut critic));
+        let own: Vec<f64> = critic.slope.clone().unwrap().to_vec1().unwrap();
+        let weights: Vec<f64> = network.weights().unwrap().to_vec1().unwrap();
+        near(&slope, |i, h| {
+            network.set_weights(&moved(&weights, i, h)).unwrap();
+            let (class, _) = value(&mut network, None);
+            critic.begin(REVERSAL);
+            let (both, _) = value(&mut network, Some(&mut critic));
+            class - REVERSAL * (both - class)
+        });
+        network.set_weights(&moved(&weights, 0, 0.0)).unwrap();
+        let head: Vec<f64> = critic.head().weights().unwrap().to_vec1().unwrap();
+        near(&own, |i, h| {
+            critic.head().set_weights(&moved(&head, i, h)).unwrap();
+            critic.begin(REVERSAL);
+            value(&mut network, Some(&mut critic)).0
+        });
+    }
+}
