@@ -58,10 +58,23 @@ fn it_holds_what_the_run_holds() {
     }
     assert!(seen >= 9, "{seen} networks");
     // The verdict, the search, its choices, what it cost, and how to repeat it.
-    for part in ["best searched network", "random walk", "Share of each operation", "How decided", "training, 3 searched", "epochs = 6"] {
+    for part in [
+        "best searched network",
+        "random walk",
+        "Share of each operation",
+        "How decided",
+        "training, 3 searched",
+        "epochs = 6",
+    ] {
         assert!(page.contains(part), "`{part}` is not there");
     }
-    for (open, close) in [("<table", "</table>"), ("<section", "</section>"), ("<details", "</details>"), ("<svg", "</svg>"), ("<a ", "</a>")] {
+    for (open, close) in [
+        ("<table", "</table>"),
+        ("<section", "</section>"),
+        ("<details", "</details>"),
+        ("<svg", "</svg>"),
+        ("<a ", "</a>"),
+    ] {
         assert_eq!(page.matches(open).count(), page.matches(close).count(), "{open}");
     }
 }
