@@ -209,13 +209,13 @@ mod tests {
             step(&mut branches, &mut network, norm).0
         };
         let mut moving = 0;
-        for i in (0..gradient.len()).step_by(13) {
+        for i in (0..gradient.len()).step_by(97) {
             let numeric = (value(i, 1e-6) - value(i, -1e-6)) / 2e-6;
             let off = (numeric - gradient[i]).abs();
             assert!(off < 1e-6 * scale, "weight {i}: {} against {numeric}", gradient[i]);
             moving += usize::from(gradient[i].abs() > 1e-6 * scale);
         }
-        assert!(moving > 100, "{moving} weights move");
+        assert!(moving > 20, "{moving} weights move");
     }
 
     /// Each kind moves the running statistics of its own batch-norms, and no pass as in use moves any.
