@@ -66,7 +66,7 @@ impl Memory {
     /// What work on a network in single precision holds, with the plans that `fusion` makes and `backend` runs.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::error::Error::Internal) as [`Plan::compile`].
+    /// [`Error::Internal`] as [`Plan::compile`].
     pub fn of(net: &Net, work: &Work, fusion: Fusion, backend: &dyn Backend) -> Result<Memory> {
         let layout = ParamLayout::new(net);
         let arena = |(wrt, mode): &(Wrt, NormMode)| {

@@ -47,7 +47,7 @@ impl Plan {
     /// Times a small step of a random network and tries two thousand studies of this size with normal noise.
     ///
     /// # Errors
-    /// As [`Networks::random`]; [`crate::error::Error::Usage`] for a study that cannot be tested.
+    /// As `Networks::random`; [`crate::error::Error::Usage`] for a study that cannot be tested.
     pub fn draw(trainings: &Trainings<'_>, networks: &Networks<'_>) -> Result<Plan> {
         let Trainings { config, study, data, splits, ids, seed, .. } = *trainings;
         let genotype = networks.random(1, seed.child("random"))?.remove(0);
