@@ -73,23 +73,21 @@ impl Subject {
 
     /// What the plain executor gives, in the order of [`PARTS`].
     fn answer(&self, n: usize, norm: NormMode) -> [Vec<f64>; 6] {
-        self.answer_with(&self.state, n, norm)
+        self.answer_with(0.0, n, norm)
     }
 
-    fn answer_with(&self, state: &[f64], n: usize, norm: NormMode) -> [Vec<f64>; 6] {
+    fn answer_with(&self, error: f64, n: usize, norm: NormMode) -> [Vec<f64>; 6] {
         let (images, mode) = (self.images(n), self.mode(norm));
-        let (net, layout, mix) = (&self.net, &self.layout, &self.mix[..]);
+        let (net, layout, state, mix) = (&self.net, &self.layout, &self.state[..], &self.mix[..]);
         let Answer { logits, loss, input, params, mix, state } =
-            reference::run(&Call { net, layout, state, images: &images, n, mix, mode }, &loss);
+            reference::run(&Call { net, layout, state, images: &images, n, mix, mode, error }, &loss);
         [logits, vec![loss], input, params, mix, state]
     }
 
-    /// How far each part moves when every weight moves by [`NUDGE`] of itself: what rounding may do to this network.
+    /// How far each part moves when every value and gradient errs by [`ERROR`] of itself: what rounding may do here.
     fn moved(&self, want: &[Vec<f64>; 6], n: usize, norm: NormMode) -> [f64; 6] {
-        let mut stream = Seed::root(11).stream();
-        let state: Vec<f64> = self.state.iter().map(|v| v * (1.0 + NUDGE * f64::from(stream.normal()))).collect();
-        let nudged = self.answer_with(&state, n, norm);
-        std::array::from_fn(|k| distance(&nudged[k], &want[k]))
+        let found = self.answer_with(ERROR, n, norm);
+        std::array::from_fn(|k| distance(&found[k], &want[k]))
     }
 
     fn network(&self, plan: Plan) -> Network {
@@ -172,9 +170,8 @@ impl Subject {
     }
 }
 
-/// The relative change of weights that shows how much a network multiplies rounding: a hundred times a rounding of 1e-15, so
-/// that what it moves stands clear of the plain executor's own.
-const NUDGE: f64 = 1e-13;
+/// A hundred times a rounding of 1e-15, so that what it moves stands clear of the plain executor's own.
+const ERROR: f64 = 1e-13;
 
 const PARTS: [&str; 6] = ["logits", "loss", "image gradient", "weight gradient", "mixing gradient", "state"];
 

@@ -15,6 +15,7 @@ use std::ops::Range;
 use robustnas::arch::net::{Net, NodeId};
 use robustnas::arch::op::{Op, Shape};
 use robustnas::engine::{Logits, LossGradient, Mode, NormMode, ParamLayout};
+use robustnas::seed::Seed;
 
 /// What a network is called with.
 pub struct Call<'a> {
@@ -27,6 +28,19 @@ pub struct Call<'a> {
     pub n: usize,
     pub mix: &'a [f64],
     pub mode: Mode,
+    /// A relative error of every value and every gradient, as if they had fewer digits; 0: none.
+    pub error: f64,
+}
+
+impl Call<'_> {
+    /// The numbers of a node with the call's error.
+    fn rounded(&self, mut numbers: Vec<f64>, id: NodeId, what: &str) -> Vec<f64> {
+        if self.error > 0.0 {
+            let mut noise = Seed::root(11).child(what).index(id.index() as u64).stream();
+            numbers.iter_mut().for_each(|v| *v *= 1.0 + self.error * f64::from(noise.normal()));
+        }
+        numbers
+    }
 }
 
 /// What it gives.
@@ -113,7 +127,7 @@ pub fn run(call: &Call<'_>, loss: &dyn Fn(&Logits) -> LossGradient) -> Answer {
             norm::record(at, &inputs, &mut state);
         }
         let value = forward(at, &inputs);
-        values.push(value);
+        values.push(call.rounded(value, at.id, "values"));
     }
     let output = net.output().index();
     let logits = Logits { values: values[output].clone(), classes: net.classes() };
@@ -124,7 +138,7 @@ pub fn run(call: &Call<'_>, loss: &dyn Fn(&Logits) -> LossGradient) -> Answer {
     for at in contexts.iter().rev() {
         let reads = net.inputs(at.id);
         let inputs: Vec<&[f64]> = reads.iter().map(|x| &values[x.index()][..]).collect();
-        let dy = gradients[at.id.index()].clone();
+        let dy = call.rounded(gradients[at.id.index()].clone(), at.id, "gradients");
         let mut found: Vec<Vec<f64>> = inputs.iter().map(|x| vec![0.0; x.len()]).collect();
         let to = Gradients { inputs: &mut found, params: &mut params, mix: &mut mix };
         backward(at, &inputs, &dy, to);
