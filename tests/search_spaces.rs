@@ -9,6 +9,7 @@ use robustnas::arch::genotype::{CellGenotype, Edge, Genotype};
 use robustnas::arch::op::Shape;
 use robustnas::arch::scaling::residual_control;
 use robustnas::config::Config;
+use robustnas::error::Error;
 use serde_json::{Value, json};
 
 const IMAGE: Shape = Shape::new(32, 32, 3);
@@ -75,6 +76,7 @@ fn mixed(config: &Config, turn: usize) -> Genotype {
 #[test]
 fn budgets_are_reachable() {
     for (name, config) in spaces() {
+        let mut missed = 0;
         for turn in 0..7 {
             let genotype = mixed(&config, turn);
             let count = |cells: &[usize], channels: &[usize]| {
@@ -83,7 +85,15 @@ fn budgets_are_reachable() {
             };
             for budget in &config.budgets {
                 let choice = config.scaling.candidates(*budget, config.stage_cells().unwrap(), &count);
-                let choice = choice.unwrap_or_else(|e| panic!("{name}, turn {turn}: {e}"));
+                let choice = match choice {
+                    Ok(choice) => choice,
+                    // A study refuses networks that are not of its one size: such a genotype is a trial that failed.
+                    Err(Error::Impossible(_)) if config.study.is_some() => {
+                        missed += 1;
+                        continue;
+                    }
+                    Err(e) => panic!("{name}, turn {turn}: {e}"),
+                };
                 for kept in &choice.kept {
                     assert_eq!(count(&kept.cells, &kept.channels).unwrap(), kept.macs);
                     assert!(kept.macs.0.abs_diff(budget.0) as f64 <= config.scaling.tolerance * budget.0 as f64);
@@ -93,6 +103,7 @@ fn budgets_are_reachable() {
                 }
             }
         }
+        assert!(missed <= 3, "{name}: {missed} of 7 genotypes have no network of the size");
         for budget in &config.budgets {
             let (_, net) = residual_control(*budget, IMAGE, 10).unwrap();
             assert!(cost(&net).macs.0.abs_diff(budget.0) * 20 <= budget.0, "{name}, {budget}");
