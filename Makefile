@@ -161,8 +161,8 @@ fuzz: ## Change well-formed inputs of every reader for a time; TARGET=onnx SECON
 fuzz-coverage: ## The same guided by coverage; needs a nightly toolchain and cargo-fuzz
 	TARGET=$(TARGET) cargo +nightly fuzz run readers -- -max_total_time=$(SECONDS) -rss_limit_mb=1024 -timeout=5
 
-long: ## Kill a run twenty times and compare its answer with that of an undisturbed one
-	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume
+long: ## Kill a run twenty times, and a study, and compare their answers with those of undisturbed ones
+	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume --test study_training -- --include-ignored
 
 prove: ## Compare every plan of every family and supernet, with all fusions, with a plain executor (about two hours)
 	cargo test --release --test plans -- --ignored --nocapture

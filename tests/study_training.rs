@@ -84,6 +84,7 @@ fn bytes(folder: &Path, name: &str) -> Vec<u8> {
 }
 
 #[test]
+#[ignore = "three studies take minutes; `make long` runs it"]
 fn kills_and_threads_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let [calm, killed, single] = ["calm", "killed", "single"].map(|name| folder.path().join(name));
