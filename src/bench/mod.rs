@@ -8,8 +8,6 @@ pub mod attack;
 pub mod step;
 pub mod train;
 
-use std::time::Instant;
-
 use serde::Serialize;
 
 use crate::arch::cost::cost;
@@ -18,6 +16,7 @@ use crate::data::{Dataset, Images};
 use crate::engine::{Memory, Network, Work};
 use crate::error::Result;
 use crate::jobs::peak_resident;
+use crate::jobs::time::{median, times_ms};
 use crate::seed::Seed;
 use crate::units::Params;
 
@@ -83,15 +82,8 @@ impl<T> Line<T> {
         steps: usize,
         work: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Self> {
-        work()?;
-        let mut times = Vec::with_capacity(steps);
-        for _ in 0..steps {
-            let start = Instant::now();
-            work()?;
-            times.push(1e3 * start.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
-        let ms = f64::midpoint(times[(steps - 1) / 2], times[steps / 2]);
+        let times = times_ms(steps, work)?;
+        let ms = median(&times);
         let Needs { batch, params, before, memory } = needs;
         Ok(Line {
             case: case.to_owned(),

@@ -16,7 +16,7 @@ mod stage;
 pub mod stored;
 pub mod study;
 mod task;
-mod time;
+pub mod time;
 pub mod train;
 pub mod trainings;
 

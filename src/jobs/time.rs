@@ -28,20 +28,32 @@ pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
     Ok((value, start.elapsed().as_secs_f64()))
 }
 
-/// The median of the wall times of `n` runs after one that is not timed, in milliseconds.
+/// The wall times of `n` runs, at least one, after one that is not timed, in milliseconds, ascending.
 ///
 /// # Errors
 /// Those of the work.
-pub fn median_ms(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+pub fn times_ms(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     work()?;
     let mut times = Vec::with_capacity(n);
     for _ in 0..n {
-        let start = Instant::now();
-        work()?;
-        times.push(1e3 * start.elapsed().as_secs_f64());
+        times.push(1e3 * timed(&mut work)?.1);
     }
     times.sort_by(f64::total_cmp);
-    Ok(f64::midpoint(times[(n - 1) / 2], times[n / 2]))
+    Ok(times)
+}
+
+/// The median of [`times_ms`].
+///
+/// # Errors
+/// Those of the work.
+pub fn median_ms(n: usize, work: impl FnMut() -> Result<()>) -> Result<f64> {
+    times_ms(n, work).map(|times| median(&times))
+}
+
+/// The median of ascending numbers, at least one.
+pub fn median(ascending: &[f64]) -> f64 {
+    let n = ascending.len();
+    f64::midpoint(ascending[(n - 1) / 2], ascending[n / 2])
 }
 
 #[cfg(test)]

@@ -58,9 +58,14 @@ impl<'a> Networks<'a> {
     /// # Errors
     /// [`Error::Impossible`] where no network of it is within the tolerance.
     pub fn size(&self, genotype: &Genotype) -> Result<SizedNet> {
-        let Scaled { cells, channels, .. } = self.scaled(genotype)?;
-        let skeleton = skeleton(self.config, self.data, &cells, &channels);
-        Ok(SizedNet { net: derived(&skeleton, genotype)?, skeleton })
+        self.sized(genotype).map(|(_, sized)| sized)
+    }
+
+    fn sized(&self, genotype: &Genotype) -> Result<(Scaled, SizedNet)> {
+        let scaled = self.scaled(genotype)?;
+        let skeleton = skeleton(self.config, self.data, &scaled.cells, &scaled.channels);
+        let net = derived(&skeleton, genotype)?;
+        Ok((scaled, SizedNet { net, skeleton }))
     }
 
     /// The network of a genotype.
@@ -68,8 +73,7 @@ impl<'a> Networks<'a> {
     /// # Errors
     /// As [`Networks::size`].
     pub fn build(&self, genotype: &Genotype) -> Result<Built> {
-        let Scaled { cells, channels, .. } = self.scaled(genotype)?;
-        let net = derived(&skeleton(self.config, self.data, &cells, &channels), genotype)?;
+        let (Scaled { cells, channels, .. }, SizedNet { net, .. }) = self.sized(genotype)?;
         let summary = format!("cells {} channels {}", dashed(&cells), dashed(&channels));
         Built::new(net, summary, Some(genotype.to_string()))
     }
