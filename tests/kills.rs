@@ -108,10 +108,11 @@ const CALLS: [&str; 12] = [
 #[test]
 #[ignore = "takes long and needs strace; make break runs it"]
 fn a_kill_at_every_system_call_that_changes_the_folder() {
-    if !Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        println!("skipped: there is no strace");
-        return;
-    }
+    let strace = Command::new("strace").arg("-V").stdout(Stdio::null()).status();
+    assert!(
+        strace.is_ok_and(|status| status.success()),
+        "there is no strace; `make break` leaves this out where there is none"
+    );
     let stride = number("ROBUSTNAS_STRIDE", 1);
     let root = tempfile::tempdir().unwrap();
     let alone = root.path().join("alone");

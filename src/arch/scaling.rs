@@ -29,6 +29,7 @@ use super::families::preact::PreAct;
 pub use super::families::published::{BASE, STAGES};
 use super::net::Net;
 use super::op::Shape;
+use crate::arch::keys::dashed;
 use crate::error::{Error, Result};
 use crate::units::Macs;
 
@@ -124,6 +125,13 @@ pub struct Scaled {
     pub depth_share: f64,
     /// Counted.
     pub macs: Macs,
+}
+
+impl Scaled {
+    /// In words: cells and channels per stage.
+    pub fn summary(&self) -> String {
+        format!("cells {} channels {}", dashed(&self.cells), dashed(&self.channels))
+    }
 }
 
 /// Why a network was left out.

@@ -5,7 +5,6 @@ use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{MixLayout, Skeleton, derived};
 use crate::arch::file::id_of;
 use crate::arch::genotype::Genotype;
-use crate::arch::keys::dashed;
 use crate::arch::net::Net;
 use crate::arch::scaling::count::Counts;
 use crate::arch::scaling::{ScalingChoice, residual_control};
@@ -138,7 +137,7 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
                     for scaled in choice.kept {
                         let skeleton = skeleton(config, data, &scaled.cells, &scaled.channels);
                         let net = derived(&skeleton, genotype)?;
-                        let summary = format!("cells {} channels {}", dashed(&scaled.cells), dashed(&scaled.channels));
+                        let summary = scaled.summary();
                         list.push(Candidate {
                             origin: origin.clone(),
                             budget: *budget,
@@ -156,7 +155,6 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
         }
         if config.derive.hand_made {
             let (resnet, net) = residual_control(*budget, data.image, data.classes.len())?;
-            let stages: Vec<String> = resnet.stages.iter().map(|(blocks, c)| format!("{blocks}x{c}")).collect();
             list.push(Candidate {
                 origin: Origin::HandMade,
                 budget: *budget,
@@ -164,7 +162,7 @@ pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Res
                 skeleton: None,
                 id: id_of(&net)?,
                 net,
-                summary: format!("preact-resnet stem {} stages {}", resnet.stem, stages.join("-")),
+                summary: resnet.summary(),
             });
         }
     }

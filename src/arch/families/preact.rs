@@ -116,6 +116,12 @@ pub struct PreAct {
 }
 
 impl PreAct {
+    /// In words: the stem, and blocks and channels per stage.
+    pub fn summary(&self) -> String {
+        let stages: Vec<String> = self.stages.iter().map(|(blocks, c)| format!("{blocks}x{c}")).collect();
+        format!("preact-resnet stem {} stages {}", self.stem, stages.join("-"))
+    }
+
     /// A network of basic blocks, CIFAR style, with the default elements.
     pub fn basic(stem: usize, stages: impl Into<Vec<(usize, usize)>>) -> Self {
         PreAct {

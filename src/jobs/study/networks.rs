@@ -4,7 +4,6 @@ use crate::arch::cost::cost;
 use crate::arch::families::cells::{Skeleton, derived};
 use crate::arch::file::id_of;
 use crate::arch::genotype::Genotype;
-use crate::arch::keys::dashed;
 use crate::arch::net::Net;
 use crate::arch::scaling::{Scaled, residual_control};
 use crate::config::Config;
@@ -73,9 +72,8 @@ impl<'a> Networks<'a> {
     /// # Errors
     /// As [`Networks::size`].
     pub fn build(&self, genotype: &Genotype) -> Result<Built> {
-        let (Scaled { cells, channels, .. }, SizedNet { net, .. }) = self.sized(genotype)?;
-        let summary = format!("cells {} channels {}", dashed(&cells), dashed(&channels));
-        Built::new(net, summary, Some(genotype.to_string()))
+        let (scaled, SizedNet { net, .. }) = self.sized(genotype)?;
+        Built::new(net, scaled.summary(), Some(genotype.to_string()))
     }
 
     /// The residual network nearest to the budget.
@@ -96,8 +94,7 @@ impl<'a> Networks<'a> {
                 found.0
             )));
         }
-        let stages: Vec<String> = resnet.stages.iter().map(|(blocks, c)| format!("{blocks}x{c}")).collect();
-        Built::new(net, format!("preact-resnet stem {} stages {}", resnet.stem, stages.join("-")), None)
+        Built::new(net, resnet.summary(), None)
     }
 
     /// The first `n` random genotypes that have the size, all different. A larger number begins with the same ones.
