@@ -1,10 +1,10 @@
 //! The ranked table for a terminal: plain text, aligned, no colours.
 
+use super::columns::{titles, values};
 use super::protocol::list;
-use super::ranked::{Entry, Ranked};
-use crate::record::{Evaluation, Outcome, Speed};
+use super::ranked::Ranked;
+use crate::record::Outcome;
 use crate::threat::Attack;
-use crate::units::Tally;
 
 /// The table of every budget under a header that states data, attacks and counting rule, and below it whether the searched
 /// networks beat the controls. Ends with a newline.
@@ -21,7 +21,8 @@ pub fn table_within(ranked: &Ranked, width: Option<usize>) -> String {
         let attacks = &ranked.protocol.attacks;
         let timed = budget.entries.iter().any(|entry| entry.record.speed().is_some());
         let mut rows = vec![titles(attacks, timed)];
-        rows.extend(budget.entries.iter().map(|entry| row(entry, attacks.len(), timed)));
+        let row = |entry| values(entry, attacks.len(), timed).into_iter().map(|v| (v.text, v.number)).collect();
+        rows.extend(budget.entries.iter().map(row));
         let mut notes = String::new();
         if let Some(width) = width
             && narrow(&mut rows, attacks, width)
@@ -127,58 +128,6 @@ fn header(ranked: &Ranked) -> String {
 
 /// A cell and whether it is a number, which aligns to the right.
 pub(super) type Cell = (String, bool);
-
-fn titles(attacks: &[Attack], timed: bool) -> Vec<Cell> {
-    let mut cells = vec![number("rank"), word("arch"), word("origin"), number("params"), number("MACs")];
-    if timed {
-        cells.extend([number("ms forward"), number("ms training")]);
-    }
-    cells.push(number("clean"));
-    cells.extend(attacks.iter().map(|a| number(&a.name())));
-    cells.extend([number("robust"), word("95 %"), number("test clean"), number("test robust")]);
-    cells.extend([word("network"), word("note")]);
-    cells
-}
-
-fn row(entry: &Entry, attacks: usize, timed: bool) -> Vec<Cell> {
-    let record = &entry.record;
-    let mut cells = vec![
-        number(&entry.rank.map_or("-".to_owned(), |r| r.to_string())),
-        word(&record.arch),
-        word(record.origin.word()),
-        number(&record.cost.params.to_string()),
-        number(&record.cost.macs.to_string()),
-    ];
-    if timed {
-        let ms = |of: fn(Speed) -> f64| number(&record.speed().map_or("-".into(), |speed| format!("{:.3}", of(speed))));
-        cells.extend([ms(|speed| speed.forward_ms), ms(|speed| speed.training_ms)]);
-    }
-    match &record.outcome {
-        Outcome::Ok { validation, test, .. } => {
-            cells.extend(accuracies(validation));
-            let of = |read: fn(&Evaluation) -> Tally| test.as_ref().map_or("-".into(), |t| read(t).to_string());
-            cells.extend([number(&of(|t| t.clean)), number(&of(|t| t.robust))]);
-        }
-        Outcome::Failed { .. } => {
-            cells.extend((0..attacks + 2).map(|_| number("-")));
-            cells.extend([word("-"), number("-"), number("-")]);
-        }
-    }
-    cells.extend([word(&record.summary), word(entry.unranked.as_deref().unwrap_or(""))]);
-    cells
-}
-
-fn accuracies(evaluation: &Evaluation) -> Vec<Cell> {
-    let mut cells = vec![number(&evaluation.clean.to_string())];
-    cells.extend(evaluation.attacks.iter().map(|a| number(&a.robust.to_string())));
-    cells.extend([number(&evaluation.robust.to_string()), word(&interval(evaluation.robust))]);
-    cells
-}
-
-fn interval(tally: Tally) -> String {
-    let (low, high) = tally.wilson95();
-    format!("{:5.2}..{:5.2}", 100.0 * low, 100.0 * high)
-}
 
 pub(super) fn number(text: &str) -> Cell {
     (text.to_owned(), true)

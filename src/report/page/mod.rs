@@ -72,7 +72,7 @@ struct RunPart<'a> {
     verdicts: Vec<(String, String)>,
     decision: Option<String>,
     facts: Vec<(&'static str, String)>,
-    budgets: Vec<table::BudgetTable<'a>>,
+    budgets: Vec<table::BudgetTable>,
     curves: Option<String>,
     choices: Vec<String>,
     networks: Vec<Drawn<'a>>,

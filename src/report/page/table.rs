@@ -4,102 +4,62 @@ use serde::Serialize;
 
 use super::anchor;
 use crate::record::{Evaluation, Outcome};
-use crate::report::ranked::{Entry, Ranked};
+use crate::report::columns::{Value, interval, titles, values};
+use crate::report::ranked::{Entry, Ranked, RankedBudget};
 use crate::units::Tally;
 
 /// A cell: what is shown, and the number that it is sorted by.
 #[derive(Serialize)]
 pub(super) struct Cell {
     text: String,
+    number: bool,
     key: Option<f64>,
-}
-
-impl Cell {
-    fn word(text: impl Into<String>) -> Self {
-        Cell { text: text.into(), key: None }
-    }
-
-    fn number(text: impl Into<String>, key: f64) -> Self {
-        Cell { text: text.into(), key: Some(key) }
-    }
-
-    fn share(tally: Option<Tally>) -> Self {
-        tally.map_or(Cell::word("-"), |tally| Cell::number(tally.to_string(), tally.rate()))
-    }
 }
 
 /// A candidate.
 #[derive(Serialize)]
-pub(super) struct CandidateRow<'a> {
+pub(super) struct CandidateRow {
     anchor: String,
-    arch: &'a str,
     origin: &'static str,
     ranked: bool,
     cells: Vec<Cell>,
-    note: &'a str,
 }
 
 /// The candidates of a budget.
 #[derive(Serialize)]
-pub(super) struct BudgetTable<'a> {
+pub(super) struct BudgetTable {
     budget: String,
     titles: Vec<String>,
-    rows: Vec<CandidateRow<'a>>,
-    /// Whether there is anything to be noted.
-    noted: bool,
+    rows: Vec<CandidateRow>,
 }
 
 /// The tables of a run, the `run`-th of the page.
-pub(super) fn budgets(ranked: &Ranked, run: usize) -> Vec<BudgetTable<'_>> {
+pub(super) fn budgets(ranked: &Ranked, run: usize) -> Vec<BudgetTable> {
     let timed = ranked.budgets.iter().flat_map(|b| &b.entries).any(|e| e.record.speed().is_some());
-    let attacks: Vec<String> = ranked.protocol.attacks.iter().map(|attack| attack.name()).collect();
-    let mut titles: Vec<String> = ["parameters", "MACs"].map(str::to_owned).into();
-    if timed {
-        titles.extend(["ms forward", "ms training"].map(str::to_owned));
-    }
-    titles.push("clean".into());
-    titles.extend(attacks.iter().cloned());
-    titles.extend(["robust", "95 %", "test clean", "test robust"].map(str::to_owned));
-    ranked
-        .budgets
-        .iter()
-        .map(|budget| BudgetTable {
+    let attacks = &ranked.protocol.attacks;
+    let names: Vec<String> = titles(attacks, timed).into_iter().map(|(title, _)| title).collect();
+    let table = |budget: &RankedBudget| {
+        // Networks are told of in words further down; notes are a column where there are any.
+        let noted = budget.entries.iter().any(|entry| entry.unranked.is_some());
+        let shown = |title: &String| title != "network" && (noted || title != "note");
+        let row = |entry: &Entry| CandidateRow {
+            anchor: anchor(run, &entry.record.arch),
+            origin: entry.record.origin.word(),
+            ranked: entry.rank.is_some(),
+            cells: names
+                .iter()
+                .zip(values(entry, attacks.len(), timed))
+                .filter(|(title, _)| shown(title))
+                .map(|(_, Value { text, number, key })| Cell { text, number, key })
+                .collect(),
+        };
+        BudgetTable {
             budget: budget.budget.to_string(),
-            titles: titles.clone(),
-            noted: budget.entries.iter().any(|entry| entry.unranked.is_some()),
-            rows: budget.entries.iter().map(|entry| row(entry, run, attacks.len(), timed)).collect(),
-        })
-        .collect()
-}
-
-fn row(entry: &Entry, run: usize, attacks: usize, timed: bool) -> CandidateRow<'_> {
-    let record = &entry.record;
-    let rank = entry.rank.map_or(Cell::word("-"), |rank| Cell::number(rank.to_string(), f64::from(rank)));
-    let (params, macs) = (record.cost.params, record.cost.macs);
-    let mut cells =
-        vec![rank, Cell::number(params.to_string(), params.0 as f64), Cell::number(macs.to_string(), macs.0 as f64)];
-    if timed {
-        let of = record.speed().map(|speed| [speed.forward_ms, speed.training_ms]);
-        let ms = |i: usize| of.map_or(Cell::word("-"), |ms| Cell::number(format!("{:.3}", ms[i]), ms[i]));
-        cells.extend([ms(0), ms(1)]);
-    }
-    let (found, test) = match &record.outcome {
-        Outcome::Ok { validation, test, .. } => (Some(validation), test.as_ref()),
-        Outcome::Failed { .. } => (None, None),
+            titles: names.iter().filter(|title| shown(title)).cloned().collect(),
+            rows: budget.entries.iter().map(row).collect(),
+        }
     };
-    cells.push(Cell::share(found.map(|v| v.clean)));
-    cells.extend((0..attacks).map(|i| Cell::share(found.and_then(|v| v.attacks.get(i)).map(|a| a.robust))));
-    cells.push(Cell::share(found.map(|v| v.robust)));
-    cells.push(Cell::word(found.map_or("-".into(), |v| interval(v.robust))));
-    cells.extend([Cell::share(test.map(|t| t.clean)), Cell::share(test.map(|t| t.robust))]);
-    CandidateRow {
-        anchor: anchor(run, &record.arch),
-        arch: &record.arch,
-        origin: record.origin.word(),
-        ranked: entry.rank.is_some(),
-        cells,
-        note: entry.unranked.as_deref().unwrap_or(""),
-    }
+    ranked.budgets.iter().map(table).collect()
 }
 
 /// A measurement of a network.
@@ -143,10 +103,4 @@ fn of(found: &Evaluation, training: &str) -> Measured {
         rows,
         checks: if checks.is_empty() { "none raised".into() } else { checks.join(", ") },
     }
-}
-
-/// The 95 % Wilson interval in per cent.
-fn interval(tally: Tally) -> String {
-    let (low, high) = tally.wilson95();
-    format!("{:.2} to {:.2}", 100.0 * low, 100.0 * high)
 }
