@@ -9,6 +9,7 @@ use crate::arch::net::Net;
 use crate::arch::op::Shape;
 use crate::config::{Config, Order};
 use crate::error::{IoContext, Result};
+use crate::recipe::Kind;
 use crate::record::{OriginKind, Outcome, Record, SearchEpoch};
 use crate::report::frontier::Frontier;
 use crate::report::page::{self, EdgeShares, LedgerRow, RunFacts};
@@ -104,18 +105,18 @@ fn ledger(
             Outcome::Failed { .. } => None,
         })
         .collect();
-    if let (Some((image, classes)), Some((_, _))) = (image, trained.first()) {
+    if let (Some((image, classes)), Some((_, shown))) = (image, trained.first()) {
         let net = supernet(&config.supernet_skeleton(image, classes)?, &config.mix_layout())?;
+        let macs = cost(&net).macs;
         // The images that candidates train on are the search's two parts.
-        let weights = config.split.weights_share * trained[0].1 / f64::from(config.retrain.epochs.max(1));
+        let weights = config.split.weights_share * shown / f64::from(config.retrain.epochs.max(1));
         let forwards: f64 = epochs.iter().map(|epoch| search_forwards(config, epoch.stage)).sum();
         rows.push(LedgerRow {
             part: format!("search, {} epochs", epochs.len()),
             how: format!(
-                "{} MACs of the supernet, {weights:.0} images an epoch, {forwards:.0} forward passes an image in all",
-                cost(&net).macs
+                "{macs} MACs of the supernet, {weights:.0} images an epoch, {forwards:.0} forward passes an image in all"
             ),
-            macs: cost(&net).macs.0 as f64 * weights * forwards,
+            macs: macs.0 as f64 * weights * forwards,
         });
     }
     let forwards = config.retrain.passes().forwards();
@@ -149,16 +150,21 @@ fn ledger(
 /// Forward passes that an image of an epoch's step costs: attack and weights; from stage one on the architecture's images
 /// as well, attacked, with an objective a stage.
 fn search_forwards(config: &Config, stage: u8) -> f64 {
-    const WEIGHTS: f64 = 3.0;
-    const MIXTURE: f64 = 2.0;
-    let attack = Attack::Pgd(config.search.attack).passes() - 1.0;
+    let weights = Kind::Weights.forwards();
+    // The mixture's gradient needs those of the activations and no others, as the images' does.
+    let mixture = Kind::Input.forwards();
+    let attack = match config.search.single_step {
+        Some(_) => Kind::Input.forwards(),
+        // Without the pass that judges its result.
+        None => Attack::Pgd(config.search.attack).passes() - 1.0,
+    };
     let objectives = f64::from(stage);
     let moves = if stage > 0 { attack } else { 0.0 };
     let arch = match config.search.order {
-        Order::First => objectives * MIXTURE,
+        Order::First => objectives * mixture,
         // The inner gradient once; for each objective its own, and two of the mixture at moved weights.
-        Order::Second if stage > 0 => WEIGHTS + objectives * (WEIGHTS + 2.0 * MIXTURE),
+        Order::Second if stage > 0 => weights + objectives * (weights + 2.0 * mixture),
         Order::Second => 0.0,
     };
-    attack + WEIGHTS + moves + arch
+    attack + weights + moves + arch
 }

@@ -19,7 +19,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its cost in forward passes: a backward pass takes one for the activations' gradients and one for the weights'.
-    fn forwards(self) -> f64 {
+    pub fn forwards(self) -> f64 {
         match self {
             Kind::Forward => 1.0,
             Kind::Input => 2.0,
