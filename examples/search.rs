@@ -4,7 +4,6 @@
 //! takes longer: `robustnas search` runs the same with the settings of a file in `search_spaces/`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use robustnas::config::{Config, Setting};
 use robustnas::error::Result;
@@ -39,13 +38,7 @@ fn main() -> Result<()> {
     let out = std::env::args().nth(1).unwrap_or_else(|| "target/example-search".into());
 
     // A run that was interrupted goes on where it was; the folder has the networks, their weights and all numbers.
-    let job = Job {
-        config,
-        out: out.into(),
-        argv: std::env::args().collect(),
-        checkpoint_every: Duration::from_secs(60),
-        longest: f64::INFINITY,
-    };
+    let job = Job { argv: std::env::args().collect(), ..Job::new(config, out.into()) };
     let ranked = run(&job, &Interrupt::never(), &mut ())?;
     print!("{}", table(&ranked));
     Ok(())

@@ -76,7 +76,7 @@ fn search_job(out: &Path) -> search::Job {
     let settings = QUICK.map(|(key, value)| Setting::new(key, value));
     let config = Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings).unwrap();
     let (argv, checkpoint_every) = (vec!["test".into()], Duration::from_secs(3600));
-    search::Job { config, out: out.into(), argv, checkpoint_every, longest: f64::INFINITY }
+    search::Job { argv, checkpoint_every, ..search::Job::new(config, out.into()) }
 }
 
 /// Timing adds milliseconds to what a search leaves, and changes nothing else of it.

@@ -25,7 +25,9 @@ mod spaces;
 mod status;
 mod study;
 mod subject;
+mod submit;
 mod train;
+mod work;
 
 use std::path::PathBuf;
 
@@ -63,6 +65,15 @@ enum Verb {
     #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
         --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25")]
     Search(search::SearchArguments),
+    /// Join a run: train and measure its candidates beside the process that leads it, from any machine that sees the folder.
+    #[command(
+        after_help = "Example:\n  robustnas work results/night\n\ndocs/cluster.md tells how workers share a run."
+    )]
+    Work(work::WorkArguments),
+    /// Send the workers of a run to a cluster.
+    #[command(after_help = "Examples:\n  robustnas search dsara-small --data hf:DIR --out results/night --begin\n  \
+        robustnas submit results/night --nodes 8 --cpus 16 --time 8:00:00\n\ndocs/cluster.md has the whole of it.")]
+    Submit(submit::SubmitArguments),
     /// Show the progress of runs.
     #[command(after_help = "Example:\n  robustnas status results/night")]
     Status {
@@ -236,6 +247,8 @@ pub fn main() -> Result<()> {
     };
     match arguments.verb {
         Verb::Search(arguments) => search::search(&arguments, console),
+        Verb::Work(arguments) => work::work(&arguments, console),
+        Verb::Submit(arguments) => submit::submit(&arguments, console),
         Verb::Status { runs, json } => status::status(&runs, json, console),
         Verb::Rank { runs, json } => rank::rank(&runs, json, console),
         Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split, console),

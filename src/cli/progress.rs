@@ -117,6 +117,7 @@ impl Observer for Terminal {
             Progress::Reading { source } => self.note(&format!("reading {source}")),
             Progress::Planned(plan) => self.note(&plan.to_string()),
             Progress::RunStarted { folder } => self.note(&format!("new run in {}", folder.display())),
+            Progress::RunJoined { folder } => self.note(&format!("working at the run in {}", folder.display())),
             Progress::RunContinued { folder } => self.note(&format!("continuing the run in {}", folder.display())),
             Progress::AttackContinued { batches } => self.note(&format!("going on after {batches} batches")),
             Progress::TaskStarted { task, done, steps } => {

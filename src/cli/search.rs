@@ -8,7 +8,7 @@ use super::progress::Terminal;
 use super::{files, spaces};
 use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
-use crate::jobs::search::{Job, run};
+use crate::jobs::search::{Crew, Job, LOST_AFTER, begin, run};
 use crate::jobs::{DAY, Interrupt};
 use crate::report::table::table_within;
 use crate::store::run::{Run, read_run};
@@ -47,9 +47,15 @@ pub struct SearchArguments {
     /// Seconds between checkpoints; no influence on the result.
     #[arg(long, default_value = "60")]
     checkpoint_every: Seconds,
+    /// Processes that train and measure the candidates, which share the threads. The result does not depend on it.
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
     /// Begin also where the estimate is above three days.
     #[arg(long)]
     yes: bool,
+    /// Begin the run's folder and stop, for `work` or `submit` to go on.
+    #[arg(long, conflicts_with_all = ["json", "workers"])]
+    begin: bool,
     /// Print the resolved configuration and stop.
     #[arg(long)]
     print_config: bool,
@@ -83,12 +89,50 @@ pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
         out: out.clone(),
         argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         checkpoint_every: arguments.checkpoint_every.0,
+        lost_after: LOST_AFTER,
         longest: if arguments.yes { f64::INFINITY } else { LONGEST },
+        crew: crew(arguments.workers)?,
     };
     let interrupt = Interrupt::install(say)?;
+    if arguments.begin {
+        begin(&job, &interrupt, &mut Terminal::new(console))?;
+        console
+            .note(&format!("nothing is done yet: robustnas work {0} or robustnas submit {0} goes on", out.display()));
+        return Ok(());
+    }
     let ranked = run(&job, &interrupt, &mut Terminal::new(console))?;
     console.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
     if arguments.json { files::print_json(&ranked) } else { files::print(&table_within(&ranked, width())) }
+}
+
+/// The configuration of a run, whose images may lie elsewhere now.
+pub fn of_run(run: &Path, data: Option<&str>) -> Result<Config> {
+    changed(run, &data.map(images_at).into_iter().collect::<Vec<_>>())
+}
+
+/// The configuration of a run with changes.
+fn changed(run: &Path, settings: &[Setting]) -> Result<Config> {
+    let Run { config, .. } = read_run(run)?;
+    let path = run.join("config.toml");
+    // Read alone first: damage is the run's, not that of an option.
+    Config::stored(&config, &path)?;
+    Config::from_toml(&config, &path, settings)
+}
+
+/// Says where the images are. Quoted: a source is a word, whatever it looks like.
+fn images_at(data: &str) -> Setting {
+    let value = toml::Value::String(data.to_owned()).to_string();
+    Setting { key: "data".to_owned(), value, option: format!("--data {data}") }
+}
+
+/// The workers beside this process, which then leads and does no task itself.
+fn crew(workers: u16) -> Result<Option<Crew>> {
+    if workers == 1 {
+        return Ok(None);
+    }
+    let program = std::env::current_exe()
+        .map_err(|e| Error::Usage(format!("--workers {workers}: this program's own file is not known: {e}")))?;
+    Ok(Some(Crew { program, workers, threads: rayon::current_num_threads() / usize::from(workers) }))
 }
 
 impl SpaceArguments {
@@ -101,13 +145,10 @@ impl SpaceArguments {
             })?;
             settings.push(Setting::new(key.trim(), value.trim()));
         }
+        settings.extend(self.data.as_deref().map(images_at));
         let mut option = |key: &str, value: String, words: String| {
             settings.push(Setting { key: key.to_owned(), value, option: format!("--{key} {words}") });
         };
-        if let Some(data) = &self.data {
-            // Quoted: a source is a word, whatever it looks like.
-            option("data", toml::Value::String(data.clone()).to_string(), data.clone());
-        }
         if let Some(Budgets(budgets)) = &self.budgets {
             let of = |each: &dyn Fn(&Macs) -> String| budgets.iter().map(each).collect::<Vec<_>>();
             let counts = of(&|budget| budget.0.to_string()).join(", ");
@@ -117,11 +158,7 @@ impl SpaceArguments {
             option("seed", seed.to_string(), seed.to_string());
         }
         if let Some(run) = run {
-            let Run { config, .. } = read_run(run)?;
-            let path = run.join("config.toml");
-            // Read alone first: damage is the run's, not that of an option.
-            Config::stored(&config, &path)?;
-            return Config::from_toml(&config, &path, &settings);
+            return changed(run, &settings);
         }
         let (text, path) = spaces::read(self.space.as_deref().unwrap_or(Path::new(spaces::DEFAULT)))?;
         Config::resolve(&text, &path, &settings, &files::read)

@@ -10,6 +10,7 @@ use super::files;
 use super::rank::among;
 use crate::config::Config;
 use crate::error::Result;
+use crate::jobs::search::LOST_AFTER;
 use crate::jobs::{At, duration_words};
 use crate::record::{Outcome, Record, SearchEpoch};
 use crate::report::ranked::Ranked;
@@ -17,6 +18,7 @@ use crate::report::table::table_within;
 use crate::store::event::{Event, StageResult};
 use crate::store::history::History;
 use crate::store::run::worker;
+use crate::store::tasks::{Seen, workers};
 
 /// How far a run is.
 struct Status {
@@ -28,6 +30,14 @@ struct Status {
     /// Who works on it, and at what.
     worker: Option<String>,
     at: Option<At>,
+    /// The processes that joined it, and what they are at.
+    helpers: Vec<(Seen, At)>,
+}
+
+/// What a process is at.
+fn words(at: &At) -> String {
+    let left = at.seconds_left.map_or(String::new(), |left| format!(", {} left of it", duration_words(left)));
+    format!("{}, {} of {} steps{left}", at.task, at.done, at.steps)
 }
 
 /// Prints the progress of runs.
@@ -63,7 +73,8 @@ impl Status {
         let (records, finished, worker) = (history.records(), history.is_finished(run), worker(run));
         // What a process that was killed said last is out of date.
         let at = worker.is_some().then(|| At::read(run)).flatten();
-        Ok(Status { history, config, epochs, records, finished, worker, at })
+        let helpers = workers(run).into_iter().filter_map(|seen| At::read(&seen.folder).map(|at| (seen, at))).collect();
+        Ok(Status { history, config, epochs, records, finished, worker, at, helpers })
     }
 
     fn failed(&self) -> usize {
@@ -83,6 +94,9 @@ impl Status {
             "finished": self.finished,
             "worker": self.worker,
             "at": self.at,
+            "helpers": self.helpers.iter().map(|(seen, at)| json!({
+                "pid": seen.about.pid, "host": seen.about.host, "silent_seconds": seen.silent.as_secs(), "at": at,
+            })).collect::<Vec<_>>(),
             "warning": self.history.warning,
         })
     }
@@ -91,9 +105,7 @@ impl Status {
     fn state(&self) -> String {
         match (&self.worker, &self.at, self.finished) {
             (Some(worker), Some(at), _) => {
-                let left =
-                    at.seconds_left.map_or(String::new(), |left| format!(", {} left of it", duration_words(left)));
-                format!("running ({worker}): {}, {} of {} steps{left}", at.task, at.done, at.steps)
+                format!("running ({worker}): {}", words(at))
             }
             (Some(worker), None, _) => format!("running ({worker})"),
             (None, _, true) => "finished".to_owned(),
@@ -106,6 +118,14 @@ impl Status {
         let mut text = String::new();
         let _ = writeln!(text, "{}: {} on {}, seed {}", run.display(), self.config.name, file.data, file.seed);
         let _ = writeln!(text, "{}", self.state());
+        for (Seen { about, silent, .. }, at) in &self.helpers {
+            let silent = if *silent > LOST_AFTER {
+                format!(", silent for {}", duration_words(silent.as_secs_f64()))
+            } else {
+                String::new()
+            };
+            let _ = writeln!(text, "  with pid {} on {}: {}{silent}", about.pid, about.host, words(at));
+        }
         let _ = writeln!(text, "search: {} of {} epochs", self.epochs.len(), self.config.search.epochs);
         for e in &self.epochs {
             let skips: Vec<String> =

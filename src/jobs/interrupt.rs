@@ -82,6 +82,11 @@ impl Interrupt {
         Ok(Interrupt { flags, idle })
     }
 
+    /// Comes also when `flag` is set.
+    pub fn also(&mut self, reason: &'static str, flag: Arc<AtomicBool>) {
+        self.flags.push((reason, flag));
+    }
+
     /// There is nothing to save as long as the value lives: a signal need not wait.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod page;
 pub mod population;
 mod progress;
 pub mod search;
+pub mod slurm;
 pub mod speed;
 mod stage;
 pub mod stored;

@@ -29,6 +29,11 @@ pub enum Progress {
         /// The folder.
         folder: PathBuf,
     },
+    /// This process joined a run that another one leads.
+    RunJoined {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An attack goes on in its folder.
     AttackContinued {
         /// Batches that are done.

@@ -108,8 +108,7 @@ impl Checkpoints {
         let written = self.next;
         for number in numbers(&self.folder)? {
             if number != written && Some(number) != self.good {
-                let old = self.path(number);
-                fs::remove_file(&old).at(&old)?;
+                remove(&self.path(number))?;
             }
         }
         self.good = Some(written);
@@ -152,16 +151,21 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] where a file cannot be removed.
     pub fn clear(&mut self) -> Result<()> {
-        for name in atomic::names(&self.folder)? {
-            let path = self.folder.join(name);
-            fs::remove_file(&path).at(&path)?;
-        }
+        atomic::names(&self.folder)?.into_iter().try_for_each(|name| remove(&self.folder.join(name)))?;
         self.good = None;
         Ok(())
     }
 
     fn path(&self, number: u64) -> PathBuf {
         self.folder.join(file_name(number))
+    }
+}
+
+/// Removes a file. A worker that took the task over may have removed it before.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at(path),
+        _ => Ok(()),
     }
 }
 

@@ -71,6 +71,14 @@ pub fn records(events: &[Event]) -> Vec<Record> {
     records
 }
 
+/// The architecture parameters that the search of a run ended with, if it has.
+pub fn alpha(events: &[Event]) -> Option<&[f64]> {
+    events.iter().find_map(|event| match event {
+        Event::Stage(StageResult::Search { alpha }) => Some(&alpha[..]),
+        Event::Stage(StageResult::SearchEpoch(_)) | Event::Candidate { .. } | Event::Test { .. } => None,
+    })
+}
+
 fn same(record: &Record, arch: &str, origin: &Origin, budget: Macs) -> bool {
     record.arch == arch && record.origin == *origin && record.budget == budget
 }

@@ -61,7 +61,7 @@ impl Files {
 }
 
 /// The SHA-256 of a file's content, in hexadecimal digits.
-fn sum(bytes: &[u8]) -> String {
+pub(super) fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -13,3 +13,4 @@ mod known;
 pub mod lock;
 pub mod run;
 pub mod scratch;
+pub mod tasks;

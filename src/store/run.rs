@@ -13,6 +13,7 @@ use super::event::Event;
 use super::journal::{Files, Journal, Journaled};
 use super::known::{ARCHS, CONFIG, JOURNAL, OUTPUTS, intact, lost, present};
 use super::lock::{self, Lock};
+use super::tasks::{LEADER, Worker};
 use crate::arch::cost::RULE;
 use crate::error::{Error, IoContext, Result};
 
@@ -148,6 +149,30 @@ impl RunDir {
         self.journal.append(event)?;
         self.claim.set_lines(self.journal.lines());
         Ok(())
+    }
+
+    /// Makes this process the one that leads the run's workers: no other appends to the journal, also where the file system
+    /// has no locks.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where another process leads it.
+    pub fn lead(&self, worker: &Worker) -> Result<()> {
+        match worker.claim(LEADER)? {
+            Some(held) => {
+                self.claim.lead(held);
+                Ok(())
+            }
+            None => {
+                let others: Vec<String> =
+                    worker.others().iter().map(|w| format!("pid {} on {}", w.pid, w.host)).collect();
+                let words = format!(
+                    "another process leads this run (at work: {}); wait for it or stop it, or join it with robustnas work. \
+                     One that was killed on another machine counts as gone after a minute",
+                    others.join(", ")
+                );
+                Err(Error::run(&self.path, words))
+            }
+        }
     }
 
     /// What the run's files hold: names are `archs/<id>/arch.json`, `ranked.json`.

@@ -1,0 +1,205 @@
+//! A process that joins a run: it does tasks that nobody else has, and leads the run where nobody does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use candle_core::Device;
+
+use super::work::{Part, Work};
+use super::{Job, run as lead};
+use crate::config::Config;
+use crate::data::Source;
+use crate::data::split::Splits;
+use crate::engine::Isa;
+use crate::error::{Error, Result};
+use crate::jobs::at::Noting;
+use crate::jobs::candidates::{self, Candidate};
+use crate::jobs::interrupt::Interrupt;
+use crate::jobs::progress::{Observer, Progress};
+use crate::jobs::task::Task;
+use crate::rank::ineligible;
+use crate::record::{Outcome, Record};
+use crate::search::distribution::Alpha;
+use crate::seed::Seed;
+use crate::store::event::alpha;
+use crate::store::history::History;
+use crate::store::run;
+use crate::store::tasks::Worker;
+
+/// Between two looks for something to do.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// What a process that joins a run is told.
+pub struct Joining {
+    /// The run, as its folder says, but for where its images are.
+    pub config: Config,
+    /// Its folder.
+    pub out: PathBuf,
+    /// The command line, kept for people.
+    pub argv: Vec<String>,
+    /// Time between checkpoints; has no influence on the outcome.
+    pub checkpoint_every: Duration,
+    /// Time without a beat after which another worker counts as lost.
+    pub lost_after: Duration,
+}
+
+/// Works at a run until it is over.
+///
+/// # Errors
+/// [`Error::Stopped`] after a signal, with everything saved; [`Error::Run`] for a folder that holds no run, or one of other
+/// images, and where another version works at it; whatever reading data or writing fails with.
+pub fn join(joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
+    let out = &joining.out;
+    loop {
+        if History::read(out)?.is_finished(out) {
+            return Ok(());
+        }
+        let worker = Worker::join(out, &Isa::widest().to_string(), joining.lost_after)?;
+        if is_led(&worker, joining)? {
+            help(&worker, joining, interrupt, observer)?;
+            continue;
+        }
+        drop(worker);
+        let job = Job {
+            argv: joining.argv.clone(),
+            checkpoint_every: joining.checkpoint_every,
+            lost_after: joining.lost_after,
+            ..Job::new(joining.config.clone(), out.clone())
+        };
+        let led = lead(&job, interrupt, observer);
+        if let Err(Error::Run { .. }) = led
+            && is_led(&Worker::join(out, &Isa::widest().to_string(), joining.lost_after)?, joining)?
+        {
+            // Another was faster: it leads, and this one helps.
+            continue;
+        }
+        return led.map(drop);
+    }
+}
+
+/// Whether a process leads the run, by its lock or by its beat.
+fn is_led(worker: &Worker, joining: &Joining) -> Result<bool> {
+    Ok(run::worker(&joining.out).is_some() || worker.is_led()?)
+}
+
+/// Does what nobody else has, until the run is over or nobody leads it.
+fn help(worker: &Worker, joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
+    let Joining { config, out, .. } = joining;
+    let observer = &mut Noting::new(observer);
+    let idle = interrupt.idle()?;
+    let source = Source::parse(&config.data)?;
+    observer.on(Progress::Reading { source: source.to_string() });
+    let data = source.load()?;
+    let (data_id, expected) = (data.content_id(), History::read(out)?.run.file.data_id);
+    if data_id != expected {
+        let words = format!("the run's images have the content {expected}, and {source} has {data_id}; give --data");
+        return Err(Error::run(out, words));
+    }
+    let splits = Splits::of(&data, &config.split)?;
+    same_program(worker, joining, observer)?;
+    observer.write_to(&worker.folder());
+    observer.on(Progress::RunJoined { folder: out.clone() });
+    drop(idle);
+    let work = Work {
+        run: out,
+        config,
+        data: &data,
+        data_id,
+        splits: &splits,
+        seed: Seed::root(config.seed),
+        device: &Device::Cpu,
+        interrupt,
+        checkpoint_every: joining.checkpoint_every,
+    };
+    let mut derived: Option<Vec<Candidate>> = None;
+    let mut declined = Vec::new();
+    loop {
+        interrupt.check()?;
+        let history = History::read(out)?;
+        if history.is_finished(out) || !is_led(worker, joining)? {
+            return Ok(());
+        }
+        let list = match (&derived, alpha(&history.events)) {
+            (Some(list), _) => list,
+            (None, Some(alpha)) => {
+                let (list, _) = candidates::derive(config, &data, &Alpha(alpha.to_vec()), work.seed)?;
+                derived.insert(list)
+            }
+            (None, None) => {
+                std::thread::sleep(WAIT);
+                continue;
+            }
+        };
+        let records = history.records();
+        let mut parts = list.iter().enumerate().filter_map(|(at, candidate)| {
+            let part = open(records.iter().find(|r| candidate.is_of(r)))?;
+            (!declined.contains(&at)).then_some((at, candidate, part))
+        });
+        let taken = parts.find_map(|(at, candidate, part)| {
+            worker.claim(&part.task(at, candidate)).map(|held| held.map(|held| (at, candidate, part, held))).transpose()
+        });
+        let Some((at, candidate, part, held)) = taken.transpose()? else {
+            std::thread::sleep(WAIT);
+            continue;
+        };
+        // The leader may have taken the result over, and the run may be at its end, since the journal was read.
+        let now = History::read(out)?;
+        if now.is_finished(out) || open(now.records().iter().find(|r| candidate.is_of(r))) != Some(part) {
+            held.release();
+            continue;
+        }
+        if part == Part::Train
+            && let Some(reason) = work.shortage(candidate)?
+        {
+            observer.on(Progress::Warning(format!("{} is left to others: {reason}", part.task(at, candidate))));
+            declined.push(at);
+            held.release();
+            continue;
+        }
+        let held = Arc::new(held);
+        if part == Part::Test {
+            observer.on(Progress::TaskStarted { task: Task::Test, done: 0, steps: 1 });
+        }
+        let done = work.perform(part, candidate, &held, observer);
+        if part == Part::Test {
+            observer.on(Progress::TaskDone { task: Task::Test });
+        }
+        match done {
+            Err(why) if held.is_lost() => observer.on(Progress::Warning(why.to_string())),
+            other => other?,
+        }
+    }
+}
+
+/// What is to be done for a candidate, by what the journal says of it.
+fn open(record: Option<&Record>) -> Option<Part> {
+    match record {
+        None => Some(Part::Train),
+        Some(record) => match &record.outcome {
+            Outcome::Ok { test: None, .. } if ineligible(record).is_none() => Some(Part::Test),
+            Outcome::Ok { .. } | Outcome::Failed { .. } => None,
+        },
+    }
+}
+
+/// Refuses to work beside another version; says where the answer may differ in its last digits.
+fn same_program(worker: &Worker, joining: &Joining, observer: &mut dyn Observer) -> Result<()> {
+    let others = worker.others();
+    let ours = env!("CARGO_PKG_VERSION");
+    if let Some(other) = others.iter().find(|other| other.version != ours) {
+        let words = format!(
+            "robustnas {} works at this run (pid {} on {}), and this is {ours}; join it with that version",
+            other.version, other.pid, other.host
+        );
+        return Err(Error::run(&joining.out, words));
+    }
+    let isa = Isa::widest().to_string();
+    if let Some(other) = others.iter().find(|other| other.instructions != isa) {
+        observer.on(Progress::Warning(format!(
+            "{} computes with {} and this machine with {isa}: networks come out in other digits than on one machine",
+            other.host, other.instructions
+        )));
+    }
+    Ok(())
+}

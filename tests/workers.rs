@@ -1,0 +1,148 @@
+//! A run that several processes work at has the bytes of one that one process made, whichever of them die.
+
+mod quick_search;
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use quick_search::{answer, finish, search};
+use robustnas::seed::Seed;
+
+/// A process that joins a run. One that is frozen counts as lost after two seconds.
+fn work(run: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    command.args(["work", "--threads", "1", "--checkpoint-every", "0.1", "--lost-after", "2"]).arg(run);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// The answer and the journal; nothing of the workers is left.
+fn left(run: &Path) -> Vec<Vec<u8>> {
+    for gone in ["tasks", "workers", "progress.json"] {
+        assert!(!run.join(gone).exists(), "{gone} is left");
+    }
+    let mut files = answer(run);
+    files.push(std::fs::read(run.join("journal.jsonl")).unwrap());
+    files
+}
+
+/// What a run leaves that one process made.
+fn expected() -> &'static [Vec<u8>] {
+    static LEFT: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    LEFT.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("alone");
+        finish(search(&run, "1").spawn().unwrap());
+        left(&run)
+    })
+}
+
+/// Begins a run without doing anything in it.
+fn begin(run: &Path) {
+    finish(search(run, "1").arg("--begin").spawn().unwrap());
+    assert!(run.join("run.json").exists() && !run.join("ranked.json").exists());
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until there is a claim on a training that `than` does not name; its worker's process.
+fn claimed(run: &Path, child: &mut Child) -> bool {
+    let mine = format!("-{}-", child.id());
+    let named = |task: &std::fs::DirEntry| {
+        let claims = std::fs::read_dir(task.path()).unwrap().flatten();
+        let mut claims = claims.filter(|file| file.file_name().to_string_lossy().starts_with("claim-"));
+        task.file_name().to_string_lossy().starts_with("train-")
+            && claims.any(|file| std::fs::read_to_string(file.path()).unwrap_or_default().contains(&mine))
+            && task.path().join("checkpoint/LATEST").exists()
+    };
+    while !std::fs::read_dir(run.join("tasks")).is_ok_and(|tasks| tasks.flatten().any(|task| named(&task))) {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+#[test]
+#[cfg(unix)]
+fn workers_and_their_deaths_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for workers in ["2", "4"] {
+        finish(search(&at(workers), "2").args(["--workers", workers]).spawn().unwrap());
+        assert!(left(&at(workers)) == expected(), "{workers} workers changed the answer");
+    }
+
+    // One joins, and is killed in the middle of a training; another goes on with it.
+    let run = at("killed");
+    begin(&run);
+    let leader = search(&run, "1").spawn().unwrap();
+    let mut killed = work(&run).spawn().unwrap();
+    assert!(claimed(&run, &mut killed), "the run ended before its second worker had a task");
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    finish(work(&run).spawn().unwrap());
+    finish(leader);
+    assert!(left(&run) == expected(), "a killed worker changed the answer");
+}
+
+/// The leader is killed, and whoever helped it leads. Then one is frozen in a training until that is taken over; awake again it
+/// leaves the training and goes on with others.
+#[test]
+#[cfg(unix)]
+fn a_run_is_led_by_whoever_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    begin(&run);
+    let mut leader = search(&run, "1").spawn().unwrap();
+    let mut helper = work(&run).spawn().unwrap();
+    assert!(claimed(&run, &mut helper), "the run ended before its second worker had a task");
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    signal(&helper, "-STOP");
+    finish(work(&run).spawn().unwrap());
+    signal(&helper, "-CONT");
+    finish(helper);
+    assert!(left(&run) == expected(), "a killed leader or a frozen worker changed the answer");
+}
+
+/// Processes join and are killed at random moments, until one is let alone.
+#[test]
+fn kills_of_workers_change_nothing() {
+    let kills: u32 = std::env::var("ROBUSTNAS_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(4);
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let begun = Instant::now();
+    expected();
+    // Long enough that kills fall everywhere, where another test made the run and this one waited for nothing.
+    let whole = begun.elapsed().max(Duration::from_secs(5));
+    begin(&run);
+    let mut random = Seed::root(u64::from(std::process::id())).stream();
+    let mut workers: Vec<Child> = (0..2).map(|_| work(&run).spawn().unwrap()).collect();
+    for kill in 0..kills {
+        std::thread::sleep(whole.mul_f64(2.0 * f64::from(random.uniform()) / f64::from(kills)));
+        let one = &mut workers[kill as usize % 2];
+        one.kill().unwrap();
+        one.wait().unwrap();
+        *one = work(&run).spawn().unwrap();
+    }
+    workers.into_iter().for_each(finish);
+    assert!(left(&run) == expected(), "{kills} kills changed the answer");
+}
+
+#[test]
+fn what_cannot_be_joined_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_robustnas")).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, words) = said(&["work", &folder.path().display().to_string()]);
+    assert_eq!(code, Some(4), "{words}");
+    assert!(words.contains("not a run folder"), "{words}");
+}
