@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study slurm-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -162,11 +162,15 @@ fuzz: ## Change well-formed inputs of every reader for a time; TARGET=onnx SECON
 fuzz-coverage: ## The same guided by coverage; needs a nightly toolchain and cargo-fuzz
 	TARGET=$(TARGET) cargo +nightly fuzz run readers -- -max_total_time=$(SECONDS) -rss_limit_mb=1024 -timeout=5
 
-long: ## Kill a run twenty times, and a study, and compare their answers with those of undisturbed ones
-	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume --test study_training -- --include-ignored
+long: ## Kill a run and its workers twenty times, and a study, and compare their answers with those of undisturbed ones
+	ROBUSTNAS_KILLS=20 cargo test --release --test kill_and_resume --test workers --test study_training -- --include-ignored
 
 prove: ## Compare every plan of every family and supernet, with all fusions, with a plain executor (about two hours)
 	cargo test --release --test plans -- --ignored --nocapture
+
+slurm-check: ## Run a search by a Slurm of two nodes on this machine, lose one, compare the answer; needs Debian's apt
+	cargo build --bin robustnas
+	tests/slurm/check.sh target/debug/robustnas target/slurm
 
 attack-long: ## Compare the long attacks with the official code's results on a given network
 	cargo test --test attack_oracle -- --nocapture --test-threads 1 --include-ignored

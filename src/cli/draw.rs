@@ -38,7 +38,12 @@ enum What {
 /// Draws a network.
 pub fn draw(arguments: &DrawArguments, console: Console) -> Result<()> {
     let Model { name, net, genotype, skeleton, .. } = arguments.net.load(console)?;
-    let lacking = |what: &str| Error::Usage(format!("`{}` is not made of {what}; try --what blocks", name));
+    let lacking = |what: &str| {
+        Error::Usage(format!(
+            "`{}` is not made of {what}, as --what or the ending of --out asks for; --what blocks draws any network as .svg or .png",
+            name
+        ))
+    };
     let extension = arguments.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
     if extension == "dot" {
         let genotype = genotype.ok_or_else(|| lacking("cells"))?;

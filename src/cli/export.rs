@@ -128,7 +128,7 @@ pub fn export(arguments: &ExportArguments, console: Console) -> Result<()> {
         return Ok(());
     }
     let summary = model.file.as_ref().map_or(source.clone(), |file| file.summary.clone());
-    let (network, from) = model.with_weights_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
+    let (mut network, from) = model.with_weights_or_fresh(arguments.weights.as_deref(), arguments.seed)?;
     if let Some(path) = &arguments.safetensors {
         files::write(path, &weights::encode(&network, arguments.layout.into())?)?;
         console.note(&format!("{}: {} tensors, {from}", path.display(), network.layout().tensors().len()));
@@ -138,7 +138,9 @@ pub fn export(arguments: &ExportArguments, console: Console) -> Result<()> {
         files::folder(folder)?;
         files::write(&folder.join("net.py"), code.as_bytes())?;
         files::write(&folder.join("weights.safetensors"), &weights::encode(&network, Layout::Pytorch)?)?;
-        console.note(&format!("{}: net.py for PyTorch and weights.safetensors, {from}", folder.display()));
+        files::write(&folder.join("example.safetensors"), &torch::example(&mut network)?)?;
+        let net = folder.join("net.py");
+        console.note(&format!("{}: PyTorch with {from}; python {} compares the two", net.display(), net.display()));
     }
     if let Some(path) = &arguments.onnx {
         files::write(path, &onnx(&network, arguments.branch)?)?;

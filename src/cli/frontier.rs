@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::console::Console;
 use super::files;
-use super::rank::ranked;
+use super::rank::{among, ranked};
 use crate::error::{Error, Result};
 use crate::report::frontier::Frontier;
 use crate::report::plot::plot;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
+use crate::store::run::is_of_seed;
 
 /// The images whose accuracies a frontier shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -29,12 +30,22 @@ impl From<SplitName> for Split {
     }
 }
 
+/// What a run is called: its folder, and that of the runs of several seeds where it is one of them.
+fn name(run: &Path) -> String {
+    let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let own = last(run).unwrap_or_else(|| run.display().to_string());
+    match run.parent().and_then(last).filter(|_| is_of_seed(run)) {
+        Some(folder) => format!("{folder}/{own}"),
+        None => own,
+    }
+}
+
 /// The frontiers of runs in one picture or document.
 pub fn frontier(runs: &[PathBuf], out: &Path, split: SplitName, console: Console) -> Result<()> {
-    let all = runs
+    let all = among(runs, console)
         .iter()
         .map(|run| {
-            let name = run.file_name().map_or_else(|| run.display().to_string(), |n| n.to_string_lossy().into_owned());
+            let name = name(run);
             let ranked = ranked(run, console)?;
             if ranked.budgets.is_empty() {
                 return Err(Error::Usage(format!("{}: nothing is evaluated yet", run.display())));

@@ -3,6 +3,7 @@
 mod args;
 mod attack;
 mod bench;
+mod compare;
 mod console;
 mod cost;
 mod data;
@@ -90,6 +91,20 @@ enum Verb {
         /// Run folders.
         #[arg(required = true)]
         runs: Vec<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare a run, or runs of several seeds, with others: what changed, and what is better beyond the intervals.
+    #[command(
+        after_help = "Example:\n  robustnas compare results/last-week results/night\n\nBoth sides must have been \
+        measured alike, on the same test images."
+    )]
+    Compare {
+        /// A run folder, or a folder of runs of several seeds.
+        before: PathBuf,
+        /// Another.
+        after: PathBuf,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -251,8 +266,9 @@ pub fn main() -> Result<()> {
         Verb::Submit(arguments) => submit::submit(&arguments, console),
         Verb::Status { runs, json } => status::status(&runs, json, console),
         Verb::Rank { runs, json } => rank::rank(&runs, json, console),
+        Verb::Compare { before, after, json } => compare::compare(&before, &after, json, console),
         Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split, console),
-        Verb::Report(arguments) => report::report(&arguments),
+        Verb::Report(arguments) => report::report(&arguments, console),
         Verb::Export(arguments) => export::export(&arguments, console),
         Verb::Import(arguments) => import::import(&arguments, console),
         Verb::Train(arguments) => train::train(&arguments, console),

@@ -9,9 +9,10 @@ use super::console::{Console, width};
 use super::files;
 use crate::error::Result;
 use crate::report::ranked::Ranked;
+use crate::report::spread::Spread;
 use crate::report::table::table_within;
 use crate::store::history::History;
-use crate::store::run::is_run;
+use crate::store::run::{is_of_seed, of_seeds};
 
 /// The ranking of a run; what there is to be said of its journal is said.
 pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
@@ -22,11 +23,19 @@ pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
     Ranked::new(history.run.file.seed, &history.records())
 }
 
-/// Those of several folders that are runs, as of `results/*`; one alone is taken for a run.
-pub fn among(folders: &[PathBuf], console: Console) -> Vec<&PathBuf> {
-    let (runs, others): (Vec<&PathBuf>, Vec<&PathBuf>) = folders.iter().partition(|folder| is_run(folder));
+/// The runs of several folders, as of `results/*`: those that are runs, and those of several seeds in one that has such; one
+/// that is neither and is alone is taken for a run.
+pub fn among(folders: &[PathBuf], console: Console) -> Vec<PathBuf> {
+    let (mut runs, mut others) = (Vec::new(), Vec::new());
+    for folder in folders {
+        // What cannot be listed is told where it is read as a run.
+        match of_seeds(folder).unwrap_or_default() {
+            none if none.is_empty() => others.push(folder),
+            some => runs.extend(some),
+        }
+    }
     if runs.is_empty() {
-        return folders.iter().collect();
+        return folders.to_vec();
     }
     others.iter().for_each(|other| console.warn(&format!("{}: not a run folder, left out", other.display())));
     runs
@@ -34,8 +43,10 @@ pub fn among(folders: &[PathBuf], console: Console) -> Vec<&PathBuf> {
 
 /// The ranked tables of runs.
 pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
-    let all =
-        among(runs, console).into_iter().map(|run| Ok((run, ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
+    let all = among(runs, console)
+        .into_iter()
+        .map(|run| ranked(&run, console).map(|ranked| (run, ranked)))
+        .collect::<Result<Vec<_>>>()?;
     if json {
         let value: Vec<_> =
             all.iter().map(|(run, ranked)| json!({"run": run.display().to_string(), "ranked": ranked})).collect();
@@ -49,5 +60,25 @@ pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
         text += &table_within(ranked, width());
         text += "\n";
     }
+    for (folder, seeds) in of_several_seeds(&all) {
+        let spread = Spread::of(&seeds);
+        let _ = writeln!(text, "== {} over {} seeds, test images", folder.display(), seeds.len());
+        text += &spread.table();
+        text += "\n";
+    }
     files::print(&text)
+}
+
+/// The runs that lie in one folder with others, as those of several seeds do.
+fn of_several_seeds(all: &[(PathBuf, Ranked)]) -> Vec<(&Path, Vec<&Ranked>)> {
+    let mut folders: Vec<(&Path, Vec<&Ranked>)> = Vec::new();
+    for (run, ranked) in all.iter().filter(|(run, _)| is_of_seed(run)) {
+        let folder = run.parent().unwrap_or(run);
+        match folders.iter_mut().find(|(of, _)| *of == folder) {
+            Some((_, runs)) => runs.push(ranked),
+            None => folders.push((folder, vec![ranked])),
+        }
+    }
+    folders.retain(|(_, runs)| runs.len() > 1);
+    folders
 }

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::console::Console;
 use super::files;
 use super::frontier::SplitName;
+use super::rank::among;
 use crate::error::Result;
 use crate::jobs::page::page;
 
@@ -22,7 +24,8 @@ pub struct ReportArguments {
 }
 
 /// Writes the page of runs.
-pub fn report(arguments: &ReportArguments) -> Result<()> {
-    let runs: Vec<&Path> = arguments.runs.iter().map(PathBuf::as_path).collect();
+pub fn report(arguments: &ReportArguments, console: Console) -> Result<()> {
+    let runs = among(&arguments.runs, console);
+    let runs: Vec<&Path> = runs.iter().map(PathBuf::as_path).collect();
     files::write(&arguments.out, page(&runs, arguments.split.into())?.as_bytes())
 }

@@ -8,10 +8,11 @@ use super::progress::Terminal;
 use super::{files, spaces};
 use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
-use crate::jobs::search::{Crew, Job, LOST_AFTER, begin, run};
+use crate::jobs::search::{Crew, Job, begin, run};
 use crate::jobs::{DAY, Interrupt};
+use crate::report::spread::Spread;
 use crate::report::table::table_within;
-use crate::store::run::{Run, read_run};
+use crate::store::run::{Run, is_run, of_seed, read_run};
 use crate::units::Macs;
 
 /// A space file with changes.
@@ -47,6 +48,9 @@ pub struct SearchArguments {
     /// Seconds between checkpoints; no influence on the result.
     #[arg(long, default_value = "60")]
     checkpoint_every: Seconds,
+    /// Searches with so many seeds, from the first one on, each in a folder of its own within --out.
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "go_on")]
+    seeds: u32,
     /// Processes that train and measure the candidates, which share the threads. The result does not depend on it.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
@@ -76,33 +80,53 @@ fn budgets(text: &str) -> Result<Budgets, String> {
     text.split(',').map(str::parse).collect::<Result<_, _>>().map(Budgets)
 }
 
-/// Runs or continues a search, then prints its table.
+/// Runs or continues a search, or one for each of several seeds, then prints its table.
 pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
     let config = arguments.space.resolve(arguments.go_on.as_deref())?;
     if arguments.print_config {
         return files::print(&config.to_toml()?);
     }
-    let default = || PathBuf::from("results").join(format!("{}-seed{}", config.name, config.seed));
-    let out = arguments.go_on.clone().or(arguments.out.clone()).unwrap_or_else(default);
-    let job = Job {
-        config,
-        out: out.clone(),
-        argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-        checkpoint_every: arguments.checkpoint_every.0,
-        lost_after: LOST_AFTER,
-        longest: if arguments.yes { f64::INFINITY } else { LONGEST },
-        crew: crew(arguments.workers)?,
+    let several = arguments.seeds > 1;
+    let default = || {
+        let seeds = if several { format!("{}seeds", arguments.seeds) } else { format!("seed{}", config.seed) };
+        PathBuf::from("results").join(format!("{}-{seeds}", config.name))
     };
-    let interrupt = Interrupt::install(say)?;
-    if arguments.begin {
-        begin(&job, &interrupt, &mut Terminal::new(console))?;
-        console
-            .note(&format!("nothing is done yet: robustnas work {0} or robustnas submit {0} goes on", out.display()));
-        return Ok(());
+    let out = arguments.go_on.clone().or(arguments.out.clone()).unwrap_or_else(default);
+    if several && is_run(&out) {
+        let words = "is the run of one seed; --seeds needs a folder for a run of each";
+        return Err(Error::run(&out, words));
     }
-    let ranked = run(&job, &interrupt, &mut Terminal::new(console))?;
-    console.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
-    if arguments.json { files::print_json(&ranked) } else { files::print(&table_within(&ranked, width())) }
+    let interrupt = Interrupt::install(say)?;
+    let mut all = Vec::new();
+    for seed in config.seed..config.seed + u64::from(arguments.seeds) {
+        let own = if several { of_seed(&out, seed) } else { out.clone() };
+        let job = Job {
+            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            checkpoint_every: arguments.checkpoint_every.0,
+            longest: if arguments.yes { f64::INFINITY } else { LONGEST },
+            crew: crew(arguments.workers)?,
+            ..Job::new(Config { seed, ..config.clone() }, own.clone())
+        };
+        if arguments.begin {
+            begin(&job, &interrupt, &mut Terminal::new(console))?;
+            let own = own.display();
+            console.note(&format!("nothing is done yet: robustnas work {own} or robustnas submit {own} goes on"));
+            continue;
+        }
+        all.push(run(&job, &interrupt, &mut Terminal::new(console))?);
+        console.note(&format!("ranked.json, frontier.json, frontier.svg and report.html are in {}", own.display()));
+    }
+    match &all[..] {
+        [] => Ok(()),
+        [ranked] if arguments.json => files::print_json(ranked),
+        several if arguments.json => files::print_json(&several),
+        [ranked] => files::print(&table_within(ranked, width())),
+        several => {
+            let tables: Vec<String> = several.iter().map(|ranked| table_within(ranked, width())).collect();
+            let spread = Spread::of(&several.iter().collect::<Vec<_>>()).table();
+            files::print(&format!("{}\nover {} seeds, test images\n{spread}", tables.join("\n"), several.len()))
+        }
+    }
 }
 
 /// The configuration of a run, whose images may lie elsewhere now.

@@ -42,7 +42,13 @@ fn words(at: &At) -> String {
 
 /// Prints the progress of runs.
 pub fn status(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
-    let all = among(runs, console).into_iter().map(|run| Ok((run, Status::read(run)?))).collect::<Result<Vec<_>>>()?;
+    let all = among(runs, console)
+        .into_iter()
+        .map(|run| {
+            let status = Status::read(&run)?;
+            Ok((run, status))
+        })
+        .collect::<Result<Vec<_>>>()?;
     if json {
         let values: Vec<Value> = all.iter().map(|(_, status)| status.json()).collect();
         return match &values[..] {
@@ -102,14 +108,14 @@ impl Status {
     }
 
     /// What the run is doing, in a line.
-    fn state(&self) -> String {
+    fn state(&self, run: &Path) -> String {
         match (&self.worker, &self.at, self.finished) {
             (Some(worker), Some(at), _) => {
                 format!("running ({worker}): {}", words(at))
             }
             (Some(worker), None, _) => format!("running ({worker})"),
             (None, _, true) => "finished".to_owned(),
-            (None, _, false) => "not finished: robustnas search --continue goes on".to_owned(),
+            (None, _, false) => format!("not finished: robustnas search --continue {} goes on", run.display()),
         }
     }
 
@@ -117,7 +123,7 @@ impl Status {
         let file = &self.history.run.file;
         let mut text = String::new();
         let _ = writeln!(text, "{}: {} on {}, seed {}", run.display(), self.config.name, file.data, file.seed);
-        let _ = writeln!(text, "{}", self.state());
+        let _ = writeln!(text, "{}", self.state(run));
         for (Seen { about, silent, .. }, at) in &self.helpers {
             let silent = if *silent > LOST_AFTER {
                 format!(", silent for {}", duration_words(silent.as_secs_f64()))

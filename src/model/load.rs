@@ -97,6 +97,11 @@ impl Model {
         let mut network = Network::new(net, Seed::root(0), &Device::Cpu)?;
         let from = match (tensors, weights.map(Path::to_owned).or(beside)) {
             (None, Some(file)) => {
+                if weights.is_none() && !file.exists() {
+                    let words = "is not there, so the network has no weights; expected those that it was trained to, or \
+                                 another file by";
+                    return Err(Error::data(&file, format!("{words} {option}")));
+                }
                 weights::load(&mut network, &file)?;
                 file.display().to_string()
             }

@@ -60,6 +60,13 @@ impl Controls {
 /// Whether the searched networks of a budget beat the controls beyond the intervals.
 fn sentence(ranking: &Ranking<'_>) -> String {
     let Some(searched) = ranking.best(OriginKind::Searched) else {
+        let is_searched = |record: &&Record| record.origin.kind() == OriginKind::Searched;
+        let all = || ranking.ranked.iter().copied().chain(ranking.unranked.iter().map(|(record, _)| *record));
+        if all().next().is_some() && !all().any(|record| is_searched(&record)) {
+            return "No searched network is here: none of the searched cells makes a network of this size, so nothing is shown \
+                    about the search."
+                .to_owned();
+        }
         return "No searched network may be ranked, so nothing is shown about the search.".to_owned();
     };
     let against = |kind: OriginKind| {

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::held::Held;
 use super::lock::Lock;
-use super::tasks::Held;
 use crate::error::Result;
 
 /// A claim on a folder, shared by everything that writes into it.

@@ -7,6 +7,7 @@ mod claim;
 pub mod disk;
 pub mod event;
 pub mod folder;
+pub mod held;
 pub mod history;
 pub mod journal;
 mod known;

@@ -23,6 +23,8 @@ pub const SCHEMA_VERSION: u32 = 2;
 const RUN: &str = "run.json";
 const LOCK: &str = "lock";
 const CHECKPOINT: &str = "checkpoint";
+/// What the folders of runs of several seeds are called, with the seed behind it.
+const SEED: &str = "seed-";
 
 /// The description of a run, given when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +151,11 @@ impl RunDir {
         self.journal.append(event)?;
         self.claim.set_lines(self.journal.lines());
         Ok(())
+    }
+
+    /// Names the work: what tasks of this run are told apart by from those of others.
+    pub fn work(&self) -> String {
+        self.claim.work().to_owned()
     }
 
     /// Makes this process the one that leads the run's workers: no other appends to the journal, also where the file system
@@ -306,6 +313,39 @@ fn text_of(path: &Path, missing: impl Fn() -> Error) -> Result<String> {
 /// Whether a folder is a run that has begun.
 pub fn is_run(path: &Path) -> bool {
     path.join(RUN).exists()
+}
+
+impl Run {
+    /// Names the work, as [`RunDir::work`].
+    pub fn work(&self) -> String {
+        Claim::name([self.config.as_str(), &self.file.seed.to_string(), &self.file.data_id, RULE])
+    }
+}
+
+/// The runs of a folder: itself, or those of several seeds in it (`seed-0`, `seed-1`, ..), in the order of their seeds; none
+/// where it is neither.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be listed.
+pub fn of_seeds(path: &Path) -> Result<Vec<PathBuf>> {
+    if is_run(path) {
+        return Ok(vec![path.to_owned()]);
+    }
+    let seed = |name: &String| Some((name.strip_prefix(SEED)?.parse::<u64>().ok()?, path.join(name)));
+    let mut runs: Vec<(u64, PathBuf)> = atomic::names(path)?.iter().filter_map(seed).collect();
+    runs.retain(|(_, run)| is_run(run));
+    runs.sort();
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
+}
+
+/// Whether a folder is called as that of one of several seeds.
+pub fn is_of_seed(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()?.strip_prefix(SEED)?.parse::<u64>().ok()).is_some()
+}
+
+/// The folder of a seed's run in that of several.
+pub fn of_seed(path: &Path, seed: u64) -> PathBuf {
+    path.join(format!("{SEED}{seed}"))
 }
 
 /// Who works on a run, as they wrote it down; `None` where nobody does.

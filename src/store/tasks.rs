@@ -19,8 +19,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
@@ -29,11 +27,10 @@ use serde::{Deserialize, Serialize};
 use super::atomic;
 use super::checkpoint::Checkpoints;
 use super::claim::Claim;
+use super::held::{Held, claim_file, highest};
 use super::journal::sum;
 use super::lock::host;
-use super::run::read_run;
 use super::scratch;
-use crate::arch::cost::RULE;
 use crate::error::{Error, IoContext, Result};
 
 const TASKS: &str = "tasks";
@@ -41,7 +38,6 @@ const WORKERS: &str = "workers";
 const BEAT: &str = "beat.json";
 const RESULT: &str = "result.json";
 const CHECKPOINT: &str = "checkpoint";
-const CLAIM: &str = "claim-";
 /// The task of the process that appends to the run's journal.
 pub(super) const LEADER: &str = "leader";
 /// Beats in the time after which a worker counts as lost.
@@ -62,7 +58,7 @@ pub struct About {
     pub instructions: String,
 }
 
-/// A worker of a run: its beat goes on until it is dropped.
+/// A worker of a run, until it is dropped. Others take it for lost where its [`Pulse`] does not beat.
 #[derive(Debug)]
 pub struct Worker {
     run: PathBuf,
@@ -70,16 +66,23 @@ pub struct Worker {
     about: About,
     lost_after: Duration,
     work: String,
-    ended: Option<Sender<()>>,
-    beat: Option<JoinHandle<()>>,
+    pulse: Pulse,
 }
 
-/// A task that this process has.
-#[derive(Debug)]
-pub struct Held {
-    folder: PathBuf,
-    token: u64,
-    work: String,
+/// A worker's sign of life.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    path: PathBuf,
+    text: Vec<u8>,
+    /// Time from one beat to the next.
+    pub every: Duration,
+}
+
+impl Pulse {
+    /// Says that the worker is at work.
+    pub fn beat(&self) {
+        scratch::replace(&self.path, &self.text);
+    }
 }
 
 /// What came out of a task.
@@ -100,13 +103,12 @@ pub struct Finished<T> {
 }
 
 impl Worker {
-    /// Joins the workers of a run that has begun. A worker counts as lost when it has not written its beat for `lost_after`.
+    /// Joins the workers of a run that has begun, whose work has the name `work`. A worker counts as lost when it has not
+    /// beaten for `lost_after`.
     ///
     /// # Errors
-    /// [`Error::Io`] where the folder cannot be written; [`Error::Run`] where it is no run.
-    pub fn join(run: &Path, instructions: &str, lost_after: Duration) -> Result<Worker> {
-        let stored = read_run(run)?;
-        let work = Claim::name([stored.config.as_str(), &stored.file.seed.to_string(), &stored.file.data_id, RULE]);
+    /// [`Error::Io`] where the folder cannot be written.
+    pub fn join(run: &Path, work: String, instructions: &str, lost_after: Duration) -> Result<Worker> {
         let (host, pid) = (host(), std::process::id());
         let about = About {
             host: host.clone(),
@@ -128,9 +130,13 @@ impl Worker {
         let text = serde_json::to_vec(&about).map_err(|e| Error::run(&folder, e.to_string()))?;
         let path = folder.join(BEAT);
         atomic::write(&path, &text)?;
-        let (ended, until) = channel();
-        let beat = std::thread::spawn(move || beat(&path, &text, lost_after / BEATS, &until));
-        Ok(Worker { run: run.to_owned(), name, about, lost_after, work, ended: Some(ended), beat: Some(beat) })
+        let pulse = Pulse { path, text, every: lost_after / BEATS };
+        Ok(Worker { run: run.to_owned(), name, about, lost_after, work, pulse })
+    }
+
+    /// What must beat as long as it works.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// What this worker writes about itself.
@@ -237,10 +243,6 @@ impl Worker {
 impl Drop for Worker {
     /// What it had is free from here on.
     fn drop(&mut self) {
-        drop(self.ended.take());
-        if let Some(beat) = self.beat.take() {
-            drop(beat.join());
-        }
         let folder = self.folder();
         scratch::remove(&folder.join(BEAT));
         drop(fs::remove_dir_all(&folder));
@@ -248,31 +250,7 @@ impl Drop for Worker {
     }
 }
 
-/// Writes a beat now and then, until the worker ends.
-fn beat(path: &Path, text: &[u8], every: Duration, until: &Receiver<()>) {
-    while until.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
-        scratch::replace(path, text);
-    }
-}
-
 impl Held {
-    /// Whether the task is still this process's.
-    ///
-    /// # Errors
-    /// [`Error::Run`] where another worker has taken it over, or the folder is gone.
-    pub fn check(&self) -> Result<()> {
-        if highest(&self.folder)? == Some(self.token) {
-            return Ok(());
-        }
-        let words = "was taken over by another worker, or its folder is gone; what was done of it here is left";
-        Err(Error::run(&self.folder, words))
-    }
-
-    /// Whether it is not.
-    pub fn is_lost(&self) -> bool {
-        self.check().is_err()
-    }
-
     /// The states of the task's training.
     ///
     /// # Errors
@@ -296,12 +274,6 @@ impl Held {
         self.check()?;
         atomic::write(&path, &text)?;
         remove_all(&self.folder.join(CHECKPOINT))
-    }
-
-    /// Gives the task back, as if it had not been taken.
-    pub fn release(&self) {
-        scratch::remove(&claim_file(&self.folder, self.token));
-        drop(fs::remove_dir(&self.folder));
     }
 }
 
@@ -372,16 +344,6 @@ pub fn workers(run: &Path) -> Vec<Seen> {
         Some(Seen { folder, about, silent })
     };
     names.into_iter().filter_map(seen).collect()
-}
-
-fn claim_file(folder: &Path, token: u64) -> PathBuf {
-    folder.join(format!("{CLAIM}{token}"))
-}
-
-/// The highest token of a task.
-fn highest(folder: &Path) -> Result<Option<u64>> {
-    let tokens = atomic::names(folder)?;
-    Ok(tokens.iter().filter_map(|name| name.strip_prefix(CLAIM)?.parse().ok()).max())
 }
 
 /// When a file was last written. It is opened for that: network file systems then ask the server.

@@ -3,15 +3,16 @@
 //! All tests are one-sided, with the question which of two is larger asked beforehand.
 
 mod best_of;
+mod bootstrap;
 mod holm;
 mod kendall;
 mod mann_whitney;
 mod moments;
 mod power;
-
 mod welch;
 
 pub use best_of::{BestOf, Chosen};
+pub use bootstrap::Interval;
 pub use holm::holm;
 pub use kendall::{Kendall, kendall, kendall_within, partial};
 pub use mann_whitney::mann_whitney;

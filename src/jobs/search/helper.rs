@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use candle_core::Device;
 
+use super::member::Member;
 use super::work::{Part, Work};
 use super::{Job, run as lead};
 use crate::config::Config;
@@ -52,10 +53,11 @@ pub struct Joining {
 pub fn join(joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
     let out = &joining.out;
     loop {
-        if History::read(out)?.is_finished(out) {
+        let history = History::read(out)?;
+        if history.is_finished(out) {
             return Ok(());
         }
-        let worker = Worker::join(out, &Isa::widest().to_string(), joining.lost_after)?;
+        let worker = Member::join(out, history.run.work(), joining.lost_after)?;
         if is_led(&worker, joining)? {
             help(&worker, joining, interrupt, observer)?;
             continue;
@@ -69,7 +71,7 @@ pub fn join(joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observe
         };
         let led = lead(&job, interrupt, observer);
         if let Err(Error::Run { .. }) = led
-            && is_led(&Worker::join(out, &Isa::widest().to_string(), joining.lost_after)?, joining)?
+            && is_led(&*Member::join(out, history.run.work(), joining.lost_after)?, joining)?
         {
             // Another was faster: it leads, and this one helps.
             continue;

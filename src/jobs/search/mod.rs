@@ -19,6 +19,7 @@
 mod crew;
 mod helper;
 mod leader;
+mod member;
 mod work;
 
 pub use crew::Crew;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use candle_core::Device;
 
 use self::leader::{Leader, Log};
+use self::member::Member;
 use self::work::Work;
 use super::at::Noting;
 use super::candidates;
@@ -41,14 +43,12 @@ use super::time::duration_words;
 use crate::config::Config;
 use crate::data::split::Splits;
 use crate::data::{Dataset, Source};
-use crate::engine::Isa;
 use crate::error::{Error, Result};
 use crate::report::ranked::Ranked;
 use crate::seed::Seed;
 use crate::store::event::Event;
 use crate::store::history::History;
 use crate::store::run::{Opened, RunAbout, RunDir, free_to_take};
-use crate::store::tasks::Worker;
 
 /// Time without a beat after which a worker counts as lost.
 pub const LOST_AFTER: Duration = Duration::from_secs(60);
@@ -112,7 +112,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let observer = &mut Noting::new(observer);
     let Prepared { data, data_id, splits, folder, events } = prepare(job, interrupt, observer)?;
     observer.write_to(&job.out);
-    let worker = Worker::join(&job.out, &Isa::widest().to_string(), job.lost_after)?;
+    let worker = Member::join(&job.out, folder.work(), job.lost_after)?;
     folder.lead(&worker)?;
     let seed = Seed::root(job.config.seed);
     let mut leader = Leader {

@@ -28,7 +28,7 @@ use crate::model::weights;
 use crate::record::{Evaluation, FailureKind, Measurement, Outcome, Sample, Training};
 use crate::report::evaluated::Evaluated;
 use crate::seed::Seed;
-use crate::store::tasks::Held;
+use crate::store::held::Held;
 use crate::train::trainee::Trainee;
 
 pub(super) const WEIGHTS: &str = "weights.safetensors";

@@ -15,6 +15,18 @@ const LONGEST: usize = 119;
 /// Blocks that a class's comment lists.
 const NAMED: usize = 3;
 
+/// What the file does when it is run by itself.
+const MAIN: &str = r#"
+if __name__ == "__main__":
+    folder = Path(__file__).parent
+    net = load(folder / "weights.safetensors")
+    example = read_weights(folder / "example.safetensors")
+    with torch.no_grad():
+        logits = net(example["pixels"])
+    apart = (logits - example["logits"]).abs().max() / example["logits"].abs().max()
+    print(f"logits {list(logits.shape)}, apart from robustnas's by at most {apart:.1e} of the largest")
+"#;
+
 /// Writes the file.
 pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
     let Export { net, summary } = export;
@@ -33,13 +45,9 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
         body.push(python.lines().map(wrapped).collect::<Vec<_>>().join("\n"));
     }
     body.push(WEIGHTS.trim_end().to_owned());
-    let main = format!(
-        "if __name__ == \"__main__\":\n    net = load(Path(__file__).with_name(\"weights.safetensors\"))\n    \
-         print(net(torch.rand(1, {c}, {h}, {w})).shape)\n"
-    );
-    body.push(main);
+    body.push(MAIN.trim().to_owned() + "\n");
     let body = body.join("\n\n\n");
-    let mut imports = vec!["import json"];
+    let mut imports = vec!["import ctypes", "import json"];
     if body.contains("math.") {
         imports.push("import math");
     }
@@ -57,8 +65,9 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
     };
     let head = format!(
         "\"\"\"{summary}.\n\nNetwork {id}, written by {program} {version}.\n{params} parameters, {macs} multiply-accumulates an \
-         image ({rule}).\nPixels [n, {c}, {h}, {w}] in [0, 1] to logits [n, {n}]; normalisation is inside.\n{branch}\n`build()` \
-         makes the network with fresh weights, `load(\"weights.safetensors\")` with those written beside this file.\n\"\"\"",
+         image ({rule}).\nPixels [n, {c}, {h}, {w}] in [0, 1] to logits [n, {n}].\n{branch}\n`build()` \
+         makes the network with fresh weights, `load(\"weights.safetensors\")` with those written beside this file;\n`save` \
+         writes what was trained. Run by itself, it compares its answers with those it had when it was written.\n\"\"\"",
         summary = summary.replace(['\\', '"'], "'"),
         id = id_of(net)?,
         program = env!("CARGO_PKG_NAME"),

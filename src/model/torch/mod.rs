@@ -7,11 +7,14 @@
 mod body;
 mod class;
 mod code;
+mod example;
 mod file;
 mod helper;
 mod layer;
 mod names;
 mod tree;
+
+pub use example::example;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -34,8 +37,8 @@ pub struct Export<'a> {
 
 /// The file `net.py`: classes with the layers' names, `build()` and `load(path)`.
 ///
-/// The network takes pixels `[n, c, h, w]` in `[0, 1]` and returns logits `[n, classes]`; normalisation is part of it.
-/// The same network gives the same text.
+/// The network takes pixels `[n, c, h, w]` in `[0, 1]` and returns logits `[n, classes]`; what
+/// normalisation of pixels there is, is among its layers. The same network gives the same text.
 ///
 /// # Errors
 /// [`Error::Net`] naming a mixed sum, or a layer whose name PyTorch does not allow for a module, and what to do.
