@@ -78,3 +78,41 @@ fn lists_of_files_to_touch_hold() {
     }
     assert!(names > 20, "{names} names");
 }
+
+/// Every key that a resolved space has, and every operation of cells, is on the page of spaces.
+#[test]
+fn the_page_of_spaces_has_every_key() {
+    use robustnas::arch::cell::CellOp;
+    use robustnas::config::Config;
+
+    let page = fs::read_to_string(root().join("docs/spaces.md")).unwrap();
+    let words: Vec<&str> = page.lines().flat_map(quoted).collect();
+    let mut count = 0;
+    let mut check = |key: &str| {
+        let named = |word: &&str| *word == key || *word == format!("[{key}]") || *word == format!("[[{key}]]");
+        assert!(words.iter().any(named), "docs/spaces.md does not tell of `{key}`");
+        count += 1;
+    };
+    for file in fs::read_dir(root().join("search_spaces")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_none_or(|e| e != "toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let config = Config::from_toml(&text, &file, &[]).unwrap();
+        let resolved: toml::Table = toml::from_str(&config.to_toml().unwrap()).unwrap();
+        for (key, value) in &resolved {
+            check(key);
+            // A recipe has a page of its own.
+            let inner = match value {
+                toml::Value::Table(table) if key != "retrain" => table.keys().collect(),
+                toml::Value::Array(list) => {
+                    list.iter().filter_map(toml::Value::as_table).flat_map(|t| t.keys()).collect()
+                }
+                _ => Vec::new(),
+            };
+            inner.into_iter().for_each(|key| check(key));
+        }
+    }
+    CellOp::ALL.iter().for_each(|op| check(&op.to_string()));
+    assert!(count > 100, "{count} keys");
+}
