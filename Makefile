@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -43,6 +43,9 @@ bench-count: ## Time the counting of networks, one at a time and many on all cor
 bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 PYTHON=/path/to/python narrow it
 	cargo build --release
 	python3 benches/peer/compare.py --python "$(PYTHON)" --rounds $(ROUNDS) --cases "$(CASES)"
+
+watch-check: ## Show the dashboard of `watch` on a real terminal, and give it back; needs tmux
+	cargo test --test watch -- --include-ignored
 
 # The folder of CIFAR-10's parquet files and the seeds of learn-peer.
 IMAGES ?=

@@ -45,9 +45,14 @@ pub fn folder(path: &Path) -> Result<()> {
 
 /// Prints a result; a closed pipe (`| head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
+    print_on(text).map(drop)
+}
+
+/// Prints one of many results as it comes; whether anybody still reads (not so behind `| head`).
+pub fn print_on(text: &str) -> Result<bool> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.at(Path::new("standard output")),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.at(Path::new("standard output")).map(|()| true),
     }
 }
 

@@ -26,6 +26,7 @@ mod status;
 mod study;
 mod subject;
 mod train;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -73,6 +74,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Watch runs: a dashboard of their progress, curves, choices and candidates, or a line for every event.
+    #[command(after_help = "Examples:\n  robustnas watch results/night\n  robustnas watch results/* --plain\n\n\
+        Keys: q or Esc quits, Tab shows another panel, the left and right arrows another run, ? tells all.")]
+    Watch(watch::WatchArguments),
     /// Print the ranked table of runs.
     #[command(after_help = "Example:\n  robustnas rank results/night results/last-week")]
     Rank {
@@ -237,6 +242,7 @@ pub fn main() -> Result<()> {
     match arguments.verb {
         Verb::Search(arguments) => search::search(&arguments, console),
         Verb::Status { runs, json } => status::status(&runs, json, console),
+        Verb::Watch(arguments) => watch::watch(&arguments, console),
         Verb::Rank { runs, json } => rank::rank(&runs, json, console),
         Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split, console),
         Verb::Report(arguments) => report::report(&arguments),

@@ -13,6 +13,7 @@ mod progress;
 pub mod search;
 pub mod speed;
 mod stage;
+pub mod state;
 pub mod stored;
 pub mod study;
 mod task;

@@ -4,6 +4,7 @@ pub mod attacked;
 pub mod axis;
 pub mod blocks;
 pub mod cells;
+pub mod choices;
 mod columns;
 pub mod document;
 pub mod edf;

@@ -106,14 +106,16 @@ fn titles(frontier: &Frontier) -> Vec<(String, f64)> {
 }
 
 /// The axes: multiply-accumulates on x, accuracy in per cent on y.
-struct Axes {
-    macs: Axis,
-    accuracy: Axis,
+pub struct Axes {
+    /// Multiply-accumulates, logarithmic.
+    pub macs: Axis,
+    /// Per cent.
+    pub accuracy: Axis,
 }
 
 impl Axes {
     /// Axes that hold every point and budget; `None` when there is no point.
-    fn over(frontier: &Frontier, across: (f64, f64), up: (f64, f64)) -> Option<Axes> {
+    pub fn over(frontier: &Frontier, across: (f64, f64), up: (f64, f64)) -> Option<Axes> {
         let points: Vec<&FrontierPoint> = frontier.runs.iter().flat_map(|r| &r.points).collect();
         let macs = || points.iter().flat_map(|p| [p.macs, p.budget]).map(|m| (m.0 as f64).max(1.0));
         let (least, most) = (macs().reduce(f64::min)?, macs().reduce(f64::max)?);
@@ -318,7 +320,7 @@ fn clip(text: &str, width: f64) -> String {
 }
 
 /// A count in at most four digits and a unit: `20M`, `1.5G`.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
     let (unit, letter) = units.into_iter().find(|(unit, _)| value >= *unit).unwrap_or((1.0, ""));
     let text = format!("{:.2}", value / unit);
