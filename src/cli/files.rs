@@ -26,18 +26,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     crate::store::atomic::write(path, bytes)
 }
 
-/// Writes an SVG as PNG, at twice its size.
-#[cfg(feature = "png")]
-pub fn write_png(path: &Path, svg: &str) -> Result<()> {
-    write(path, &crate::report::png::rasterise(svg, 2.0)?)
-}
-
-/// Refuses to: this build cannot.
-#[cfg(not(feature = "png"))]
-pub fn write_png(path: &Path, _svg: &str) -> Result<()> {
-    Err(Error::Usage(format!("{}: this build has no feature `png`; name a .svg", path.display())))
-}
-
 /// Makes a folder that the user asked for, and those above it.
 pub fn folder(path: &Path) -> Result<()> {
     crate::store::atomic::create_folder(path)

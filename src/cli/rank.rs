@@ -24,7 +24,12 @@ pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
 
 /// Those of several folders that are runs, as of `results/*`; one alone is taken for a run.
 pub fn among(folders: &[PathBuf], console: Console) -> Vec<&PathBuf> {
-    let (runs, others): (Vec<&PathBuf>, Vec<&PathBuf>) = folders.iter().partition(|folder| is_run(folder));
+    among_that(folders, console, is_run)
+}
+
+/// Those of several folders that a verb can take for runs; where none is, all of them, so that it says why not.
+pub fn among_that(folders: &[PathBuf], console: Console, is: impl Fn(&Path) -> bool) -> Vec<&PathBuf> {
+    let (runs, others): (Vec<&PathBuf>, Vec<&PathBuf>) = folders.iter().partition(|folder| is(folder));
     if runs.is_empty() {
         return folders.iter().collect();
     }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Seconds;
-use super::console::{Console, say, width};
+use super::console::{Console, width};
+use super::ended::EndArguments;
 use super::progress::Terminal;
 use super::{files, spaces};
 use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
+use crate::jobs::DAY;
 use crate::jobs::search::{Job, run};
-use crate::jobs::{DAY, Interrupt};
 use crate::report::table::table_within;
 use crate::store::run::{Run, read_run};
 use crate::units::Macs;
@@ -50,6 +51,8 @@ pub struct SearchArguments {
     /// Begin also where the estimate is above three days.
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    end: EndArguments,
     /// Print the resolved configuration and stop.
     #[arg(long)]
     print_config: bool,
@@ -72,23 +75,32 @@ fn budgets(text: &str) -> Result<Budgets, String> {
 
 /// Runs or continues a search, then prints its table.
 pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
-    let config = arguments.space.resolve(arguments.go_on.as_deref())?;
+    let SearchArguments { go_on, out, .. } = arguments;
     if arguments.print_config {
-        return files::print(&config.to_toml()?);
+        return files::print(&arguments.space.resolve(go_on.as_deref())?.to_toml()?);
     }
-    let default = || PathBuf::from("results").join(format!("{}-seed{}", config.name, config.seed));
-    let out = arguments.go_on.clone().or(arguments.out.clone()).unwrap_or_else(default);
-    let job = Job {
-        config,
-        out: out.clone(),
-        argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-        checkpoint_every: arguments.checkpoint_every.0,
-        longest: if arguments.yes { f64::INFINITY } else { LONGEST },
-    };
-    let interrupt = Interrupt::install(say)?;
-    let ranked = run(&job, &interrupt, &mut Terminal::new(console))?;
-    console.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
-    if arguments.json { files::print_json(&ranked) } else { files::print(&table_within(&ranked, width())) }
+    let given = go_on.as_ref().or(out.as_ref());
+    arguments.end.around(given.map(PathBuf::as_path), console, |end| {
+        let config = arguments.space.resolve(go_on.as_deref())?;
+        let default = || PathBuf::from("results").join(format!("{}-seed{}", config.name, config.seed));
+        let out = given.cloned().unwrap_or_else(default);
+        end.is_in(&out);
+        let job = Job {
+            config,
+            out: out.clone(),
+            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            checkpoint_every: arguments.checkpoint_every.0,
+            longest: if arguments.yes { f64::INFINITY } else { LONGEST },
+        };
+        let ranked = run(&job, &end.interrupt()?, &mut Terminal::new(console))?;
+        console.note(&format!("ranked.json, frontier.json and frontier.svg are in {}", out.display()));
+        if arguments.json {
+            files::print_json(&ranked)?
+        } else {
+            files::print(&table_within(&ranked, width()))?
+        }
+        Ok(ranked.summary())
+    })
 }
 
 impl SpaceArguments {

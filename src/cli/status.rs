@@ -55,8 +55,7 @@ pub(super) fn text_of(state: &State, run: &Path) -> Result<String> {
     let _ = writeln!(text, "{}", state.words());
     let _ = writeln!(text, "search: {} of {} epochs", state.epochs.len(), state.config.search.epochs);
     for e in &state.epochs {
-        let skips: Vec<String> =
-            e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
+        let skips: Vec<String> = e.cells.iter().map(|c| format!("{} {:.0}%", c.kind, 100.0 * c.skip_share)).collect();
         let moved = e.alpha_moved.zip(e.random_walk);
         let moved = moved.map_or(String::new(), |(by, walk)| format!("  alpha {by:.4} (random walk {walk:.4})"));
         let _ = writeln!(

@@ -11,9 +11,12 @@ pub mod edf;
 pub mod evaluated;
 pub mod events;
 pub mod examples;
+pub mod figure;
 pub mod frontier;
 pub mod page;
 pub mod panel;
+#[cfg(feature = "png")]
+pub mod pdf;
 pub mod plot;
 #[cfg(feature = "png")]
 pub mod png;
@@ -27,6 +30,7 @@ pub mod searches;
 pub mod seeds;
 pub mod stored;
 pub mod study;
+pub mod style;
 pub mod svg;
 pub mod table;
 pub mod training;

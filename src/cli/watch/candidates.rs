@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Style, Stylize};
 use ratatui::widgets::{Block, Cell, Row, Table};
 
-use super::draw::{THIRD, nothing};
+use super::signs::{THIRD, nothing};
 use super::watched::{Watched, doubt, short};
 use crate::record::{Outcome, Record};
 

@@ -6,7 +6,7 @@ use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
-use super::draw::{FAINT, FIRST, nothing};
+use super::signs::{FAINT, FIRST, nothing};
 use super::watched::Watched;
 use crate::report::choices::EdgeCourse;
 
@@ -38,7 +38,8 @@ fn kinds(run: &Watched) -> Vec<(&str, Vec<&EdgeCourse>)> {
 pub(super) fn draw(run: &Watched, scroll: usize, frame: &mut Frame, area: Rect) {
     let most = run.course.iter().flat_map(|edge| &edge.certainty).flatten().copied().fold(0.0, f64::max);
     let scale = most.max(LEAST);
-    let block = Block::bordered().title(format!("how decided each edge is, by epoch: 0 all alike, 1 one left (highest {most:.3})"));
+    let block = Block::bordered()
+        .title(format!("how decided each edge is, by epoch: 0 all alike, 1 one left (highest {most:.3})"));
     if run.course.iter().all(|edge| edge.certainty.is_empty()) {
         return nothing(frame, area, block, "no epoch yet");
     }

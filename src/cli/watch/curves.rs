@@ -7,7 +7,7 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType};
 
-use super::draw::{FIRST, SECOND, THIRD, nothing};
+use super::signs::{FIRST, SECOND, THIRD, nothing};
 use super::watched::Watched;
 use crate::record::SearchEpoch;
 

@@ -2,24 +2,19 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Style, Stylize};
+use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, LineGauge, Paragraph, Wrap};
 
+use super::signs::{FAINT, FIRST, THIRD, nothing};
 use super::view::{Panel, View};
 use super::watched::Watched;
 use super::{candidates, choices, curves, frontier};
 use crate::jobs::duration_words;
 
-/// Colours that any terminal has and that are told apart without red and green; signs differ besides.
-pub(super) const FIRST: Color = Color::Cyan;
-pub(super) const SECOND: Color = Color::Magenta;
-pub(super) const THIRD: Color = Color::Yellow;
-pub(super) const FAINT: Color = Color::DarkGray;
-
-/// Below these a dashboard shows curves and candidates alone.
+/// Where there is less room than this for panels, a dashboard shows curves and candidates alone.
 const WIDE: u16 = 90;
-const HIGH: u16 = 28;
+const HIGH: u16 = 20;
 
 /// Warnings beside other panels.
 const WARNINGS: usize = 3;
@@ -64,20 +59,20 @@ fn halves(area: Rect) -> [Rect; 2] {
 }
 
 fn all(view: &View, run: &Watched, frame: &mut Frame, area: Rect) {
-    if area.width < WIDE || area.height < HIGH - 8 {
+    if area.width < WIDE || area.height < HIGH {
         let rows = [Constraint::Percentage(50), Constraint::Min(0)];
         let [above, below] = Layout::vertical(rows).areas(area);
         curves::accuracy(run, frame, above);
         candidates::draw(run, view.scroll, frame, below);
         return;
     }
-    let records = run.state.as_ref().map_or(0, |state| state.records.len()) as u16;
-    let top = (area.height * 3 / 10).clamp(9, 18);
-    // Candidates get what they need, as far as every edge keeps a line, and a few lines in any case.
-    let rest = area.height - top;
-    let edges = choices::lines(run);
+    let records = run.state.as_ref().map_or(0, |state| state.records.len()).min(usize::from(area.height)) as u16;
+    // Candidates get what they need, as far as every edge keeps a line, and a few lines in any case; charts get what is left.
+    let (least, edges) = ((area.height * 3 / 10).clamp(9, 18), choices::lines(run));
+    let rest = area.height - least;
     let table = (records + 3).clamp(6, rest.saturating_sub(edges).max(6));
-    let rows = [Constraint::Length(top), Constraint::Min(0), Constraint::Length(table)];
+    let middle = edges.min(rest - table);
+    let rows = [Constraint::Min(0), Constraint::Length(middle), Constraint::Length(table)];
     let [above, middle, below] = Layout::vertical(rows).areas(area);
     let [first, second, third] = Layout::horizontal([Constraint::Ratio(1, 3); 3]).areas(above);
     curves::accuracy(run, frame, first);
@@ -140,7 +135,8 @@ fn last_warnings(warnings: &[String], beside: usize) -> Paragraph<'static> {
         .take(beside)
         .enumerate()
         .map(|(i, text)| {
-            let more = if hidden > 0 && i + 1 == beside { format!(" (and {hidden} more, key 6)") } else { String::new() };
+            let more =
+                if hidden > 0 && i + 1 == beside { format!(" (and {hidden} more, key 6)") } else { String::new() };
             Line::from(vec![Span::from("! ").fg(THIRD).bold(), Span::from(format!("{text}{more}"))])
         })
         .collect();
@@ -168,14 +164,6 @@ fn key_line(view: &View, width: u16) -> Line<'static> {
         spans.push(Span::from(format!(" ←→ run {} of {}", view.run + 1, view.runs.len())).fg(FAINT));
     }
     Line::from(spans)
-}
-
-/// A frame with a word in its middle.
-pub(super) fn nothing(frame: &mut Frame, area: Rect, block: Block<'_>, word: &str) {
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let middle = Rect { y: inner.y + inner.height / 2, height: inner.height.min(1), ..inner };
-    frame.render_widget(Line::from(word.to_owned()).fg(FAINT).centered(), middle);
 }
 
 const HELP: &[&str] = &[

@@ -7,7 +7,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Block;
 
-use super::draw::{FAINT, FIRST, SECOND, THIRD, nothing};
+use super::signs::{FAINT, FIRST, SECOND, THIRD, nothing};
 use super::watched::Watched;
 use crate::record::{Origin, OriginKind};
 use crate::report::frontier::FrontierPoint;
@@ -32,7 +32,8 @@ pub(super) fn draw(run: &Watched, frame: &mut Frame, area: Rect) {
     });
     let (words, short) = (Line::from("robust %, clean in small letters: "), Line::from(signs.to_vec()));
     let room = usize::from(area.width.saturating_sub(2));
-    let title = if words.width() + short.width() <= room { words.spans.into_iter().chain(signs).collect() } else { short };
+    let title =
+        if words.width() + short.width() <= room { words.spans.into_iter().chain(signs).collect() } else { short };
     let block = Block::bordered().title(title);
     let inner = block.inner(area);
     if inner.width < LEFT + 8 || inner.height < 4 {
@@ -43,7 +44,7 @@ pub(super) fn draw(run: &Watched, frame: &mut Frame, area: Rect) {
     let up = (f64::from(inner.bottom() - 3), f64::from(inner.y));
     let axes = run.frontier.as_ref().and_then(|frontier| Some((frontier, Axes::over(frontier, across, up)?)));
     let Some((frontier, axes)) = axes else {
-        return nothing(frame, area, block, "nothing measured yet");
+        return nothing(frame, area, block, "nothing ranked yet");
     };
     frame.render_widget(block, area);
     let place = |point: &FrontierPoint, rate: f64| {

@@ -2,19 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::EVERY;
-use super::watched::{Watched, short};
+use super::watched::{EVERY, Watched, doubt, short};
 use crate::cli::progress::{candidate, epoch};
 use crate::cli::{console, files};
 use crate::error::Result;
 use crate::jobs::Interrupt;
 use crate::jobs::state::State;
-use crate::record::Record;
+use crate::record::{Outcome, Record};
 use crate::store::event::{Event, StageResult};
 
 /// Prints what happens in runs until all of them are over.
 pub(super) fn follow(folders: &[PathBuf]) -> Result<()> {
-    let interrupt = Interrupt::install(|_| ())?;
+    let interrupt = Interrupt::install(|_| (), || ())?;
     let mut runs: Vec<Followed> = folders.iter().map(|folder| Followed::new(folder)).collect();
     loop {
         for (run, folder) in runs.iter_mut().zip(folders) {
@@ -64,7 +63,13 @@ impl Followed {
         let mut lines = Vec::new();
         if !self.begun {
             self.begun = true;
-            lines.push(format!("{} on {}, seed {}: {}", state.config.name, state.file.data, state.file.seed, state.words()));
+            lines.push(format!(
+                "{} on {}, seed {}: {}",
+                state.config.name,
+                state.file.data,
+                state.file.seed,
+                state.words()
+            ));
         }
         lines.extend(state.events.iter().skip(self.told).map(|event| line(event, state)));
         self.told = state.events.len();
@@ -93,6 +98,6 @@ fn line(event: &Event, state: &State) -> String {
 }
 
 fn with_checks(record: &Record) -> String {
-    let doubt = super::watched::doubt(record).filter(|_| !matches!(record.outcome, crate::record::Outcome::Failed { .. }));
+    let doubt = doubt(record).filter(|_| !matches!(record.outcome, Outcome::Failed { .. }));
     candidate(record) + &doubt.map_or(String::new(), |doubt| format!("; {doubt}"))
 }

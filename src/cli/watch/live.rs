@@ -7,10 +7,9 @@ use std::time::Duration;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use super::EVERY;
 use super::draw::draw;
 use super::view::{Answer, View};
-use super::watched::Watched;
+use super::watched::{EVERY, Watched};
 use crate::error::{Error, Result};
 use crate::jobs::Interrupt;
 
@@ -40,7 +39,7 @@ fn unusable(source: std::io::Error) -> Error {
 /// Shows runs until a key or a signal.
 pub(super) fn show(runs: &[PathBuf]) -> Result<()> {
     // The signal is the answer; what the handler says would be written over the picture.
-    let interrupt = Interrupt::install(|_| ())?;
+    let interrupt = Interrupt::install(|_| (), || ())?;
     let seen = look_on(runs.to_vec());
     let mut view = View { runs: runs.iter().map(|run| Watched::new(run)).collect(), ..View::default() };
     // The first look comes before the first picture, unless the file system is slow.

@@ -7,6 +7,7 @@ mod draw;
 mod frontier;
 mod lines;
 mod live;
+mod signs;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -14,17 +15,13 @@ mod watched;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::console::Console;
-use super::rank::among;
+use super::rank::among_that;
 use super::{files, status};
 use crate::error::{Error, Result};
 use crate::jobs::state::State;
-use crate::store::run::is_beginning;
-
-/// Time between two looks.
-const EVERY: Duration = Duration::from_secs(1);
+use crate::store::run::{is_beginning, is_run};
 
 /// What `watch` takes.
 #[derive(clap::Args)]
@@ -43,12 +40,9 @@ pub struct WatchArguments {
 
 /// Shows runs until they are over, or until a key.
 pub fn watch(arguments: &WatchArguments, console: Console) -> Result<()> {
-    let beginning = arguments.runs.iter().any(|run| is_beginning(run));
-    // Of `results/*` those that are runs; one that has not begun yet is waited for.
-    let runs: Vec<PathBuf> = match beginning {
-        true => arguments.runs.clone(),
-        false => among(&arguments.runs, console).into_iter().cloned().collect(),
-    };
+    // Of `results/*` those that are runs, and those that one is about to begin in, which are waited for.
+    let runs = among_that(&arguments.runs, console, |folder| is_run(folder) || is_beginning(folder));
+    let runs: Vec<PathBuf> = runs.into_iter().cloned().collect();
     for run in &runs {
         there(run)?;
     }

@@ -1,6 +1,7 @@
 //! A run as it is watched: read anew at every look, from its folder alone.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::jobs::At;
 use crate::jobs::state::{State, name};
@@ -9,7 +10,10 @@ use crate::report::choices::{EdgeCourse, moved};
 use crate::report::frontier::Frontier;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
+use crate::store::run::is_beginning;
 
+/// Time between two looks.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// Looks without any change after which a run that nobody seems to work on is taken for left.
 const PATIENCE: u32 = 30;
 
@@ -44,7 +48,7 @@ impl Watched {
             Ok(state) => self.take(state, At::read(folder)),
             // A file system that is away for a moment, or a run that begins: what was seen stays.
             Err(why) => {
-                self.trouble = Some(why.to_string());
+                self.trouble = Some(why.to_string()).filter(|_| !is_beginning(folder));
                 self.quiet = self.quiet.saturating_add(1);
             }
         }
