@@ -97,8 +97,9 @@ enum Verb {
         Runs with other counting rules, data, samples or attacks are refused.")]
     Frontier(frontier::FrontierArguments),
     /// Write runs as one page of HTML: verdict, frontier, tables, curves, drawings, configuration.
-    #[command(after_help = "Example:\n  robustnas report results/night results/last-week --out night.html\n\n\
-        Every finished run has its own as report.html.")]
+    #[command(after_help = "Examples:\n  robustnas report results/night results/last-week --out night.html\n  \
+        robustnas report results/night --optuna night.log\n\n\
+        Every finished run has its own page as report.html; optuna-dashboard opens night.log.")]
     Report(report::ReportArguments),
     /// Write a network, or that of a run's rank, as ONNX, arch.json, safetensors, or a genotype.
     #[command(
@@ -239,7 +240,7 @@ pub fn main() -> Result<()> {
         Verb::Watch(arguments) => watch::watch(&arguments, console),
         Verb::Rank { runs, json } => rank::rank(&runs, json, console),
         Verb::Frontier(arguments) => frontier::frontier(&arguments, console),
-        Verb::Report(arguments) => report::report(&arguments),
+        Verb::Report(arguments) => report::report(&arguments, console),
         Verb::Export(arguments) => export::export(&arguments, console),
         Verb::Import(arguments) => import::import(&arguments, console),
         Verb::Train(arguments) => train::train(&arguments, console),

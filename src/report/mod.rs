@@ -13,6 +13,7 @@ pub mod events;
 pub mod examples;
 pub mod figure;
 pub mod frontier;
+pub mod optuna;
 pub mod page;
 pub mod panel;
 #[cfg(feature = "png")]
