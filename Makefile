@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study slurm-check
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -43,6 +43,22 @@ bench-count: ## Time the counting of networks, one at a time and many on all cor
 bench-peer: ## Time searches and trainings beside PyTorch's; CASES=pgd ROUNDS=3 PYTHON=/path/to/python narrow it
 	cargo build --release
 	python3 benches/peer/compare.py --python "$(PYTHON)" --rounds $(ROUNDS) --cases "$(CASES)"
+
+# The Python that has Optuna and its dashboard, and the run of optuna-check.
+OPTUNA_PYTHON ?= target/optuna-venv/bin/python
+OPTUNA_RUN ?= results/example
+
+optuna-venv: ## Make target/optuna-venv with Optuna and optuna-dashboard for optuna-check
+	test -x target/optuna-venv/bin/python || python3 -m venv target/optuna-venv
+	target/optuna-venv/bin/python -c "import optuna, optuna_dashboard" 2>/dev/null || \
+		target/optuna-venv/bin/python -m pip install --quiet optuna optuna-dashboard
+
+optuna-check: ## Open the candidates of a run by Optuna and its dashboard; OPTUNA_PYTHON=/path/to/python OPTUNA_RUN=results/night
+	cargo run -- report $(OPTUNA_RUN) --optuna target/optuna-check.log
+	$(OPTUNA_PYTHON) tests/optuna/check.py target/optuna-check.log $(OPTUNA_RUN)/ranked.json
+
+watch-check: ## Show the dashboard of `watch` on a real terminal, and give it back; needs tmux
+	cargo test --test watch -- --include-ignored
 
 # The folder of CIFAR-10's parquet files and the seeds of learn-peer.
 IMAGES ?=

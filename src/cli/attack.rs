@@ -53,7 +53,7 @@ pub fn attack(arguments: &AttackArguments, console: Console) -> Result<()> {
     let SubjectArguments { seed, batch, .. } = *subject;
     let (out, save_adversarial) = (out.clone(), *save_adversarial);
     let job = Job { data: &data, ids, subject: network, source, plan, seed, batch, out, save_adversarial };
-    let result = run(job, &Interrupt::install(say)?, &mut Terminal::new(console))?;
+    let result = run(job, &Interrupt::install(say, || ())?, &mut Terminal::new(console))?;
     if *json { files::print_json(&result) } else { files::print(&attacked::table(&result)) }
 }
 

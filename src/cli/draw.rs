@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use super::args::NetArguments;
 use super::console::Console;
+use super::figure::{FigureArguments, Format};
 use super::files;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::report::figure::Figure;
 use crate::report::{blocks, cells, row};
 
 /// What `draw` takes.
@@ -17,9 +19,11 @@ pub struct DrawArguments {
     /// What to draw.
     #[arg(long, value_enum, default_value = "auto")]
     what: What,
-    /// The picture: .svg, .png, or .dot for cells.
+    /// The picture: .svg, .png, .pdf, or .dot for cells.
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    figure: FigureArguments,
 }
 
 /// What a drawing shows.
@@ -37,14 +41,18 @@ enum What {
 
 /// Draws a network.
 pub fn draw(arguments: &DrawArguments, console: Console) -> Result<()> {
+    let extension = arguments.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if extension != "dot" {
+        Format::of(&arguments.out, &["dot"])?;
+    }
+    arguments.figure.check_scaled()?;
     let Model { name, net, genotype, skeleton, .. } = arguments.net.load(console)?;
     let lacking = |what: &str| {
         Error::Usage(format!(
-            "`{}` is not made of {what}, as --what or the ending of --out asks for; --what blocks draws any network as .svg or .png",
+            "`{}` is not made of {what}, as --what or the ending of --out asks for; --what blocks draws any network as .svg, .png or .pdf",
             name
         ))
     };
-    let extension = arguments.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
     if extension == "dot" {
         let genotype = genotype.ok_or_else(|| lacking("cells"))?;
         return files::write(&arguments.out, cells::dot(&genotype).as_bytes());
@@ -56,10 +64,5 @@ pub fn draw(arguments: &DrawArguments, console: Console) -> Result<()> {
         (What::Row, _, None) => return Err(lacking("cells")),
         (What::Auto | What::Blocks, ..) => blocks::draw(&name, &net),
     };
-    let svg = svg.finish();
-    match extension {
-        "svg" => files::write(&arguments.out, svg.as_bytes()),
-        "png" => files::write_png(&arguments.out, &svg),
-        other => Err(Error::Usage(format!("--out: `.{other}` is not a picture; expected .svg, .png or .dot"))),
-    }
+    arguments.figure.write(&arguments.out, &Figure { svg, csv: None, caption: Vec::new() }, console)
 }

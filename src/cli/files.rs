@@ -26,18 +26,6 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     crate::store::atomic::write(path, bytes)
 }
 
-/// Writes an SVG as PNG, at twice its size.
-#[cfg(feature = "png")]
-pub fn write_png(path: &Path, svg: &str) -> Result<()> {
-    write(path, &crate::report::png::rasterise(svg, 2.0)?)
-}
-
-/// Refuses to: this build cannot.
-#[cfg(not(feature = "png"))]
-pub fn write_png(path: &Path, _svg: &str) -> Result<()> {
-    Err(Error::Usage(format!("{}: this build has no feature `png`; name a .svg", path.display())))
-}
-
 /// Makes a folder that the user asked for, and those above it.
 pub fn folder(path: &Path) -> Result<()> {
     crate::store::atomic::create_folder(path)
@@ -45,9 +33,14 @@ pub fn folder(path: &Path) -> Result<()> {
 
 /// Prints a result; a closed pipe (`| head`) is not an error.
 pub fn print(text: &str) -> Result<()> {
+    print_on(text).map(drop)
+}
+
+/// Prints one of many results as it comes; whether anybody still reads (not so behind `| head`).
+pub fn print_on(text: &str) -> Result<bool> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.at(Path::new("standard output")),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        other => other.at(Path::new("standard output")).map(|()| true),
     }
 }
 

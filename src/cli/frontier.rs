@@ -1,16 +1,17 @@
 //! `robustnas frontier`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::console::Console;
+use super::figure::{FigureArguments, Format};
 use super::files;
 use super::rank::{among, ranked};
 use crate::error::{Error, Result};
+use crate::jobs::state::name;
 use crate::report::frontier::Frontier;
-use crate::report::plot::plot;
+use crate::report::plot::figure;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
-use crate::store::run::is_of_seed;
 
 /// The images whose accuracies a frontier shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -30,35 +31,44 @@ impl From<SplitName> for Split {
     }
 }
 
-/// What a run is called: its folder, and that of the runs of several seeds where it is one of them.
-fn name(run: &Path) -> String {
-    let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let own = last(run).unwrap_or_else(|| run.display().to_string());
-    match run.parent().and_then(last).filter(|_| is_of_seed(run)) {
-        Some(folder) => format!("{folder}/{own}"),
-        None => own,
-    }
+/// What `frontier` takes.
+#[derive(clap::Args)]
+pub struct FrontierArguments {
+    /// Run folders.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// The figure or document: .svg, .png, .pdf, .csv or .json.
+    #[arg(long)]
+    out: PathBuf,
+    /// The images whose accuracies are shown.
+    #[arg(long, value_enum, default_value = "test")]
+    split: SplitName,
+    #[command(flatten)]
+    figure: FigureArguments,
 }
 
-/// The frontiers of runs in one picture or document.
-pub fn frontier(runs: &[PathBuf], out: &Path, split: SplitName, console: Console) -> Result<()> {
+/// The frontiers of runs in one figure or document.
+pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
+    let FrontierArguments { runs, out, split, figure: options } = arguments;
+    let is_document = out.extension().is_some_and(|extension| extension == "json");
+    if !is_document {
+        Format::of(out, &["json"])?;
+    }
+    let style = options.style()?;
     let all = among(runs, console)
         .iter()
         .map(|run| {
-            let name = name(run);
             let ranked = ranked(run, console)?;
             if ranked.budgets.is_empty() {
                 return Err(Error::Usage(format!("{}: nothing is evaluated yet", run.display())));
             }
-            Ok((name, ranked))
+            Ok((name(run), ranked))
         })
         .collect::<Result<Vec<_>>>()?;
     let list: Vec<(&str, &Ranked)> = all.iter().map(|(name, ranked)| (name.as_str(), ranked)).collect();
-    let frontier = Frontier::combine(&list, split.into())?;
-    match out.extension().and_then(|e| e.to_str()).unwrap_or_default() {
-        "svg" => files::write(out, plot(&frontier)?.as_bytes()),
-        "png" => files::write_png(out, &plot(&frontier)?),
-        "json" => files::write(out, &frontier.to_json()?),
-        other => Err(Error::Usage(format!("--out: `.{other}` is not known; expected .svg, .png or .json"))),
+    let frontier = Frontier::combine(&list, (*split).into())?;
+    if is_document {
+        return files::write(out, &frontier.to_json()?);
     }
+    options.write(out, &figure(&frontier, &style)?, console)
 }

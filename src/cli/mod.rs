@@ -8,7 +8,9 @@ mod console;
 mod cost;
 mod data;
 mod draw;
+mod ended;
 mod export;
+mod figure;
 mod files;
 mod frontier;
 mod import;
@@ -28,6 +30,7 @@ mod study;
 mod subject;
 mod submit;
 mod train;
+mod watch;
 mod work;
 
 use std::path::PathBuf;
@@ -64,7 +67,8 @@ struct Arguments {
 enum Verb {
     /// Run a search to ranked architectures, or continue one.
     #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
-        --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25")]
+        --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25\n  \
+        robustnas search dsara-small --data hf:DIR --on-end 'mail -s \"$ROBUSTNAS_RUN $ROBUSTNAS_OUTCOME\" me@example.org'")]
     Search(search::SearchArguments),
     /// Join a run: train and measure its candidates beside the process that leads it, from any machine that sees the folder.
     #[command(
@@ -85,6 +89,10 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Watch runs: a dashboard of their progress, curves, choices and candidates, or a line for every event.
+    #[command(after_help = "Examples:\n  robustnas watch results/night\n  robustnas watch results/* --plain\n\n\
+        Keys: q or Esc quits, Tab shows another panel, the left and right arrows another run, ? tells all.")]
+    Watch(watch::WatchArguments),
     /// Print the ranked table of runs.
     #[command(after_help = "Example:\n  robustnas rank results/night results/last-week")]
     Rank {
@@ -109,23 +117,15 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Draw the frontiers of runs into one picture, or write them as JSON.
-    #[command(after_help = "Example:\n  robustnas frontier results/night results/last-week --out frontier.png\n\n\
+    /// Draw the frontiers of runs into one figure, or write them as CSV or JSON.
+    #[command(after_help = "Examples:\n  robustnas frontier results/night results/last-week --out frontier.png\n  \
+        robustnas frontier results/night --out frontier.pdf --width 8.4cm --font-size 8pt --palette grey\n\n\
         Runs with other counting rules, data, samples or attacks are refused.")]
-    Frontier {
-        /// Run folders.
-        #[arg(required = true)]
-        runs: Vec<PathBuf>,
-        /// The picture or document: .svg, .png or .json.
-        #[arg(long)]
-        out: PathBuf,
-        /// The images whose accuracies are shown.
-        #[arg(long, value_enum, default_value = "test")]
-        split: frontier::SplitName,
-    },
+    Frontier(frontier::FrontierArguments),
     /// Write runs as one page of HTML: verdict, frontier, tables, curves, drawings, configuration.
-    #[command(after_help = "Example:\n  robustnas report results/night results/last-week --out night.html\n\n\
-        Every finished run has its own as report.html.")]
+    #[command(after_help = "Examples:\n  robustnas report results/night results/last-week --out night.html\n  \
+        robustnas report results/night --optuna night.log\n\n\
+        Every finished run has its own page as report.html; optuna-dashboard opens night.log.")]
     Report(report::ReportArguments),
     /// Write a network, or that of a run's rank, as ONNX, arch.json, safetensors, or a genotype.
     #[command(
@@ -171,7 +171,7 @@ enum Verb {
     Study(study::StudyArguments),
     /// Draw a network or its cells.
     #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
-        layers=20 --out cells.svg")]
+        layers=20 --out cells.svg\n\ndocs/figures.md tells of figures for papers.")]
     Draw(draw::DrawArguments),
     /// Work with search spaces.
     Space {
@@ -265,9 +265,10 @@ pub fn main() -> Result<()> {
         Verb::Work(arguments) => work::work(&arguments, console),
         Verb::Submit(arguments) => submit::submit(&arguments, console),
         Verb::Status { runs, json } => status::status(&runs, json, console),
+        Verb::Watch(arguments) => watch::watch(&arguments, console),
         Verb::Rank { runs, json } => rank::rank(&runs, json, console),
         Verb::Compare { before, after, json } => compare::compare(&before, &after, json, console),
-        Verb::Frontier { runs, out, split } => frontier::frontier(&runs, &out, split, console),
+        Verb::Frontier(arguments) => frontier::frontier(&arguments, console),
         Verb::Report(arguments) => report::report(&arguments, console),
         Verb::Export(arguments) => export::export(&arguments, console),
         Verb::Import(arguments) => import::import(&arguments, console),

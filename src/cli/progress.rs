@@ -153,7 +153,8 @@ impl Observer for Terminal {
     }
 }
 
-fn candidate(record: &Record) -> String {
+/// A candidate in a line.
+pub(super) fn candidate(record: &Record) -> String {
     match &record.outcome {
         Outcome::Ok { validation, .. } => {
             let (arch, budget, origin) = (record.arch.clone(), record.budget, record.origin.clone());
@@ -173,7 +174,8 @@ fn member(found: &Member) -> String {
     }
 }
 
-fn epoch(report: &SearchEpoch) -> String {
+/// An epoch of a search in a line.
+pub(super) fn epoch(report: &SearchEpoch) -> String {
     let of = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
     let cells: Vec<String> = report
         .cells

@@ -26,10 +26,16 @@ pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
 /// The runs of several folders, as of `results/*`: those that are runs, and those of several seeds in one that has such; one
 /// that is neither and is alone is taken for a run.
 pub fn among(folders: &[PathBuf], console: Console) -> Vec<PathBuf> {
+    among_that(folders, console, |_| false)
+}
+
+/// The same, with others that a verb can take for runs; where there is none, all folders, so that it says why not.
+pub fn among_that(folders: &[PathBuf], console: Console, is: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     let (mut runs, mut others) = (Vec::new(), Vec::new());
     for folder in folders {
         // What cannot be listed is told where it is read as a run.
         match of_seeds(folder).unwrap_or_default() {
+            none if none.is_empty() && is(folder) => runs.push(folder.clone()),
             none if none.is_empty() => others.push(folder),
             some => runs.extend(some),
         }

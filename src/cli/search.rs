@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Seconds;
-use super::console::{Console, say, width};
+use super::console::{Console, width};
+use super::ended::EndArguments;
 use super::progress::Terminal;
 use super::{files, spaces};
 use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
+use crate::jobs::DAY;
 use crate::jobs::search::{Crew, Job, begin, run};
-use crate::jobs::{DAY, Interrupt};
+use crate::report::ranked::Ranked;
 use crate::report::spread::Spread;
 use crate::report::table::table_within;
 use crate::store::run::{Run, is_run, of_seed, read_run};
@@ -60,6 +62,8 @@ pub struct SearchArguments {
     /// Begin the run's folder and stop, for `work` or `submit` to go on.
     #[arg(long, conflicts_with_all = ["json", "workers"])]
     begin: bool,
+    #[command(flatten)]
+    end: EndArguments,
     /// Print the resolved configuration and stop.
     #[arg(long)]
     print_config: bool,
@@ -82,44 +86,55 @@ fn budgets(text: &str) -> Result<Budgets, String> {
 
 /// Runs or continues a search, or one for each of several seeds, then prints its table.
 pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
-    let config = arguments.space.resolve(arguments.go_on.as_deref())?;
+    let SearchArguments { go_on, out, .. } = arguments;
     if arguments.print_config {
-        return files::print(&config.to_toml()?);
+        return files::print(&arguments.space.resolve(go_on.as_deref())?.to_toml()?);
     }
-    let several = arguments.seeds > 1;
-    let default = || {
-        let seeds = if several { format!("{}seeds", arguments.seeds) } else { format!("seed{}", config.seed) };
-        PathBuf::from("results").join(format!("{}-{seeds}", config.name))
-    };
-    let out = arguments.go_on.clone().or(arguments.out.clone()).unwrap_or_else(default);
-    if several && is_run(&out) {
-        let words = "is the run of one seed; --seeds needs a folder for a run of each";
-        return Err(Error::run(&out, words));
-    }
-    let interrupt = Interrupt::install(say)?;
-    let mut all = Vec::new();
-    for seed in config.seed..config.seed + u64::from(arguments.seeds) {
-        let own = if several { of_seed(&out, seed) } else { out.clone() };
-        let job = Job {
-            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
-            checkpoint_every: arguments.checkpoint_every.0,
-            longest: if arguments.yes { f64::INFINITY } else { LONGEST },
-            crew: crew(arguments.workers)?,
-            ..Job::new(Config { seed, ..config.clone() }, own.clone())
+    let given = go_on.as_ref().or(out.as_ref());
+    arguments.end.around(given.map(PathBuf::as_path), console, |end| {
+        let config = arguments.space.resolve(go_on.as_deref())?;
+        let several = arguments.seeds > 1;
+        let default = || {
+            let seeds = if several { format!("{}seeds", arguments.seeds) } else { format!("seed{}", config.seed) };
+            PathBuf::from("results").join(format!("{}-{seeds}", config.name))
         };
-        if arguments.begin {
-            begin(&job, &interrupt, &mut Terminal::new(console))?;
-            let own = own.display();
-            console.note(&format!("nothing is done yet: robustnas work {own} or robustnas submit {own} goes on"));
-            continue;
+        let out = given.cloned().unwrap_or_else(default);
+        if several && is_run(&out) {
+            let words = "is the run of one seed; --seeds needs a folder for a run of each";
+            return Err(Error::run(&out, words));
         }
-        all.push(run(&job, &interrupt, &mut Terminal::new(console))?);
-        console.note(&format!("ranked.json, frontier.json, frontier.svg and report.html are in {}", own.display()));
-    }
-    match &all[..] {
+        end.is_in(&out);
+        let interrupt = end.interrupt()?;
+        let mut all = Vec::new();
+        for seed in config.seed..config.seed + u64::from(arguments.seeds) {
+            let own = if several { of_seed(&out, seed) } else { out.clone() };
+            let job = Job {
+                argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+                checkpoint_every: arguments.checkpoint_every.0,
+                longest: if arguments.yes { f64::INFINITY } else { LONGEST },
+                crew: crew(arguments.workers)?,
+                ..Job::new(Config { seed, ..config.clone() }, own.clone())
+            };
+            let own = own.display();
+            if arguments.begin {
+                begin(&job, &interrupt, &mut Terminal::new(console))?;
+                console.note(&format!("nothing is done yet: robustnas work {own} or robustnas submit {own} goes on"));
+                continue;
+            }
+            all.push(run(&job, &interrupt, &mut Terminal::new(console))?);
+            console.note(&format!("ranked.json, frontier.json, frontier.svg and report.html are in {own}"));
+        }
+        print(&all, arguments.json)?;
+        Ok(all.iter().map(Ranked::summary).collect::<Vec<_>>().join("; "))
+    })
+}
+
+/// Prints the tables of runs, and of several what they amount to.
+fn print(all: &[Ranked], json: bool) -> Result<()> {
+    match all {
         [] => Ok(()),
-        [ranked] if arguments.json => files::print_json(ranked),
-        several if arguments.json => files::print_json(&several),
+        [ranked] if json => files::print_json(ranked),
+        several if json => files::print_json(&several),
         [ranked] => files::print(&table_within(ranked, width())),
         several => {
             let tables: Vec<String> = several.iter().map(|ranked| table_within(ranked, width())).collect();

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::args::Seconds;
-use super::console::{Console, say};
+use super::console::Console;
+use super::ended::{End, EndArguments};
+use super::figure::JobFigureArguments;
 use super::progress::Terminal;
 use super::{files, search};
 use crate::error::{Error, Result};
-use crate::jobs::Interrupt;
 use crate::jobs::study::{table, trained};
+use crate::report::searches::picture;
 use crate::search::strategy::AnyStrategy;
 
 /// What `study` takes: a space whose networks are trained, or a table of networks that others have trained.
@@ -45,6 +47,10 @@ pub struct StudyArguments {
     /// without which strategies that train in part are not asked.
     #[arg(long, value_name = "SD", requires = "table")]
     partial: Option<f64>,
+    #[command(flatten)]
+    end: EndArguments,
+    #[command(flatten)]
+    figure: JobFigureArguments,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -52,17 +58,21 @@ pub struct StudyArguments {
 
 /// Compares strategies on a table, or by training.
 pub fn study(arguments: &StudyArguments, console: Console) -> Result<()> {
-    match (&arguments.table, &arguments.space.space) {
-        (Some(path), _) => on_table(arguments, path),
-        (None, Some(_)) => by_training(arguments, console),
-        (None, None) => {
-            let what = "name a space file with [study], or --table with a table of trained networks";
-            Err(Error::Usage(what.into()))
+    arguments.end.around(arguments.out.as_deref(), console, |end| {
+        arguments.figure.check()?;
+        match (&arguments.table, &arguments.space.space) {
+            (Some(path), _) => on_table(arguments, path),
+            (None, Some(_)) => by_training(arguments, end, console),
+            (None, None) => {
+                let what = "name a space file with [study], or --table with a table of trained networks";
+                Err(Error::Usage(what.into()))
+            }
         }
-    }
+    })
 }
 
-fn on_table(arguments: &StudyArguments, path: &Path) -> Result<()> {
+fn on_table(arguments: &StudyArguments, path: &Path) -> Result<String> {
+    arguments.figure.none("a study on a table")?;
     let column = |name: &str, given: &Option<String>| {
         given.clone().ok_or_else(|| Error::Usage(format!("--{name} is missing: a column of the table")))
     };
@@ -78,16 +88,28 @@ fn on_table(arguments: &StudyArguments, path: &Path) -> Result<()> {
         seed: arguments.space.seed.unwrap_or(0),
     };
     let report = table::run(&job)?;
-    if arguments.json { files::print_json(&report) } else { files::print(&report.text()) }
+    if arguments.json {
+        files::print_json(&report)?
+    } else {
+        files::print(&report.text())?
+    }
+    let (strategies, repeats) = (job.strategies.len(), job.repeats);
+    Ok(format!("{strategies} strategies, {repeats} searches of each on {}", path.display()))
 }
 
-fn by_training(arguments: &StudyArguments, console: Console) -> Result<()> {
+fn by_training(arguments: &StudyArguments, end: &End, console: Console) -> Result<String> {
     let config = arguments.space.resolve(None)?;
     let default = || PathBuf::from("results").join(format!("study-{}-seed{}", config.name, config.seed));
     let out = arguments.out.clone().unwrap_or_else(default);
+    end.is_in(&out);
     let job = trained::Job { config, out: out.clone(), checkpoint_every: arguments.checkpoint_every.0 };
-    let interrupt = Interrupt::install(say)?;
-    let report = trained::run(&job, &interrupt, &mut Terminal::new(console))?;
+    let report = trained::run(&job, &end.interrupt()?, &mut Terminal::new(console))?;
+    arguments.figure.write(|style| picture::figure(&report, style), console)?;
     console.note(&format!("study.json and study.svg are in {}", out.display()));
-    if arguments.json { files::print_json(&report) } else { files::print(&report.text()) }
+    if arguments.json {
+        files::print_json(&report)?
+    } else {
+        files::print(&report.text())?
+    }
+    Ok(report.verdicts().join(" "))
 }

@@ -4,14 +4,15 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use super::args::{Seconds, positive};
-use super::console::{Console, say};
+use super::console::Console;
+use super::ended::{End, EndArguments};
+use super::figure::JobFigureArguments;
 use super::files;
 use super::named::network;
 use super::progress::Terminal;
 use crate::config::Setting;
 use crate::config::train::Train;
 use crate::error::{Error, Result};
-use crate::jobs::Interrupt;
 use crate::jobs::train::Job;
 use crate::jobs::trainings::{Evaluation, run};
 use crate::recipe::{Decayed, Optimiser, PRESETS, Recipe, Shape};
@@ -64,6 +65,10 @@ pub struct TrainArguments {
     /// Seconds between checkpoints; no influence on the result.
     #[arg(long, default_value = "60")]
     checkpoint_every: Seconds,
+    #[command(flatten)]
+    end: EndArguments,
+    #[command(flatten)]
+    figure: JobFigureArguments,
     /// Write the curves as a TensorBoard event file, too.
     #[arg(long)]
     tensorboard: bool,
@@ -83,21 +88,36 @@ pub fn train(arguments: &TrainArguments, console: Console) -> Result<()> {
     let TrainArguments { net: Some(net), data: Some(data), out: Some(out), .. } = arguments else {
         return Err(Error::Usage("train takes a network, --data and --out".into()));
     };
+    arguments.end.around(Some(out), console, |end| named(arguments, (net, data, out), end, console))
+}
+
+/// Trains a network that was named, on images that were, into a folder.
+fn named(
+    arguments: &TrainArguments,
+    (net, data, out): (&str, &str, &Path),
+    end: &End,
+    console: Console,
+) -> Result<String> {
     let job = Job {
         net: network(net, console)?,
         weights: arguments.weights.clone(),
-        data: data.clone(),
+        data: data.to_owned(),
         config: resolve(arguments)?,
         seed: arguments.seed,
-        out: out.clone(),
+        out: out.to_owned(),
         checkpoint_every: arguments.checkpoint_every.0,
         tensorboard: arguments.tensorboard,
     };
     let evaluation = arguments.attack.as_ref().map(|plan| evaluation(plan, &job, arguments.n)).transpose()?;
-    let (seeds, interrupt) = (arguments.seeds.get(), Interrupt::install(say)?);
+    arguments.figure.check()?;
+    let (seeds, interrupt) = (arguments.seeds.get(), end.interrupt()?);
     let summary = run(&job, seeds, evaluation.as_ref(), &interrupt, &mut Terminal::new(console))?;
     let folder = if seeds > 1 { "a folder a seed in" } else { "in" };
     console.note(&format!("weights.safetensors, arch.json, curves.csv and curves.svg are {folder} {}", out.display()));
+    // Of several seeds the first.
+    if let Some(first) = summary.trainings.first() {
+        arguments.figure.write(|style| Ok(first.training.figure(style)), console)?;
+    }
     match (arguments.json, &summary.trainings[..]) {
         (true, [Trained { training, attacked: None }]) => files::print_json(training)?,
         (true, _) => files::print_json(&summary)?,
@@ -115,7 +135,7 @@ pub fn train(arguments: &TrainArguments, console: Console) -> Result<()> {
     }
     let diverged = |trained: &Trained| trained.training.diverged.clone();
     match summary.trainings.iter().find_map(diverged) {
-        None => Ok(()),
+        None => Ok(summary.words()),
         Some(why) => Err(Error::NotFinite(format!("the training diverged {why}; lower train.schedule.lr"))),
     }
 }

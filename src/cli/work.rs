@@ -41,7 +41,7 @@ pub fn work(arguments: &WorkArguments, console: Console) -> Result<()> {
         checkpoint_every: arguments.checkpoint_every.0,
         lost_after: arguments.lost_after.0,
     };
-    let mut interrupt = Interrupt::install(say)?;
+    let mut interrupt = Interrupt::install(say, || ())?;
     if arguments.until_input_ends {
         let ended = Arc::new(AtomicBool::new(false));
         interrupt.also("the end of the search that began it", Arc::clone(&ended));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::progress::{Observer, Progress};
+use super::time::duration_words;
 use crate::store::scratch;
 
 const FILE: &str = "progress.json";
@@ -30,6 +31,12 @@ impl At {
     /// What the job that works in a folder said last.
     pub fn read(folder: &Path) -> Option<At> {
         serde_json::from_slice(&std::fs::read(folder.join(FILE)).ok()?).ok()
+    }
+
+    /// `search, 120 of 400 steps, 3.2 min left of it`.
+    pub fn words(&self) -> String {
+        let left = self.seconds_left.map_or(String::new(), |left| format!(", {} left of it", duration_words(left)));
+        format!("{}, {} of {} steps{left}", self.task, self.done, self.steps)
     }
 }
 

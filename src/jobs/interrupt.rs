@@ -39,13 +39,14 @@ impl Interrupt {
     }
 
     /// Listens to TERM, INT, HUP, USR1 and USR2 from here on; to a signal that the process was begun to ignore (`nohup`) it
-    /// does not. `answer` is told the first one, from a thread of its own. A second INT ends the process at once, with
+    /// does not. `answer` is told the first one, from a thread of its own; `leaving` is called where that thread then ends the
+    /// process, because nothing is to be saved. A second INT ends the process at once, with
     /// code 130. A file that grows over its limit (XFSZ) is an error instead of the end of the process.
     ///
     /// # Errors
     /// [`Error::Internal`] where the system refuses a handler.
     #[cfg(feature = "cli")]
-    pub fn install(answer: impl Fn(&str) + Send + 'static) -> Result<Self> {
+    pub fn install(answer: impl Fn(&str) + Send + 'static, leaving: impl Fn() + Send + 'static) -> Result<Self> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
         use signal_hook::iterator::Signals;
 
@@ -71,6 +72,7 @@ impl Interrupt {
                 let name = names.iter().find(|(s, _)| *s == signal).map_or("a signal", |(_, name)| name);
                 if is_idle.load(Ordering::SeqCst) > 0 {
                     answer(&format!("{name}: stopped; nothing was begun that is to be saved"));
+                    leaving();
                     std::process::exit(i32::from(crate::error::STOPPED));
                 }
                 answer(&format!(

@@ -14,6 +14,7 @@ pub mod search;
 pub mod slurm;
 pub mod speed;
 mod stage;
+pub mod state;
 pub mod stored;
 pub mod study;
 mod task;

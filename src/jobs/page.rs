@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::state::{self, State};
 use crate::arch::cost::cost;
 use crate::arch::families::cells::supernet;
 use crate::arch::file::ArchFile;
@@ -12,19 +13,15 @@ use crate::error::{IoContext, Result};
 use crate::recipe::Kind;
 use crate::record::{OriginKind, Outcome, Record, SearchEpoch};
 use crate::report::frontier::Frontier;
-use crate::report::page::{self, EdgeShares, LedgerRow, RunFacts};
+use crate::report::page::{self, LedgerRow, RunFacts};
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
-use crate::search::distribution::Alpha;
-use crate::store::event::{Event, StageResult};
-use crate::store::history::History;
-use crate::store::run::Run;
 use crate::threat::Attack;
 
 /// Runs as one HTML page, on the images of a split. It reads the folders alone, also while a run works.
 ///
 /// # Errors
-/// Those of [`History::read`] and [`Frontier::combine`]; [`crate::error::Error::Config`] for a configuration that this version does not read.
+/// Those of [`State::read`] and [`Frontier::combine`].
 pub fn page(runs: &[&Path], split: Split) -> Result<String> {
     let facts = runs.iter().map(|run| facts(run)).collect::<Result<Vec<_>>>()?;
     let named: Vec<(&str, &Ranked)> = facts.iter().map(|run| (&run.name[..], &run.ranked)).collect();
@@ -32,19 +29,7 @@ pub fn page(runs: &[&Path], split: Split) -> Result<String> {
 }
 
 fn facts(folder: &Path) -> Result<RunFacts> {
-    let history = History::read(folder)?;
-    let records = history.records();
-    let History { run: Run { file, config: text }, events, .. } = history;
-    let config = Config::stored(&text, &folder.join("config.toml"))?;
-    let mut epochs: Vec<SearchEpoch> = Vec::new();
-    let mut alpha = None;
-    for event in &events {
-        match event {
-            Event::Stage(StageResult::SearchEpoch(epoch)) => epochs.push(epoch.clone()),
-            Event::Stage(StageResult::Search { alpha: found }) => alpha = Some(Alpha(found.clone())),
-            Event::Candidate { .. } | Event::Test { .. } => {}
-        }
-    }
+    let State { file, text, config, epochs, alpha, records, .. } = State::read(folder)?;
     let mut networks: Vec<(ArchFile, Net)> = Vec::new();
     for record in &records {
         if networks.iter().all(|(known, _)| known.id != record.arch) {
@@ -53,11 +38,10 @@ fn facts(folder: &Path) -> Result<RunFacts> {
         }
     }
     let image = networks.first().map(|(file, _)| (file.image, file.classes));
-    let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
     Ok(RunFacts {
-        name,
+        name: state::name(folder),
         ranked: Ranked::new(file.seed, &records)?,
-        choices: alpha.map(|alpha| shares(&config, &alpha)).unwrap_or_default(),
+        choices: alpha.map(|alpha| state::shares(&config, &alpha)).unwrap_or_default(),
         ledger: ledger(&config, &epochs, &records, image)?,
         epochs,
         networks,
@@ -70,23 +54,6 @@ fn facts(folder: &Path) -> Result<RunFacts> {
             ("machine".into(), format!("{}, {}", file.host.name, file.host.system)),
         ],
     })
-}
-
-/// The mixture that a search ended with; none where the stored parameters are of another space.
-fn shares(config: &Config, alpha: &Alpha) -> Vec<EdgeShares> {
-    let layout = config.mix_layout();
-    if layout.len() != alpha.0.len() {
-        return Vec::new();
-    }
-    let mix = alpha.mix(&layout);
-    layout
-        .edges()
-        .map(|(kind, edge)| EdgeShares {
-            kind: kind.kind.clone(),
-            edge: (edge.from, edge.to),
-            shares: edge.ops.iter().zip(&mix[edge.offset..]).map(|(op, share)| (op.to_string(), *share)).collect(),
-        })
-        .collect()
 }
 
 /// What the parts of a run cost, in multiply-accumulates: forward passes of an image, a backward pass counted as as many

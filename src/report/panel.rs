@@ -1,8 +1,9 @@
 //! Curves over the epochs of something that learns.
 
 use super::axis::Axis;
-use super::plot::{COLOURS, FAINT, GRID, INK};
-use super::svg::{Anchor, Stroke, Svg};
+use super::plot::{FAINT, GRID, INK};
+use super::style::Style;
+use super::svg::{Anchor, Stroke, Svg, text_width};
 
 /// A curve's name and its points.
 pub type Curve<'a> = (&'a str, Vec<(f64, f64)>);
@@ -19,6 +20,8 @@ pub struct Panel {
     pub last: u32,
     /// An epoch that is marked on named curves.
     pub best: Option<u32>,
+    /// Colours and dashes.
+    pub style: Style,
 }
 
 impl Panel {
@@ -48,14 +51,19 @@ impl Panel {
             let middle = (f64::midpoint(across.0, across.1), f64::midpoint(up.0, up.1));
             svg.text(middle.0, middle.1, TEXT, Anchor::Middle, FAINT, "none");
         }
-        for (i, ((name, points), colour)) in series.iter().zip(COLOURS).enumerate() {
+        for (i, (name, points)) in series.iter().enumerate() {
+            let (colour, dashes) = (self.style.colour(i), self.style.dashes(i));
             let line: Vec<(f64, f64)> = points.iter().map(|(epoch, v)| (x.at(*epoch), y.at(*v))).collect();
-            svg.polyline(&line, Stroke::solid(colour, 2.0));
+            svg.polyline(&line, Stroke::with(colour, 2.0, dashes));
             if let [one] = line[..] {
                 svg.circle(one, 3.0, colour, Stroke::NONE);
             }
             let place = (across.1, up.1 - 12.0 + i as f64 * LINE);
             svg.text(place.0, place.1, TEXT, Anchor::End, colour, name);
+            if series.len() > 1 && !name.is_empty() {
+                let end = place.0 - text_width(name, TEXT) - 2.0;
+                svg.line((end - 22.0, place.1 - 4.0), (end, place.1 - 4.0), Stroke::with(colour, 2.0, dashes));
+            }
             let best = self.best.and_then(|best| points.iter().find(|(epoch, _)| *epoch == f64::from(best)));
             if let (false, Some((epoch, v))) = (name.is_empty(), best) {
                 svg.circle((x.at(*epoch), y.at(*v)), 4.5, colour, Stroke::solid("#ffffff", 1.0));

@@ -1,22 +1,22 @@
 //! The picture of a frontier: accuracy over cost, several runs on one picture.
 
 use super::axis::Axis;
+use super::figure::{Figure, comma_separated};
 use super::frontier::{Frontier, FrontierPoint, FrontierRun};
 use super::protocol::list;
+use super::style::{MOST, Style};
 use super::svg::{Anchor, Stroke, Svg, text_width, wrap};
 use crate::error::{Error, Result};
 use crate::record::Origin;
 use crate::units::{Macs, Tally};
 
-/// Okabe and Ito's palette (2008) without its yellow, which is too faint on white: distinguishable with all common
-/// kinds of colour blindness.
-pub(super) const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 pub(super) const INK: &str = "#222222";
 pub(super) const FAINT: &str = "#767676";
 pub(super) const GRID: &str = "#e6e6e6";
 
-const WIDTH: f64 = 1040.0;
 const MARGIN: f64 = 24.0;
+/// The margin of a figure that has little room.
+const NARROW_MARGIN: f64 = 6.0;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 19.0;
 const PLOT_HEIGHT: f64 = 420.0;
@@ -29,7 +29,19 @@ const MARKER: f64 = 5.0;
 /// # Errors
 /// [`Error::Usage`] for more runs than there are colours.
 pub fn plot(frontier: &Frontier) -> Result<String> {
-    draw(frontier, None)
+    Ok(draw(frontier, None, &Style::default())?.finish())
+}
+
+/// The same in a style, with its numbers.
+///
+/// # Errors
+/// As [`plot`].
+pub fn figure(frontier: &Frontier, style: &Style) -> Result<Figure> {
+    let caption = match style.titled {
+        true => Vec::new(),
+        false => said_of(frontier).into_iter().chain([counted(frontier)]).collect(),
+    };
+    Ok(Figure { svg: draw(frontier, None, style)?, csv: Some(csv(frontier)?), caption })
 }
 
 /// The same for a page: every point says what it is when it is pointed at, and leads to its network.
@@ -37,40 +49,46 @@ pub fn plot(frontier: &Frontier) -> Result<String> {
 /// # Errors
 /// As [`plot`].
 pub fn linked(frontier: &Frontier, href: Href<'_>) -> Result<String> {
-    draw(frontier, Some(href))
+    Ok(draw(frontier, Some(href), &Style::default())?.finish())
 }
 
 /// Where the network of a run, counted from 0, is on the page.
 pub type Href<'a> = &'a dyn Fn(usize, &FrontierPoint) -> String;
 
-fn draw(frontier: &Frontier, href: Option<Href<'_>>) -> Result<String> {
-    if frontier.runs.len() > COLOURS.len() {
-        let (runs, most) = (frontier.runs.len(), COLOURS.len());
-        return Err(Error::Usage(format!("{runs} runs on one picture; at most {most} can be told apart")));
+fn draw(frontier: &Frontier, href: Option<Href<'_>>, style: &Style) -> Result<Svg> {
+    if frontier.runs.len() > MOST {
+        let runs = frontier.runs.len();
+        return Err(Error::Usage(format!("{runs} runs on one picture; at most {MOST} can be told apart")));
     }
-    let titles = titles(frontier);
-    let top = MARGIN + titles.len() as f64 * LINE + 44.0;
-    let mut svg = Svg::new(WIDTH, top + PLOT_HEIGHT + 72.0);
+    let narrow = style.is_narrow();
+    let margin = if narrow { NARROW_MARGIN } else { MARGIN };
+    let titles = if style.titled { titles(frontier, style.width - 2.0 * margin) } else { Vec::new() };
+    let top = margin + titles.len() as f64 * LINE + 44.0;
+    let (left, right) = (margin + 36.0, style.width - margin - if narrow { 0.0 } else { LEGEND });
+    let bottom = top + if narrow { 0.72 * (right - left) } else { PLOT_HEIGHT };
+    let beside =
+        Beside { narrow, left: margin, x: right + 28.0, y: if narrow { bottom + 70.0 } else { top + 4.0 }, style };
+    let below = if narrow { 70.0 + beside.short(frontier, None) } else { 72.0 };
+    let mut svg = Svg::new(style.width, bottom + below);
     for (i, (title, size)) in titles.iter().enumerate() {
         let colour = if i == 0 { INK } else { FAINT };
-        svg.text(MARGIN, MARGIN + 8.0 + i as f64 * LINE, *size, Anchor::Start, colour, title);
+        svg.text(margin, margin + 8.0 + i as f64 * LINE, *size, Anchor::Start, colour, title);
     }
-    let (left, right) = (MARGIN + 36.0, WIDTH - MARGIN - LEGEND);
-    let bottom = top + PLOT_HEIGHT;
     match Axes::over(frontier, (left, right), (bottom, top)) {
         None => {
-            svg.rect(left, top, right - left, PLOT_HEIGHT, 0.0, "none", Stroke::solid(FAINT, 1.0));
+            svg.rect(left, top, right - left, bottom - top, 0.0, "none", Stroke::solid(FAINT, 1.0));
             let middle = ((left + right) / 2.0, (top + bottom) / 2.0);
             svg.text(middle.0, middle.1, TEXT, Anchor::Middle, FAINT, "no candidate that may be ranked");
         }
         Some(axes) => {
-            axes.draw(&mut svg, frontier);
-            let coloured = || frontier.runs.iter().zip(COLOURS);
-            coloured().for_each(|(run, colour)| axes.intervals(&mut svg, run, colour));
-            coloured().for_each(|(run, colour)| axes.steps(&mut svg, run, colour));
+            axes.draw(&mut svg, frontier, narrow);
+            let coloured = || frontier.runs.iter().enumerate().map(|(i, run)| (i, run, style.colour(i)));
+            coloured().for_each(|(_, run, colour)| axes.intervals(&mut svg, run, colour));
+            let several = frontier.runs.len() > 1;
+            coloured().for_each(|(i, run, colour)| axes.steps(&mut svg, run, lines(colour, style.dashes(i), several)));
             // Controls below, so that the searched networks stay visible where they coincide.
             for searched in [false, true] {
-                for (i, (run, colour)) in coloured().enumerate() {
+                for (i, run, colour) in coloured() {
                     let points = run.points.iter().filter(|p| matches!(p.origin, Origin::Searched { .. }) == searched);
                     points.for_each(|point| match href {
                         None => axes.point(&mut svg, point, colour),
@@ -82,38 +100,66 @@ fn draw(frontier: &Frontier, href: Option<Href<'_>>) -> Result<String> {
             }
         }
     }
-    legend(&mut svg, frontier, right + 28.0, top);
-    Ok(svg.finish())
+    if narrow {
+        beside.short(frontier, Some(&mut svg));
+    } else {
+        beside.full(&mut svg, frontier);
+    }
+    Ok(svg)
+}
+
+/// The step lines of a run, robust and clean. Several runs have dashes of their own, so that width tells the two apart.
+fn lines<'a>(colour: &'a str, dashes: Option<&'a str>, several: bool) -> [Stroke<'a>; 2] {
+    let clean = if several { Stroke::with(colour, 1.0, dashes) } else { Stroke::dashed(colour, 1.2) };
+    [Stroke::with(colour, 2.0, dashes), clean]
 }
 
 /// The lines over the plot with their sizes.
-fn titles(frontier: &Frontier) -> Vec<(String, f64)> {
-    let mut lines = vec![("Accuracy over cost".to_owned(), 18.0)];
-    match &frontier.protocol.data {
-        None => lines.push(("nothing evaluated".to_owned(), TEXT)),
-        Some(s) => {
-            let on = format!(
-                "{} {} split, n = {} images (content {}, indices {})",
-                s.data, s.split, s.n, s.data_id, s.index_id
-            );
-            let attacks = list(&frontier.protocol.attacks);
-            let robust = format!("robust = correct under every one of: {attacks}; bars are 95 % Wilson intervals");
-            lines
-                .extend([on, robust].iter().flat_map(|text| wrap(text, TEXT, WIDTH - 2.0 * MARGIN)).map(|l| (l, TEXT)));
-        }
-    }
-    lines
+fn titles(frontier: &Frontier, width: f64) -> Vec<(String, f64)> {
+    let said = said_of(frontier);
+    let small = said.iter().flat_map(|text| wrap(text, TEXT, width)).map(|line| (line, TEXT));
+    std::iter::once(("Accuracy over cost".to_owned(), 18.0)).chain(small).collect()
+}
+
+/// What it was measured on and under.
+fn said_of(frontier: &Frontier) -> Vec<String> {
+    let Some(s) = &frontier.protocol.data else { return vec!["nothing evaluated".to_owned()] };
+    let on =
+        format!("{} {} split, n = {} images (content {}, indices {})", s.data, s.split, s.n, s.data_id, s.index_id);
+    let attacks = list(&frontier.protocol.attacks);
+    vec![on, format!("robust = correct under every one of: {attacks}; bars are 95 % Wilson intervals")]
+}
+
+fn counted(frontier: &Frontier) -> String {
+    format!("multiply-accumulates of one image, counted by {} (log scale)", frontier.protocol.counting_rule)
+}
+
+/// The points, a line each.
+fn csv(frontier: &Frontier) -> Result<String> {
+    let titles = "run,arch,origin,budget,macs,params,clean,robust,robust_low,robust_high,images,dominated,summary";
+    let rows = frontier.runs.iter().flat_map(|run| run.points.iter().map(move |point| (run, point)));
+    let rows = rows.map(|(run, p)| {
+        let (low, high) = p.robust.wilson95();
+        let counts = [p.budget.0, p.macs.0, p.params.0].map(|count| count.to_string());
+        let shares = [p.clean.rate(), p.robust.rate(), low, high].map(|share| share.to_string());
+        let words = [run.name.clone(), p.arch.clone(), p.origin.word().to_owned()];
+        let last = [p.robust.total.to_string(), p.dominated.to_string(), p.summary.clone()];
+        words.into_iter().chain(counts).chain(shares).chain(last).collect()
+    });
+    comma_separated(titles, rows)
 }
 
 /// The axes: multiply-accumulates on x, accuracy in per cent on y.
-struct Axes {
-    macs: Axis,
-    accuracy: Axis,
+pub struct Axes {
+    /// Multiply-accumulates, logarithmic.
+    pub macs: Axis,
+    /// Per cent.
+    pub accuracy: Axis,
 }
 
 impl Axes {
     /// Axes that hold every point and budget; `None` when there is no point.
-    fn over(frontier: &Frontier, across: (f64, f64), up: (f64, f64)) -> Option<Axes> {
+    pub fn over(frontier: &Frontier, across: (f64, f64), up: (f64, f64)) -> Option<Axes> {
         let points: Vec<&FrontierPoint> = frontier.runs.iter().flat_map(|r| &r.points).collect();
         let macs = || points.iter().flat_map(|p| [p.macs, p.budget]).map(|m| (m.0 as f64).max(1.0));
         let (least, most) = (macs().reduce(f64::min)?, macs().reduce(f64::max)?);
@@ -139,18 +185,23 @@ impl Axes {
     }
 
     /// Grid, frame, ticks, labels and budgets.
-    fn draw(&self, svg: &mut Svg, frontier: &Frontier) {
+    fn draw(&self, svg: &mut Svg, frontier: &Frontier, narrow: bool) {
         let ((left, right), (bottom, top)) = (self.macs.pixels, self.accuracy.pixels);
         for tick in self.accuracy.ticks() {
             let y = self.accuracy.at(tick);
             svg.line((left, y), (right, y), Stroke::solid(GRID, 1.0));
             svg.text(left - 8.0, y + 4.5, TEXT, Anchor::End, INK, &format!("{tick:.0}"));
         }
+        let mut free = f64::NEG_INFINITY;
         for tick in self.macs.ticks() {
-            let x = self.macs.at(tick);
+            let (x, label) = (self.macs.at(tick), short(tick));
             svg.line((x, top), (x, bottom), Stroke::solid(GRID, 1.0));
             svg.line((x, bottom), (x, bottom + 5.0), Stroke::solid(INK, 1.0));
-            svg.text(x, bottom + 20.0, TEXT, Anchor::Middle, INK, &short(tick));
+            let half = text_width(&label, TEXT) / 2.0;
+            if x - half >= free {
+                svg.text(x, bottom + 20.0, TEXT, Anchor::Middle, INK, &label);
+                free = x + half + 4.0;
+            }
         }
         let mut budgets: Vec<Macs> = frontier.runs.iter().flat_map(|r| &r.points).map(|p| p.budget).collect();
         budgets.sort();
@@ -162,6 +213,8 @@ impl Axes {
             let label = format!("budget {}", short(budget.0 as f64));
             let half = text_width(&label, 11.0) / 2.0;
             // A label that would overlap the one before it is left out; its line is drawn.
+            // Nor does one leave the figure.
+            let x = x.min(svg.size().0 - half - 2.0);
             if x - half >= free {
                 svg.text(x, top - 6.0, 11.0, Anchor::Middle, FAINT, &label);
                 free = x + half + 6.0;
@@ -169,17 +222,15 @@ impl Axes {
         }
         svg.line((left, bottom), (right, bottom), Stroke::solid(INK, 1.0));
         svg.line((left, top), (left, bottom), Stroke::solid(INK, 1.0));
-        svg.text(MARGIN, top - 24.0, TEXT, Anchor::Start, INK, "accuracy, %");
-        let label =
-            format!("multiply-accumulates of one image, counted by {} (log scale)", frontier.protocol.counting_rule);
+        svg.text(left - 36.0, top - 24.0, TEXT, Anchor::Start, INK, "accuracy, %");
+        let label = if narrow { "multiply-accumulates (log scale)".to_owned() } else { counted(frontier) };
         svg.text((left + right) / 2.0, bottom + 46.0, TEXT, Anchor::Middle, INK, &label);
     }
 
-    /// The best accuracy of the searched networks up to each cost: robust solid, clean dashed.
-    fn steps(&self, svg: &mut Svg, run: &FrontierRun, colour: &str) {
+    /// The best accuracy of the searched networks up to each cost.
+    fn steps(&self, svg: &mut Svg, run: &FrontierRun, [robust, clean]: [Stroke<'_>; 2]) {
         type Accuracy = fn(&FrontierPoint) -> Tally;
-        let kinds: [(Accuracy, Stroke<'_>); 2] =
-            [(|p| p.clean, Stroke::dashed(colour, 1.2)), (|p| p.robust, Stroke::solid(colour, 2.0))];
+        let kinds: [(Accuracy, Stroke<'_>); 2] = [(|p| p.clean, clean), (|p| p.robust, robust)];
         for (accuracy, stroke) in kinds {
             let mut path: Vec<(f64, f64)> = Vec::new();
             let mut best = f64::NEG_INFINITY;
@@ -247,6 +298,7 @@ struct Legend<'a> {
     svg: &'a mut Svg,
     x: f64,
     y: f64,
+    width: f64,
 }
 
 impl Legend<'_> {
@@ -265,44 +317,106 @@ impl Legend<'_> {
     }
 
     fn words(&mut self, x: f64, colour: &str, text: &str) {
-        self.svg.text(x, self.y + 4.5, TEXT, Anchor::Start, colour, &clip(text, WIDTH - MARGIN - x));
+        self.svg.text(x, self.y + 4.5, TEXT, Anchor::Start, colour, &clip(text, self.width - MARGIN - x));
         self.y += LINE;
     }
 }
 
-/// The legend, right of the plot.
-fn legend(svg: &mut Svg, frontier: &Frontier, x: f64, top: f64) {
-    let mut legend = Legend { svg, x, y: top + 4.0 };
-    for (run, colour) in frontier.runs.iter().zip(COLOURS) {
-        legend.row(&run.name, |svg, x, y| {
-            svg.line((x, y), (x + 24.0, y), Stroke::solid(colour, 3.0));
-        });
-        legend.words(x + 32.0, FAINT, &format!("seed {}, hypervolume {:.4}", run.seed, run.hypervolume.searched));
+/// Origins and what they are called.
+const ORIGINS: [(Origin, &str); 3] = [
+    (Origin::Searched { genotype: 0 }, "searched"),
+    (Origin::Random { genotype: 0 }, "random control"),
+    (Origin::HandMade, "hand-made control"),
+];
+
+/// Where the legend is: right of the plot, or below it.
+struct Beside<'a> {
+    narrow: bool,
+    left: f64,
+    x: f64,
+    y: f64,
+    style: &'a Style,
+}
+
+impl Beside<'_> {
+    fn full(&self, svg: &mut Svg, frontier: &Frontier) {
+        let mut legend = Legend { svg, x: self.x, y: self.y, width: self.style.width };
+        for (i, run) in frontier.runs.iter().enumerate() {
+            legend.row(&run.name, |svg, x, y| {
+                let stroke = Stroke::with(self.style.colour(i), 3.0, self.style.dashes(i));
+                svg.line((x, y), (x + 24.0, y), stroke);
+            });
+            let volume = format!("seed {}, hypervolume {:.4}", run.seed, run.hypervolume.searched);
+            legend.words(self.x + 32.0, FAINT, &volume);
+        }
+        legend.gap();
+        for (origin, text) in &ORIGINS {
+            legend.row(text, |svg, x, y| markers(svg, origin, x, y));
+        }
+        legend.note("filled: robust; hollow: clean");
+        legend.gap();
+        for (stroke, text) in lines(FAINT, None, frontier.runs.len() > 1)
+            .into_iter()
+            .zip(["best searched, robust", "best searched, clean"])
+        {
+            legend.row(text, |svg, x, y| step(svg, stroke, x, y));
+        }
+        legend.gap();
+        legend.note("hypervolume of the searched networks");
+        legend.note(&format!("from {} MACs and 0 % accuracy", short(frontier.reference.macs)));
     }
-    legend.gap();
-    let origins = [
-        (Origin::Searched { genotype: 0 }, "searched"),
-        (Origin::Random { genotype: 0 }, "random control"),
-        (Origin::HandMade, "hand-made control"),
-    ];
-    for (origin, text) in &origins {
-        legend.row(text, |svg, x, y| {
-            marker(svg, origin, (x + 5.0, y), FAINT, Stroke::NONE);
-            marker(svg, origin, (x + 19.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
-        });
+
+    /// Rows of samples and words across the figure; returns their height. Without a drawing it only measures.
+    fn short(&self, frontier: &Frontier, mut svg: Option<&mut Svg>) -> f64 {
+        if !self.narrow {
+            return 0.0;
+        }
+        type Sample<'s> = Box<dyn Fn(&mut Svg, f64, f64) + 's>;
+        let mut items: Vec<(&str, Sample<'_>)> = Vec::new();
+        let several = frontier.runs.len() > 1;
+        for (i, run) in frontier.runs.iter().enumerate().filter(|_| several) {
+            let stroke = Stroke::with(self.style.colour(i), 2.0, self.style.dashes(i));
+            items.push((
+                &run.name,
+                Box::new(move |svg, x, y| {
+                    let _ = svg.line((x, y), (x + 24.0, y), stroke);
+                }),
+            ));
+        }
+        for (origin, text) in &ORIGINS {
+            items.push((text, Box::new(move |svg, x, y| markers(svg, origin, x, y))));
+        }
+        for (stroke, text) in lines(FAINT, None, several).into_iter().zip(["best robust", "best clean"]) {
+            items.push((text, Box::new(move |svg, x, y| step(svg, stroke, x, y))));
+        }
+        items.push(("filled: robust, hollow: clean", Box::new(|_, _, _| {})));
+        let (mut x, mut y) = (self.left, self.y);
+        for (i, (text, sample)) in items.iter().enumerate() {
+            let indent = if i + 1 == items.len() { 0.0 } else { 32.0 };
+            let wide = indent + text_width(text, TEXT);
+            if x > self.left && x + wide > self.style.width - self.left {
+                (x, y) = (self.left, y + LINE);
+            }
+            if let Some(svg) = svg.as_deref_mut() {
+                sample(svg, x, y);
+                let words = clip(text, self.style.width - self.left - x - indent);
+                svg.text(x + indent, y + 4.5, TEXT, Anchor::Start, INK, &words);
+            }
+            x += wide + 14.0;
+        }
+        y - self.y + LINE
     }
-    legend.note("filled: robust; hollow: clean");
-    legend.gap();
-    for (stroke, text) in
-        [(Stroke::solid(FAINT, 2.0), "best searched, robust"), (Stroke::dashed(FAINT, 1.2), "best searched, clean")]
-    {
-        legend.row(text, |svg, x, y| {
-            svg.polyline(&[(x, y + 4.0), (x + 10.0, y + 4.0), (x + 10.0, y - 4.0), (x + 24.0, y - 4.0)], stroke);
-        });
-    }
-    legend.gap();
-    legend.note("hypervolume of the searched networks");
-    legend.note(&format!("from {} MACs and 0 % accuracy", short(frontier.reference.macs)));
+}
+
+/// A filled marker and a hollow one.
+fn markers(svg: &mut Svg, origin: &Origin, x: f64, y: f64) {
+    marker(svg, origin, (x + 5.0, y), FAINT, Stroke::NONE);
+    marker(svg, origin, (x + 19.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
+}
+
+/// A step of a line.
+fn step(svg: &mut Svg, stroke: Stroke<'_>, x: f64, y: f64) {
+    svg.polyline(&[(x, y + 4.0), (x + 10.0, y + 4.0), (x + 10.0, y - 4.0), (x + 24.0, y - 4.0)], stroke);
 }
 
 /// A text cut with an ellipsis where it would leave the picture.
@@ -318,7 +432,7 @@ fn clip(text: &str, width: f64) -> String {
 }
 
 /// A count in at most four digits and a unit: `20M`, `1.5G`.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
     let (unit, letter) = units.into_iter().find(|(unit, _)| value >= *unit).unwrap_or((1.0, ""));
     let text = format!("{:.2}", value / unit);

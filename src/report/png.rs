@@ -10,13 +10,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Usage`] for text that is not SVG and for a picture of no or too many pixels (over 16384 on a side).
 pub fn rasterise(svg: &str, scale: f32) -> Result<Vec<u8>> {
-    let mut fonts = fontdb::Database::new();
-    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-    let family = fonts.faces().next().and_then(|f| f.families.first()).map(|(name, _)| name.clone());
-    let family = family.ok_or_else(|| Error::Usage("the built-in font cannot be read".into()))?;
-    fonts.set_sans_serif_family(family.clone());
-    let options = Options { font_family: family, fontdb: fonts.into(), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(|why| Error::Usage(format!("not a drawing: {why}")))?;
+    let tree = tree(svg)?;
     let side = |pixels: f32| {
         let pixels = (pixels * scale).ceil();
         (1.0..=16384.0).contains(&pixels).then_some(pixels as u32)
@@ -29,4 +23,18 @@ pub fn rasterise(svg: &str, scale: f32) -> Result<Vec<u8>> {
     })?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
     pixmap.encode_png().map_err(|why| Error::Usage(format!("the picture cannot be written as PNG: {why}")))
+}
+
+/// Reads an SVG, whose texts get the built-in font.
+///
+/// # Errors
+/// [`Error::Usage`] for text that is not SVG.
+pub(super) fn tree(svg: &str) -> Result<Tree> {
+    let mut fonts = fontdb::Database::new();
+    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+    let family = fonts.faces().next().and_then(|f| f.families.first()).map(|(name, _)| name.clone());
+    let family = family.ok_or_else(|| Error::Usage("the built-in font cannot be read".into()))?;
+    fonts.set_sans_serif_family(family.clone());
+    let options = Options { font_family: family, fontdb: fonts.into(), ..Options::default() };
+    Tree::from_str(svg, &options).map_err(|why| Error::Usage(format!("not a drawing: {why}")))
 }

@@ -119,6 +119,15 @@ impl Space {
 }
 
 impl PopulationReport {
+    /// The comparison in a line.
+    pub fn summary(&self) -> String {
+        let space = |space: &Space| {
+            let (clean, attacked) = (100.0 * space.clean.mean, 100.0 * space.attacked.mean);
+            format!("{}, mean error {clean:.1} % clean, {attacked:.1} % attacked", space.name)
+        };
+        self.spaces.iter().map(space).collect::<Vec<_>>().join("; ")
+    }
+
     /// Sums up the networks of some spaces; with `bins`, under weights that match their multiply-accumulates.
     ///
     /// # Errors

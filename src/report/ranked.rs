@@ -130,6 +130,22 @@ impl Ranked {
         self.budgets.iter().flat_map(|b| &b.entries).map(|e| e.record.clone()).collect()
     }
 
+    /// The run in a line: how many candidates there are, and the best of each budget.
+    pub fn summary(&self) -> String {
+        let entries = || self.budgets.iter().flat_map(|budget| &budget.entries);
+        let ranked = entries().filter(|entry| entry.rank.is_some()).count();
+        let best = self.budgets.iter().map(|budget| {
+            let first = budget.entries.iter().find(|entry| entry.rank == Some(1));
+            let found = first.and_then(|entry| Some((&entry.record, entry.record.ranked()?)));
+            let words = found.map_or("none may be ranked".to_owned(), |(record, v)| {
+                format!("{} {}, {} clean, {} robust", record.origin.word(), record.arch, v.clean, v.robust)
+            });
+            format!("{}: {words}", budget.budget)
+        });
+        let best: Vec<String> = best.collect();
+        format!("{} candidates, {ranked} of them ranked; best at {}", entries().count(), best.join("; "))
+    }
+
     /// Pretty JSON.
     ///
     /// # Errors

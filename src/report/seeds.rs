@@ -44,6 +44,19 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What each training kept, in a line.
+    pub fn words(&self) -> String {
+        let kept = |trained: &Trained| {
+            let training = &trained.training;
+            let best = training.kept().map_or("nothing kept".to_owned(), |epoch| {
+                let (of, clean, robust) = (training.epochs.len(), epoch.clean, epoch.robust);
+                format!("epoch {} of {of} kept, {clean} clean, {robust} robust", epoch.epoch)
+            });
+            format!("{} seed {}: {best}", training.net, training.seed)
+        };
+        self.trainings.iter().map(kept).collect::<Vec<_>>().join("; ")
+    }
+
     /// Of some trainings in order.
     pub fn of(trainings: Vec<Trained>) -> Self {
         let line = |what: &str, read: &dyn Fn(&Trained) -> Option<f64>| {

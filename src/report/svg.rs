@@ -25,26 +25,31 @@ pub struct Stroke<'a> {
     pub colour: &'a str,
     /// Pixels.
     pub width: f64,
-    /// Whether it is dashed.
-    pub dashed: bool,
+    /// Lengths of its dashes and gaps in pixels; none where it is solid.
+    pub dashes: Option<&'a str>,
 }
 
 impl<'a> Stroke<'a> {
     /// A solid line.
     pub const fn solid(colour: &'a str, width: f64) -> Self {
-        Stroke { colour, width, dashed: false }
+        Stroke { colour, width, dashes: None }
     }
 
     /// A dashed line.
     pub const fn dashed(colour: &'a str, width: f64) -> Self {
-        Stroke { colour, width, dashed: true }
+        Stroke { colour, width, dashes: Some("4 3") }
+    }
+
+    /// A line with dashes of its own.
+    pub const fn with(colour: &'a str, width: f64, dashes: Option<&'a str>) -> Self {
+        Stroke { colour, width, dashes }
     }
 
     /// No line.
     pub const NONE: Stroke<'static> = Stroke::solid("none", 0.0);
 
     fn attributes(&self) -> String {
-        let dashes = if self.dashed { r#" stroke-dasharray="4 3""# } else { "" };
+        let dashes = self.dashes.map_or(String::new(), |dashes| format!(r#" stroke-dasharray="{}""#, escape(dashes)));
         format!(r#"stroke="{}" stroke-width="{}"{dashes}"#, escape(self.colour), number(self.width))
     }
 }
@@ -202,9 +207,18 @@ impl Svg {
 
     /// The text of the file; it can also be put into an HTML page as it is.
     pub fn finish(&self) -> String {
+        self.text_of(&[self.width, self.height].map(number))
+    }
+
+    /// The text of a file that is so many points wide on paper.
+    pub fn finish_at(&self, points: f64) -> String {
+        self.text_of(&[points, points * self.height / self.width].map(|points| format!("{}pt", number(points))))
+    }
+
+    fn text_of(&self, [width, height]: &[String; 2]) -> String {
         let [w, h] = [self.width, self.height].map(number);
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {w} {h}\" \
              font-family=\"{FONT}\">\n{}</svg>\n",
             self.body
         )

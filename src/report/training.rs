@@ -5,8 +5,10 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
+use super::figure::Figure;
 use super::panel::{Curve, EDGE, Panel};
 use super::plot::{FAINT, INK};
+use super::style::Style;
 use super::svg::{Anchor, Svg, wrap};
 use super::table::{Cell, align, number};
 use crate::units::Tally;
@@ -190,22 +192,28 @@ impl TrainingReport {
 
     /// The curves as SVG: accuracies, loss, learning rate, radius. The same training gives the same bytes.
     pub fn svg(&self) -> String {
-        let titles: Vec<String> = [&self.recipe, &self.images, &self.watch]
-            .iter()
-            .flat_map(|line| wrap(line, TEXT, WIDTH - 2.0 * MARGIN))
-            .collect();
-        let top = MARGIN + 26.0 + titles.len() as f64 * LINE;
-        let mut svg = Svg::new(WIDTH, top + 2.0 * (PANEL + GAP));
-        svg.text(
-            MARGIN,
-            MARGIN + 8.0,
-            18.0,
-            Anchor::Start,
-            INK,
-            &format!("Training of {}, seed {}", self.net, self.seed),
-        );
+        self.figure(&Style::default()).svg.finish()
+    }
+
+    /// The same in a style, with its numbers.
+    pub fn figure(&self, style: &Style) -> Figure {
+        let said = [&self.recipe, &self.images, &self.watch];
+        let name = format!("Training of {}, seed {}", self.net, self.seed);
+        let mut caption: Vec<String> = Vec::new();
+        let mut titles: Vec<String> = Vec::new();
+        match style.titled {
+            true => titles = said.iter().flat_map(|line| wrap(line, TEXT, style.width - 2.0 * MARGIN)).collect(),
+            false => caption = [&name].into_iter().chain(said).cloned().collect(),
+        }
+        let columns = if style.is_narrow() { 1 } else { 2 };
+        let (margin, high) = if style.is_narrow() { (6.0, 170.0) } else { (MARGIN, PANEL) };
+        let top = if style.titled { margin + 26.0 + titles.len() as f64 * LINE } else { 0.0 };
+        let mut svg = Svg::new(style.width, top + (4 / columns) as f64 * (high + GAP));
+        if style.titled {
+            svg.text(margin, margin + 8.0, 18.0, Anchor::Start, INK, &name);
+        }
         for (i, line) in titles.iter().enumerate() {
-            svg.text(MARGIN, MARGIN + 30.0 + i as f64 * LINE, TEXT, Anchor::Start, FAINT, line);
+            svg.text(margin, margin + 30.0 + i as f64 * LINE, TEXT, Anchor::Start, FAINT, line);
         }
         let of = |read: fn(&EpochRecord) -> Option<f64>| -> Vec<(f64, f64)> {
             self.epochs.iter().filter_map(|r| Some((f64::from(r.epoch), read(r)?))).collect()
@@ -218,18 +226,23 @@ impl TrainingReport {
             ("learning rate", &[("", of(|r| Some(r.lr)))]),
             ("radius of the training attack, 1/255", &[("", of(|r| r.eps.map(|eps| 255.0 * eps)))]),
         ];
-        let panel = Panel { last: self.epochs.last().map_or(1, |r| r.epoch), best: self.best };
-        let wide = (WIDTH - 2.0 * MARGIN - 3.0 * EDGE) / 2.0;
+        let panel = Panel { last: self.epochs.last().map_or(1, |r| r.epoch), best: self.best, style: *style };
+        let across = columns as f64;
+        // One column leaves room for half of its last label; two for the labels of the second.
+        let wide = if columns == 1 {
+            style.width - 2.0 * margin - EDGE - 10.0
+        } else {
+            (style.width - 2.0 * margin - (across + 1.0) * EDGE) / across
+        };
         for (i, (title, series)) in panels.into_iter().enumerate() {
-            let left = MARGIN + EDGE + (i % 2) as f64 * (wide + EDGE + 20.0);
-            let above = top + 30.0 + (i / 2) as f64 * (PANEL + GAP);
-            panel.draw(&mut svg, title, series, (left, left + wide), (above + PANEL - 30.0, above));
+            let left = margin + EDGE + (i % columns) as f64 * (wide + EDGE + 20.0);
+            let above = top + 30.0 + (i / columns) as f64 * (high + GAP);
+            panel.draw(&mut svg, title, series, (left, left + wide), (above + high - 30.0, above));
         }
-        svg.finish()
+        Figure { svg, csv: Some(self.csv()), caption }
     }
 }
 
-const WIDTH: f64 = 1040.0;
 const MARGIN: f64 = 24.0;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 19.0;
@@ -239,6 +252,7 @@ const GAP: f64 = 50.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::style::Palette;
 
     fn record(epoch: u32, robust: u64, clean: u64) -> EpochRecord {
         let tally = |hit| Tally { hit, total: 100 };
@@ -280,6 +294,9 @@ mod tests {
             let svg = few.svg();
             assert!(svg.starts_with("<svg") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             assert_eq!(svg, few.svg());
+            let paper = few.figure(&Style { width: 387.0, titled: false, palette: Palette::Grey });
+            assert_eq!((paper.svg.size().0, paper.caption.len()), (387.0, 4));
+            assert_eq!(paper.csv, Some(few.csv()));
         }
     }
 }

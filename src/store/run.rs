@@ -348,6 +348,11 @@ pub fn of_seed(path: &Path, seed: u64) -> PathBuf {
     path.join(format!("{SEED}{seed}"))
 }
 
+/// Whether a folder is one that a run may be about to begin in: it holds nothing but what a run writes first.
+pub fn is_beginning(path: &Path) -> bool {
+    path.is_dir() && !is_run(path) && refuse_foreign(path).is_ok()
+}
+
 /// Who works on a run, as they wrote it down; `None` where nobody does.
 pub fn worker(path: &Path) -> Option<String> {
     Lock::holder(&path.join(LOCK))

@@ -1,29 +1,13 @@
 //! How sure a search is of its choices: maps of numbers from 0 to 1.
 
 use crate::record::SearchEpoch;
+use crate::report::choices::{EdgeShares, certainty};
 use crate::report::svg::{Anchor, Stroke, Svg, stack, text_width};
 
 const INK: &str = "#222222";
 const TEXT: f64 = 12.0;
 const ROW: f64 = 18.0;
 const MARGIN: f64 = 8.0;
-
-/// An edge of a kind of cell, and the share of the mixture that each of its operations ended with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EdgeShares {
-    /// The kind of cell.
-    pub kind: String,
-    /// Source and target state.
-    pub edge: (usize, usize),
-    /// Operations and their shares.
-    pub shares: Vec<(String, f64)>,
-}
-
-impl EdgeShares {
-    fn name(&self) -> String {
-        format!("{} {}→{}", self.kind, self.edge.0, self.edge.1)
-    }
-}
 
 /// The shares at the end of a search, a row an edge; none where there is no edge.
 pub fn shares(edges: &[EdgeShares]) -> Option<Svg> {
@@ -48,13 +32,9 @@ pub fn shares(edges: &[EdgeShares]) -> Option<Svg> {
     map(&title, &ops.iter().map(|op| (*op).to_owned()).collect::<Vec<_>>(), &rows, most, true)
 }
 
-/// How decided each edge was behind each epoch, `1 - H / ln(operations)`: 0 where all are alike, 1 where one is left.
+/// How decided each edge was behind each epoch, from 0 where all are alike to 1 where one is left.
 pub fn decided(epochs: &[SearchEpoch], edges: &[EdgeShares]) -> Option<Svg> {
     let names: Vec<String> = epochs.iter().map(|epoch| epoch.epoch.to_string()).collect();
-    let certainty = |epoch: &SearchEpoch, at: usize, ops: usize| {
-        let entropy = epoch.cells.iter().flat_map(|cell| &cell.entropy).nth(at)?;
-        Some(if ops > 1 { (1.0 - entropy / (ops as f64).ln()).max(0.0) } else { 1.0 })
-    };
     let rows: Vec<Row> = edges
         .iter()
         .enumerate()

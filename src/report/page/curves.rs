@@ -2,6 +2,7 @@
 
 use crate::record::SearchEpoch;
 use crate::report::panel::{EDGE, Panel};
+use crate::report::style::Style;
 use crate::report::svg::Svg;
 
 const WIDTH: f64 = 1000.0;
@@ -46,7 +47,13 @@ pub fn curves(epochs: &[SearchEpoch]) -> Option<Svg> {
     for (i, (title, series)) in panels.iter().enumerate() {
         let left = EDGE + 10.0 + (i % 2) as f64 * (wide + EDGE + 40.0);
         let top = 44.0 + (i / 2) as f64 * (HIGH + BETWEEN);
-        Panel { last, best: None }.draw(&mut svg, title, series, (left, left + wide), (top + HIGH, top));
+        Panel { last, best: None, style: Style::default() }.draw(
+            &mut svg,
+            title,
+            series,
+            (left, left + wide),
+            (top + HIGH, top),
+        );
     }
     Some(svg)
 }

@@ -9,8 +9,7 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-pub use choices::EdgeShares;
-
+use super::choices::{EdgeShares, moved};
 use super::document::GENERATOR;
 use super::frontier::Frontier;
 use super::plot::linked;
@@ -153,8 +152,7 @@ fn part(i: usize, run: &RunFacts) -> RunPart<'_> {
 
 /// Whether the architecture parameters moved more than steps of random signs would have brought them.
 fn decision(epochs: &[SearchEpoch]) -> Option<String> {
-    let last = epochs.last()?;
-    let (moved, walk) = (last.alpha_moved?, last.random_walk.filter(|walk| *walk > 0.0)?);
+    let (moved, walk) = moved(epochs)?;
     let verdict = if moved > walk { "further than" } else { "no further than" };
     Some(format!(
         "The architecture parameters moved {moved:.3} (root mean square), {verdict} a random walk of as many steps ({walk:.3})."

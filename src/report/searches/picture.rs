@@ -4,11 +4,12 @@ use super::facts::Compared;
 use super::{Network, SearchesReport};
 use crate::error::Result;
 use crate::report::axis::Axis;
-use crate::report::plot::{COLOURS, FAINT, GRID, INK};
-use crate::report::svg::{Anchor, Stroke, Svg, wrap};
+use crate::report::figure::{Figure, comma_separated};
+use crate::report::plot::{FAINT, GRID, INK};
+use crate::report::style::Style;
+use crate::report::svg::{Anchor, Stroke, Svg, text_width, wrap};
 use crate::study::Moments;
 
-const WIDTH: f64 = 1040.0;
 const MARGIN: f64 = 24.0;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 19.0;
@@ -29,36 +30,79 @@ struct Row<'a> {
 /// # Errors
 /// [`crate::error::Error::NotFinite`] for a number that is none.
 pub fn draw(report: &SearchesReport) -> Result<String> {
-    let rows = rows(report);
-    let titles = titles(report);
-    let verdicts: Vec<String> =
-        report.verdicts().iter().flat_map(|sentence| wrap(sentence, TEXT, WIDTH - 2.0 * MARGIN)).collect();
-    let top = MARGIN + titles.len() as f64 * LINE + 12.0;
-    let bottom = top + rows.len() as f64 * ROW;
-    let height = bottom + 56.0 + verdicts.len() as f64 * LINE + MARGIN;
-    let mut svg = Svg::new(WIDTH, height);
-    for (i, (title, size)) in titles.iter().enumerate() {
-        let colour = if i == 0 { INK } else { FAINT };
-        svg.text(MARGIN, MARGIN + 8.0 + i as f64 * LINE, *size, Anchor::Start, colour, title);
-    }
-    let axis = axis(&rows, (MARGIN + LABELS, WIDTH - MARGIN));
-    for tick in axis.ticks() {
-        let x = axis.at(tick);
-        svg.line((x, top), (x, bottom), Stroke::solid(GRID, 1.0));
-        svg.text(x, bottom + 18.0, TEXT, Anchor::Middle, INK, &format!("{tick}"));
-    }
-    let middle = (axis.pixels.0 + axis.pixels.1) / 2.0;
-    svg.text(middle, bottom + 38.0, TEXT, Anchor::Middle, INK, "robust accuracy on test images, %");
-    for (i, (row, colour)) in rows.iter().zip(COLOURS.iter().cycle()).enumerate() {
-        row.draw(&mut svg, &axis, top + (i as f64 + 0.5) * ROW, colour)?;
-    }
-    for (i, line) in verdicts.iter().enumerate() {
-        svg.text(MARGIN, bottom + 64.0 + i as f64 * LINE, TEXT, Anchor::Start, INK, line);
-    }
-    Ok(svg.finish())
+    Ok(figure(report, &Style::default())?.svg.finish())
 }
 
-fn titles(report: &SearchesReport) -> Vec<(String, f64)> {
+/// The same in a style, with its numbers.
+///
+/// # Errors
+/// As [`draw`].
+pub fn figure(report: &SearchesReport, style: &Style) -> Result<Figure> {
+    let rows = rows(report);
+    let (margin, labels) = if style.is_narrow() { (6.0, 150.0) } else { (MARGIN, LABELS) };
+    let room = style.width - 2.0 * margin;
+    let verdicts = report.verdicts();
+    let (mut titles, mut below, mut caption) = (Vec::new(), Vec::new(), Vec::new());
+    if style.titled {
+        let small = said_of(report);
+        titles.push((name(report), 18.0));
+        titles.extend(small.iter().flat_map(|text| wrap(text, TEXT, room)).map(|line| (line, TEXT)));
+        below = verdicts.iter().flat_map(|sentence| wrap(sentence, TEXT, room)).collect();
+    } else {
+        caption.push(name(report));
+        caption.extend(said_of(report).into_iter().chain(verdicts));
+    }
+    let top = margin + titles.len() as f64 * LINE + 12.0;
+    let bottom = top + rows.len() as f64 * ROW;
+    let height = bottom + 46.0 + if style.titled { 10.0 + below.len() as f64 * LINE + margin } else { 0.0 };
+    let mut svg = Svg::new(style.width, height);
+    for (i, (title, size)) in titles.iter().enumerate() {
+        let colour = if i == 0 { INK } else { FAINT };
+        svg.text(margin, margin + 8.0 + i as f64 * LINE, *size, Anchor::Start, colour, title);
+    }
+    let axis = axis(&rows, (margin + labels, style.width - margin.max(14.0)));
+    let mut free = f64::NEG_INFINITY;
+    for tick in axis.ticks() {
+        let (x, label) = (axis.at(tick), format!("{tick}"));
+        svg.line((x, top), (x, bottom), Stroke::solid(GRID, 1.0));
+        let half = text_width(&label, TEXT) / 2.0;
+        if x - half >= free {
+            svg.text(x, bottom + 18.0, TEXT, Anchor::Middle, INK, &label);
+            free = x + half + 4.0;
+        }
+    }
+    let middle = (axis.pixels.0 + axis.pixels.1) / 2.0;
+    let what = if style.is_narrow() { "robust accuracy, %" } else { "robust accuracy on test images, %" };
+    svg.text(middle, bottom + 38.0, TEXT, Anchor::Middle, INK, what);
+    for (i, row) in rows.iter().enumerate() {
+        row.draw(&mut svg, &axis, (margin, top + (i as f64 + 0.5) * ROW), style.colour(i))?;
+    }
+    for (i, line) in below.iter().enumerate() {
+        svg.text(margin, bottom + 64.0 + i as f64 * LINE, TEXT, Anchor::Start, INK, line);
+    }
+    Ok(Figure { svg, csv: Some(csv(&rows)?), caption })
+}
+
+/// A line a training.
+fn csv(rows: &[Row<'_>]) -> Result<String> {
+    let networks =
+        rows.iter().flat_map(|row| row.networks.iter().enumerate().map(move |(i, network)| (row, i, network)));
+    let trainings = networks.flat_map(|(row, i, network)| {
+        let known = network.robust.iter().enumerate();
+        known.filter_map(move |(training, robust)| {
+            let robust = (*robust)?;
+            Some(vec![row.name.clone(), i.to_string(), training.to_string(), robust.to_string()])
+        })
+    });
+    comma_separated("kind,network,training,robust", trainings)
+}
+
+fn name(report: &SearchesReport) -> String {
+    format!("Study {}: searched and random networks", report.about.name)
+}
+
+/// What networks were trained and measured on, and what the picture shows of them.
+fn said_of(report: &SearchesReport) -> Vec<String> {
     let about = &report.about;
     let kind = format!("{} MACs within {:.1} %, {}", about.budget, 100.0 * about.tolerance, about.data);
     let mut small = vec![
@@ -70,8 +114,7 @@ fn titles(report: &SearchesReport) -> Vec<(String, f64)> {
     if !report.missing.is_empty() {
         small.push(format!("not finished: {} are missing", report.missing.join(", ")));
     }
-    let lines = small.iter().flat_map(|text| wrap(text, TEXT, WIDTH - 2.0 * MARGIN)).map(|line| (line, TEXT));
-    std::iter::once((format!("Study {}: searched and random networks", about.name), 18.0)).chain(lines).collect()
+    small
 }
 
 /// Rows that have something to show.
@@ -102,7 +145,7 @@ fn axis(rows: &[Row<'_>], pixels: (f64, f64)) -> Axis {
 }
 
 impl Row<'_> {
-    fn draw(&self, svg: &mut Svg, axis: &Axis, y: f64, colour: &str) -> Result<()> {
+    fn draw(&self, svg: &mut Svg, axis: &Axis, (left, y): (f64, f64), colour: &str) -> Result<()> {
         let percent = |share: f64| axis.at(100.0 * share);
         // A row of one network is about its trainings.
         let one = self.networks.len() == 1;
@@ -133,8 +176,8 @@ impl Row<'_> {
             svg.circle((percent(moments.mean), bar), 4.5, colour, Stroke::solid(INK, 1.2));
             label = format!("{label}, mean {:.2} %", 100.0 * moments.mean);
         }
-        svg.text(MARGIN, y - 6.0, TEXT, Anchor::Start, INK, &self.name);
-        svg.text(MARGIN, y + 12.0, TEXT, Anchor::Start, FAINT, &label);
+        svg.text(left, y - 6.0, TEXT, Anchor::Start, INK, &self.name);
+        svg.text(left, y + 12.0, TEXT, Anchor::Start, FAINT, &label);
         Ok(())
     }
 }
