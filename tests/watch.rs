@@ -160,7 +160,7 @@ fn the_dashboard_of_a_finished_run() {
         assert!(picture.contains(words), "no `{words}` in\n{picture}");
     }
     pane.press("Tab");
-    let curves = pane.with("loss: ");
+    let curves = pane.with("weights 1.99");
     assert!(!curves.contains("5 to 9 of 9"), "{curves}");
     pane.press("?");
     pane.with("next and previous panel");

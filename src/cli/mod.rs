@@ -66,7 +66,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Run a search to ranked architectures, or continue one.
-    #[command(after_help = "Example:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
+    #[command(after_help = "Examples:\n  robustnas search search_spaces/dsara.toml --data hf:data/cifar-10 \
         --budgets 100M,200M --out results/night --seed 1 --set search.epochs=25\n  \
         robustnas search dsara-small --data hf:DIR --on-end 'mail -s \"$ROBUSTNAS_RUN $ROBUSTNAS_OUTCOME\" me@example.org'")]
     Search(search::SearchArguments),
@@ -142,7 +142,9 @@ enum Verb {
     #[command(
         after_help = "Examples:\n  robustnas train preact-resnet:18 --data cifar10:DIR --preset n-fgsm --epochs 30 \
         --out results/trained\n  robustnas train wrn:28-10 --data cifar10:DIR --preset trades --set \
-        'train.awp={ gamma = 0.005, from = 10 }' --out results/wrn\n\ndocs/training.md tells of recipes and their keys."
+        'train.awp={ gamma = 0.005, from = 10 }' --out results/wrn\n  robustnas train preact-resnet:18 --data \
+        cifar10:DIR --preset n-fgsm --epochs 30 --out results/trained --figure curves.pdf \
+        --width 8.4cm\n\ndocs/training.md tells of recipes and their keys."
     )]
     Train(train::TrainArguments),
     /// Attack a trained network and report its robust accuracy.
@@ -170,8 +172,9 @@ enum Verb {
         --report autoattack_8 --queries 60 --repeats 400 --noise 0.01\n\ndocs/search.md tells how to read it.")]
     Study(study::StudyArguments),
     /// Draw a network or its cells.
-    #[command(after_help = "Example:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
-        layers=20 --out cells.svg\n\ndocs/figures.md tells of figures for papers.")]
+    #[command(after_help = "Examples:\n  robustnas draw darts:search_spaces/genotypes/DARTS_V2.txt,channels=36,\
+        layers=20 --out cells.svg\n  \
+        robustnas draw wrn:16-4 --out wrn.pdf --width 8.4cm --palette grey\n\ndocs/figures.md tells of figures for papers.")]
     Draw(draw::DrawArguments),
     /// Work with search spaces.
     Space {

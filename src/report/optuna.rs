@@ -37,8 +37,9 @@ pub struct OptunaStudy {
     pub records: Vec<Record>,
 }
 
-/// The journal of studies, one a run. The values of trials are clean and robust accuracy on validation images. One with a check raised is complete and breaks a constraint, so that
-/// Optuna counts it among no best trials, as it is in no ranking.
+/// The journal of studies, one a run. The values of trials are clean and robust accuracy on validation images. One
+/// with a check raised is complete and breaks a constraint, so that Optuna counts it among no best trials, as it is in
+/// no ranking.
 ///
 /// # Errors
 /// [`Error::Usage`] for two runs of one name, which Optuna cannot tell apart.

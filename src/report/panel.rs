@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::plot::{FAINT, GRID, INK};
-use super::style::Style;
+use super::style::{Palette, Style};
 use super::svg::{Anchor, Stroke, Svg, text_width};
 
 /// A curve's name and its points.
@@ -30,7 +30,9 @@ impl Panel {
         let last = f64::from(self.last.max(2));
         let values = || series.iter().flat_map(|(_, points)| points.iter().map(|(_, v)| *v));
         let most = values().fold(0.0, f64::max);
-        let high = if most > 0.0 { 1.05 * most } else { 1.0 };
+        // Names of curves reach into a panel; a small one leaves them room.
+        let room = if self.style.is_narrow() && series.len() > 1 { 1.25 } else { 1.05 };
+        let high = if most > 0.0 { room * most } else { 1.0 };
         let x = Axis { values: (1.0, last), pixels: across, log: false };
         let y = Axis { values: (0.0, high), pixels: up, log: false };
         svg.text(across.0 - EDGE, up.1 - 12.0, TEXT, Anchor::Start, INK, title);
@@ -59,7 +61,8 @@ impl Panel {
                 svg.circle(one, 3.0, colour, Stroke::NONE);
             }
             let place = (across.1, up.1 - 12.0 + i as f64 * LINE);
-            svg.text(place.0, place.1, TEXT, Anchor::End, colour, name);
+            let ink = if self.style.palette == Palette::Grey { INK } else { colour };
+            svg.text(place.0, place.1, TEXT, Anchor::End, ink, name);
             if series.len() > 1 && !name.is_empty() {
                 let end = place.0 - text_width(name, TEXT) - 2.0;
                 svg.line((end - 22.0, place.1 - 4.0), (end, place.1 - 4.0), Stroke::with(colour, 2.0, dashes));

@@ -24,7 +24,11 @@ struct Screen(DefaultTerminal);
 
 impl Screen {
     fn take() -> Result<Self> {
-        ratatui::try_init().map(Screen).map_err(unusable)
+        ratatui::try_init().map(Screen).map_err(|why| {
+            // It may have been taken in part.
+            drop(ratatui::try_restore());
+            unusable(why)
+        })
     }
 }
 
