@@ -122,21 +122,27 @@ impl Pane {
 
     /// The picture, as soon as it has some words.
     fn with(&self, words: &str) -> String {
+        self.until(&format!("`{words}` does not come"), |picture| picture.contains(words))
+    }
+
+    /// The picture, as soon as it is as it should be: a terminal may be looked at while it is written.
+    fn until(&self, otherwise: &str, is: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {
             let picture = text(&self.tmux(&["capture-pane", "-p"]).unwrap().stdout);
-            if picture.contains(words) {
+            if is(&picture) {
                 return picture;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "`{words}` does not come:\n{picture}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "{otherwise}:\n{picture}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
 
     /// Nothing of the dashboard is left, and the terminal's modes are as they were.
     fn is_restored(&self) {
-        let picture = self.with("ended 0");
-        assert!(!picture.contains("robustnas watch"), "{picture}");
+        self.until("the dashboard is not taken away", |picture| {
+            picture.contains("ended 0") && !picture.contains("robustnas watch")
+        });
         let modes = |name: &str| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
         let begun = Instant::now();
         while modes("after").is_empty() && begun.elapsed() < Duration::from_secs(10) {
@@ -153,15 +159,19 @@ fn the_dashboard_of_a_finished_run() {
     let run = folder.path().join("example");
     run_folder::copy(&example(), &run);
     let pane = Pane::watch("finished", &[&run, &example()]);
-    let picture = pane.with("5 to 9 of 9");
-    for words in
-        ["finished: dsara-small on hf:", "supernet %", "how decided each edge is", "! the architecture parameters"]
-    {
-        assert!(picture.contains(words), "no `{words}` in\n{picture}");
+    for words in [
+        "5 to 9 of 9",
+        "finished: dsara-small on hf:",
+        "supernet %",
+        "how decided each edge is",
+        "! the architecture parameters",
+    ] {
+        pane.with(words);
     }
     pane.press("Tab");
-    let curves = pane.with("weights 1.99");
-    assert!(!curves.contains("5 to 9 of 9"), "{curves}");
+    pane.until("the curves do not come alone", |picture| {
+        picture.contains("weights 1.99") && !picture.contains("5 to 9 of 9")
+    });
     pane.press("?");
     pane.with("next and previous panel");
     pane.press("Escape");
