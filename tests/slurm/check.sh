@@ -15,10 +15,10 @@ fail() {
     exit 1
 }
 
-arguments=(--budgets 2M,4M --threads 1)
+arguments=(--budgets 2M --threads 1)
 for setting in evaluate.attacks.1.steps=4 split.train=500 split.validation=100 split.test=64 split.weights_share=0.3 \
     supernet.channels=2 search.epochs=2 search.stage_one_epochs=1 search.warmup_epochs=0 search.batch=32 search.probe=32 \
-    retrain.epochs=6 retrain.batch=16 retrain.method.eps=1/255 derive.random=2 derive.genotypes=2 \
+    retrain.epochs=4 retrain.batch=16 retrain.method.eps=1/255 derive.random=1 derive.genotypes=2 \
     scaling.tolerance=0.4 'scaling.depth_share=[0.5, 0.99]'; do
     arguments+=(--set "$setting")
 done
