@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-check
+.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -183,6 +183,9 @@ long: ## Kill a run and its workers twenty times, and a study, and compare their
 
 prove: ## Compare every plan of every family and supernet, with all fusions, with a plain executor (about two hours)
 	cargo test --release --test plans -- --ignored --nocapture
+
+slurm-unpack: ## Unpack Debian's Slurm into target/, for slurm-check; needs apt and a package list
+	tests/slurm/unpack.sh target/slurm/slurm
 
 slurm-check: ## Run a search by a Slurm of two nodes on this machine, lose one, compare the answer; needs Debian's apt
 	cargo build --bin robustnas

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::at::At;
-use super::search::LOST_AFTER;
 use super::time::duration_words;
 use crate::config::Config;
 use crate::error::Result;
@@ -13,7 +12,7 @@ use crate::search::distribution::Alpha;
 use crate::store::event::{Event, StageResult};
 use crate::store::history::History;
 use crate::store::run::{Run, RunFile, is_of_seed, worker};
-use crate::store::tasks::{Seen, workers};
+use crate::store::tasks::{LOST_AFTER, Seen, workers};
 
 /// A run as far as it is.
 #[derive(Clone, Debug)]

@@ -40,6 +40,8 @@ const RESULT: &str = "result.json";
 const CHECKPOINT: &str = "checkpoint";
 /// The task of the process that appends to the run's journal.
 pub(super) const LEADER: &str = "leader";
+/// Time without a beat after which a worker usually counts as lost.
+pub const LOST_AFTER: Duration = Duration::from_secs(60);
 /// Beats in the time after which a worker counts as lost.
 const BEATS: u32 = 12;
 

@@ -33,7 +33,7 @@ job=$("$program" submit "$folder/run" --nodes 2 --cpus 1 --mem 600M --time 1:00:
 
 # Both nodes have a training each.
 claims() { grep -l . "$folder"/run/tasks/train-*/claim-* 2>/dev/null | xargs -r cat | sed 's/$/\n/' | sort -u | grep -c . || true; }
-for _ in $(seq 1 600); do
+for _ in $(seq 1 6000); do
     [ "$(claims)" -ge 2 ] && break
     [ -e "$folder/run/ranked.json" ] && fail 'the run was over before both nodes had a training'
     sleep 0.1
@@ -53,7 +53,7 @@ done
 for pid in $step; do kill -KILL "$pid" 2>/dev/null || true; done
 timeout 10 scontrol update nodename=n2 state=down reason=lost
 
-for _ in $(seq 1 1200); do
+for _ in $(seq 1 12000); do
     [ -e "$folder/run/ranked.json" ] && [ ! -e "$folder/run/tasks" ] && break
     sleep 0.1
 done

@@ -1,20 +1,12 @@
 #!/usr/bin/env bash
-# A Slurm of two nodes on this machine, for tests: without root, systemd or installation. Debian's packages (3.5 MB) are
-# unpacked into a folder; keys, sockets, logs and state stay there too.
+# A Slurm of two nodes on this machine, for tests: without root, systemd or installation. Its programs (unpack.sh), keys, sockets,
+# logs and state are in one folder.
 #   usage: up.sh FOLDER; then `. FOLDER/env.sh`, sbatch ...; down.sh FOLDER
-# Needs Debian's apt and a package list (apt-get update).
 set -euo pipefail
 mkdir -p "$1"
 base=$(cd "$1" && pwd)
 unpacked=$base/debian
-if [ ! -x "$unpacked/usr/sbin/slurmctld-wlm" ]; then
-    mkdir -p "$unpacked/packages"
-    (
-        cd "$unpacked/packages"
-        apt-get download -q slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge libmunge2 libhwloc15 liblua5.1-0
-        for package in *.deb; do dpkg -x "$package" "$unpacked"; done
-    )
-fi
+"$(dirname "${BASH_SOURCE[0]}")/unpack.sh" "$base"
 libraries=$(dirname "$(find "$unpacked" -type d -name slurm-wlm -path '*/usr/lib/*' | head -n 1)")
 for daemon in slurmctld slurmd slurmstepd; do ln -sf "$daemon-wlm" "$unpacked/usr/sbin/$daemon"; done
 

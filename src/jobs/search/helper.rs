@@ -67,6 +67,8 @@ pub fn join(joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observe
             argv: joining.argv.clone(),
             checkpoint_every: joining.checkpoint_every,
             lost_after: joining.lost_after,
+            // It was told when the run was begun, and others that begin now should be helped at once.
+            estimate: false,
             ..Job::new(joining.config.clone(), out.clone())
         };
         let led = lead(&job, interrupt, observer);

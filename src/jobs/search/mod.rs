@@ -49,9 +49,7 @@ use crate::seed::Seed;
 use crate::store::event::Event;
 use crate::store::history::History;
 use crate::store::run::{Opened, RunAbout, RunDir, free_to_take};
-
-/// Time without a beat after which a worker counts as lost.
-pub const LOST_AFTER: Duration = Duration::from_secs(60);
+use crate::store::tasks::LOST_AFTER;
 
 /// What the user asked for.
 pub struct Job {
@@ -65,6 +63,8 @@ pub struct Job {
     pub checkpoint_every: Duration,
     /// Time without a beat after which a worker of the run counts as lost.
     pub lost_after: Duration,
+    /// Whether to tell beforehand what the run will take, from timed steps, and whether all budgets can be met.
+    pub estimate: bool,
     /// The most seconds that a run may be expected to take.
     pub longest: f64,
     /// Workers to be begun for the candidates, in whose place this process then only leads.
@@ -80,6 +80,7 @@ impl Job {
             argv: Vec::new(),
             checkpoint_every: Duration::from_secs(60),
             lost_after: LOST_AFTER,
+            estimate: true,
             longest: f64::INFINITY,
             crew: None,
         }
@@ -159,14 +160,17 @@ fn prepare(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let data_id = data.content_id();
     let about =
         RunAbout { seed: job.config.seed, data: source.to_string(), data_id: data_id.clone(), argv: job.argv.clone() };
-    let plan = Plan::draw(&job.config, &data, &splits, &|| interrupt.check())?;
-    let (seconds, too_long) = (plan.seconds(), !begun && plan.seconds() > job.longest);
-    let disk_bytes = plan.disk_bytes;
-    observer.on(Progress::Planned(Box::new(plan)));
-    if too_long {
-        let (words, longest) = (duration_words(seconds), duration_words(job.longest));
-        let advice = "choose a smaller space or lower search.epochs, retrain.epochs and split.train, or give --yes";
-        return Err(Error::Impossible(format!("about {words} in all, which is more than {longest}; {advice}")));
+    let mut disk_bytes = 0;
+    if job.estimate {
+        let plan = Plan::draw(&job.config, &data, &splits, &|| interrupt.check())?;
+        let (seconds, too_long) = (plan.seconds(), !begun && plan.seconds() > job.longest);
+        disk_bytes = plan.disk_bytes;
+        observer.on(Progress::Planned(Box::new(plan)));
+        if too_long {
+            let (words, longest) = (duration_words(seconds), duration_words(job.longest));
+            let advice = "choose a smaller space or lower search.epochs, retrain.epochs and split.train, or give --yes";
+            return Err(Error::Impossible(format!("about {words} in all, which is more than {longest}; {advice}")));
+        }
     }
     drop(idle);
     let text = job.config.to_toml()?;
