@@ -32,7 +32,7 @@ trap '"$here/down.sh" "$folder/slurm"' EXIT
 job=$("$program" submit "$folder/run" --nodes 2 --cpus 1 --mem 600M --time 1:00:00)
 
 # Both nodes have a training each.
-claims() { grep -l . "$folder"/run/tasks/train-*/claim-* 2>/dev/null | xargs -r cat | sed 's/$/\n/' | sort -u | grep -c . || true; }
+claims() { awk 'FNR == 1 { print $1 }' "$folder"/run/tasks/train-*/claim-* 2>/dev/null | sort -u | grep -c . || true; }
 for _ in $(seq 1 6000); do
     [ "$(claims)" -ge 2 ] && break
     [ -e "$folder/run/ranked.json" ] && fail 'the run was over before both nodes had a training'
