@@ -45,6 +45,19 @@ fn begin(run: &Path) {
     assert!(run.join("run.json").exists() && !run.join("ranked.json").exists());
 }
 
+/// Begins the process that leads a run.
+fn lead(run: &Path) -> Child {
+    begin(run);
+    let leader = search(run, "1").spawn().unwrap();
+    let named = format!("pid {} on", leader.id());
+    // Its claim is made behind its lock.
+    let leads = || std::fs::read_to_string(run.join("lock")).is_ok_and(|text| text.starts_with(&named));
+    while !leads() || !run.join("tasks/leader/claim-1").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    leader
+}
+
 fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
@@ -80,8 +93,7 @@ fn workers_and_their_deaths_change_nothing() {
 
     // One joins, and is killed in the middle of a training; another goes on with it.
     let run = at("killed");
-    begin(&run);
-    let leader = search(&run, "1").spawn().unwrap();
+    let leader = lead(&run);
     let mut killed = work(&run).spawn().unwrap();
     assert!(claimed(&run, &mut killed), "the run ended before its second worker had a task");
     killed.kill().unwrap();
@@ -98,8 +110,7 @@ fn workers_and_their_deaths_change_nothing() {
 fn a_run_is_led_by_whoever_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    begin(&run);
-    let mut leader = search(&run, "1").spawn().unwrap();
+    let mut leader = lead(&run);
     let mut helper = work(&run).spawn().unwrap();
     assert!(claimed(&run, &mut helper), "the run ended before its second worker had a task");
     leader.kill().unwrap();
