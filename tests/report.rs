@@ -253,7 +253,7 @@ fn a_ranking_says_whether_the_search_beat_its_controls() {
     let old = Ranked::from_json(Path::new("ranked.json"), &serde_json::to_vec(&value).unwrap()).unwrap();
     assert_eq!((old.budgets[0].controls.clone(), old.records()), (None, ranked.records()));
     let none = Ranked::new(7, &[failed("dddd0001", 20 * M)]).unwrap();
-    assert!(table(&none).contains("No searched network may be ranked"));
+    assert!(table(&none).contains("No searched network is here"));
 }
 
 /// What older versions left is read as it is.

@@ -16,7 +16,7 @@ use robustnas::loss::cross_entropy;
 use robustnas::model::import::import;
 use robustnas::model::layout::Layout;
 use robustnas::model::names::NameMap;
-use robustnas::model::torch::{Export, write};
+use robustnas::model::torch::{self, Export, write};
 use robustnas::model::weights;
 use robustnas::seed::Seed;
 use serde_json::json;
@@ -212,6 +212,7 @@ fn dump(folder: &Path, code: &str, network: &mut Network) {
     }
     save("net.py", code.as_bytes().to_vec());
     save("weights.safetensors", weights::encode(network, Layout::Pytorch).unwrap());
+    save("example.safetensors", torch::example(network).unwrap());
     let logits = network.logits(&images, &[], mode(NormMode::Eval)).unwrap().values;
 
     let net = network.net().clone();
@@ -257,9 +258,27 @@ fn pytorch_makes_the_same_of_it() {
     println!("{}", String::from_utf8_lossy(&output.stdout));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    // The file by itself, as a user would run it.
-    let net = folder.path().join("preact-resnet-01/net.py");
-    let output = Command::new(&python).arg(net).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("[1, 10]"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    // The file by itself, as a user would run it: it compares itself with the engine.
+    let at = folder.path().join("preact-resnet-01");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&python).args(arguments).current_dir(&at).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = run(&["net.py"]);
+    let apart = said.split("by at most ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+    assert!(said.contains("[4, 10]") && apart.is_some_and(|apart| apart < 1e-4), "{said}");
+    // What it saves it reads, and so does the official format's own reader.
+    run(&[
+        "-c",
+        "import net, torch\n\
+         saved = net.load('weights.safetensors')\n\
+         net.save(saved, 'saved.safetensors')\n\
+         one, two = net.read_weights('weights.safetensors'), net.read_weights('saved.safetensors')\n\
+         assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)",
+    ]);
+    // The counters of batch-norms, which `state_dict` has, are no weights.
+    let bytes = std::fs::read(at.join("saved.safetensors")).unwrap();
+    let saved = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert!(saved.names().iter().all(|name| !name.ends_with("num_batches_tracked")));
 }

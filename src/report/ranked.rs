@@ -63,8 +63,8 @@ fn sentence(ranking: &Ranking<'_>) -> String {
         let is_searched = |record: &&Record| record.origin.kind() == OriginKind::Searched;
         let all = || ranking.ranked.iter().copied().chain(ranking.unranked.iter().map(|(record, _)| *record));
         if all().next().is_some() && !all().any(|record| is_searched(&record)) {
-            return "No searched network is here: none of the searched cells makes a network of this size, so nothing is shown \
-                    about the search."
+            return "No searched network is here, so nothing is shown about the search: none of its cells makes a network of this \
+                    size, or none is trained yet."
                 .to_owned();
         }
         return "No searched network may be ranked, so nothing is shown about the search.".to_owned();

@@ -2,11 +2,13 @@
 
 Network ed0757b87fdaba0f, written by robustnas VERSION.
 2,858 parameters, 1,442,432 multiply-accumulates an image (conv-linear-macs/1).
-Pixels [n, 3, 32, 32] in [0, 1] to logits [n, 10]; normalisation is inside.
+Pixels [n, 3, 32, 32] in [0, 1] to logits [n, 10].
 
-`build()` makes the network with fresh weights, `load("weights.safetensors")` with those written beside this file.
+`build()` makes the network with fresh weights, `load("weights.safetensors")` with those written beside this file;
+`save` writes what was trained. Run by itself, it compares its answers with those it had when it was written.
 """
 
+import ctypes
 import json
 from pathlib import Path
 
@@ -182,6 +184,10 @@ class Net(nn.Module):
         return self.head(x)
 
 
+# How many batches a batch normalisation has seen is no weight.
+COUNTER = ".num_batches_tracked"
+
+
 def read_weights(path):
     """The tensors of a safetensors file by their names: a header in JSON behind its length, then the numbers."""
     content = Path(path).read_bytes()
@@ -190,6 +196,8 @@ def read_weights(path):
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
+        if name.endswith(COUNTER):
+            continue
         if entry["dtype"] != "F32":
             raise ValueError(f"{path}: {name} is {entry['dtype']}, expected F32")
         begin, end = entry["data_offsets"]
@@ -210,6 +218,26 @@ def load(path):
     return net.eval()
 
 
+def save(net, path):
+    """Writes the weights as a safetensors file, which `load` and robustnas's --weights read."""
+    header, parts, end = {"__metadata__": {"layout": "pytorch"}}, [], 0
+    for name, tensor in net.state_dict().items():
+        if name.endswith(COUNTER):
+            continue
+        tensor = tensor.detach().to("cpu", torch.float32).contiguous()
+        parts.append(ctypes.string_at(tensor.data_ptr(), 4 * tensor.numel()))
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [end, end + len(parts[-1])]}
+        end += len(parts[-1])
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    Path(path).write_bytes(len(text).to_bytes(8, "little") + text + b"".join(parts))
+
+
 if __name__ == "__main__":
-    net = load(Path(__file__).with_name("weights.safetensors"))
-    print(net(torch.rand(1, 3, 32, 32)).shape)
+    folder = Path(__file__).parent
+    net = load(folder / "weights.safetensors")
+    example = read_weights(folder / "example.safetensors")
+    with torch.no_grad():
+        logits = net(example["pixels"])
+    apart = (logits - example["logits"]).abs().max() / example["logits"].abs().max()
+    print(f"logits {list(logits.shape)}, apart from robustnas's by at most {apart:.1e} of the largest")
