@@ -1,7 +1,7 @@
 //! A search killed at random moments and restarted with the same command ends with the bytes of one that was left alone;
 //! so do searches on one and on two threads.
 //!
-//! `ROBUSTNAS_KILLS` sets the number of kills (default 4; `make long` takes 20).
+//! `ROBUSTNAS_KILLS` sets the number of kills (default 2; `make long` takes 20).
 
 mod quick_search;
 
@@ -13,7 +13,7 @@ use robustnas::seed::Seed;
 
 #[test]
 fn kills_and_threads_change_nothing() {
-    let kills: u32 = std::env::var("ROBUSTNAS_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(4);
+    let kills: u32 = std::env::var("ROBUSTNAS_KILLS").ok().and_then(|v| v.parse().ok()).unwrap_or(2);
     let folder = tempfile::tempdir().unwrap();
     // The folder's name is not part of the answer, but the picture's legend is the configuration's name.
     let (alone, single, killed) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("c"));
