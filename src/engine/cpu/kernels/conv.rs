@@ -326,6 +326,13 @@ impl Conv {
         if !masked && !accumulate && crop == [0, 0] {
             return back.correlate(isa, Source::plain(dy), weights, dx, scratch);
         }
+        if inner.is_empty() {
+            // A crop that leaves no pixel: nothing of the source is in the answer.
+            if !accumulate {
+                dx.fill(T::ZERO);
+            }
+            return;
+        }
         let images = (self.waiting() / inner.len()).max(1);
         let (waiting, scratch) = scratch.split_at_mut(images * inner.len());
         let each = dy.chunks(images * self.shape.output.len()).zip(dx.chunks_mut(images * len));
