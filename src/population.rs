@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::seed::{Seed, Stream};
+use crate::study::{TAILS, quantile};
 use crate::units::{Macs, Params, Tally};
 
 /// Resamples of a bootstrap; the program of the paper's authors has as many.
@@ -14,9 +15,6 @@ const REPEATS: u64 = 2500;
 
 /// Networks of a resample over networks, where the best one is asked for.
 const SHARE: f64 = 0.25;
-
-/// The share of resamples that an interval holds.
-const CONFIDENCE: f64 = 0.95;
 
 /// A network of a population and its result: one line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -174,12 +172,9 @@ fn bootstrap(seed: Seed, sample: impl Fn(&mut Stream) -> f64) -> Interval {
     let mut found: Vec<f64> =
         (0..REPEATS).map(|i| sample(&mut seed.index(i).stream())).filter(|v| !v.is_nan()).collect();
     found.sort_by(f64::total_cmp);
-    let quantile = |q: f64| {
-        let at = (q * (found.len().saturating_sub(1)) as f64).round() as usize;
-        found.get(at).copied().unwrap_or(f64::NAN)
-    };
-    let tail = (1.0 - CONFIDENCE) / 2.0;
-    Interval { low: quantile(tail), median: quantile(0.5), high: quantile(1.0 - tail) }
+    let [low, high] = TAILS;
+    let [low, median, high] = [low, 0.5, high].map(|share| quantile(&found, share).unwrap_or(f64::NAN));
+    Interval { low, median, high }
 }
 
 /// Compares every error of one population with every one of another.

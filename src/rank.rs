@@ -76,10 +76,15 @@ pub fn by_budget(records: &[Record]) -> Vec<Ranking<'_>> {
         .collect()
 }
 
-impl Ranking<'_> {
-    /// The best candidate of an origin, and its validation result.
-    pub fn best(&self, kind: OriginKind) -> Option<&Evaluation> {
-        self.ranked.iter().find(|record| record.origin.kind() == kind).and_then(|record| judged(record))
+impl<'a> Ranking<'a> {
+    /// The best candidate of an origin.
+    pub fn first(&self, kind: OriginKind) -> Option<&'a Record> {
+        self.ranked.iter().copied().find(|record| record.origin.kind() == kind)
+    }
+
+    /// Its validation result.
+    pub fn best(&self, kind: OriginKind) -> Option<&'a Evaluation> {
+        self.first(kind).and_then(judged)
     }
 
     /// The best searched network against the best control of a kind.

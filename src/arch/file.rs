@@ -54,6 +54,11 @@ pub fn id_of(net: &Net) -> Result<String> {
     Ok(hash.iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
 
+/// The beginning of an id, by which verbs find the network, too.
+pub fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
 /// JSON without white space, keys sorted: the order fields are declared in must not change an id.
 fn canonical(value: &Value, out: &mut String) {
     let between = |out: &mut String, i: usize| {

@@ -1,7 +1,7 @@
 //! Arguments that several verbs share.
 
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,8 +10,23 @@ use super::files;
 use super::named::network;
 use crate::arch::op::Shape;
 use crate::arch::spec::fits;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
+
+/// The command line, as it is kept for people.
+pub fn command_line() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// This program's own file, to begin it again.
+///
+/// # Errors
+/// [`Error::Usage`] where the system does not tell.
+pub fn program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|why| {
+        Error::Usage(format!("this program's own file is not known, and must be, to begin it again: {why}"))
+    })
+}
 
 /// Reads a number that is at least 1.
 pub fn positive<T: FromStr>(text: &str) -> Result<T, String> {

@@ -1,17 +1,18 @@
 //! `robustnas compare`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::console::Console;
 use super::files;
+use super::rank::history;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::rank::{by_budget, ineligible};
-use crate::record::{OriginKind, Record};
+use crate::jobs::state::name;
+use crate::rank::by_budget;
+use crate::record::Record;
 use crate::report::comparison::{Comparison, Network, Side};
 use crate::report::evaluated::Evaluated;
 use crate::report::protocol::{Protocol, Split};
-use crate::store::history::History;
 use crate::store::run::of_seeds;
 
 /// Compares runs, or folders of runs of several seeds, with what changed between them.
@@ -39,53 +40,37 @@ struct Read {
 fn read(folder: &Path, console: Console) -> Result<Read> {
     let (mut runs, mut first) = (Vec::new(), None);
     for run in of_seeds(folder)? {
-        let history = History::read(&run)?;
-        if let Some(warning) = &history.warning {
-            console.warn(warning);
-        }
+        let history = history(&run, console)?;
         if !history.is_finished(&run) {
             return Err(Error::Usage(format!("{}: the run is not finished, and cannot be compared", run.display())));
         }
         let records = history.records();
         let protocol = Protocol::of(&records, Split::Test)?;
         let config = Config::stored(&history.run.config, &run.join("config.toml"))?;
-        runs.push(networks(&run, &history)?);
+        runs.push(networks(&run, &records)?);
         first.get_or_insert((config, protocol));
     }
     let (config, protocol) =
         first.ok_or_else(|| Error::Usage(format!("{}: neither a run nor a folder of runs", folder.display())))?;
-    let name = folder.file_name().map_or_else(|| folder.display().to_string(), |n| n.to_string_lossy().into_owned());
-    Ok(Read { side: Side { name, runs }, config, protocol })
+    Ok(Read { side: Side { name: name(folder), runs }, config, protocol })
 }
 
-/// The networks of a run that were measured on the test images.
-fn networks(run: &Path, history: &History) -> Result<Vec<Network>> {
-    let records = history.records();
-    let rankings = by_budget(&records);
-    let is_first = |record: &Record| {
-        rankings
-            .iter()
-            .flat_map(|ranking| {
-                OriginKind::ALL.into_iter().filter_map(|kind| ranking.ranked.iter().find(|r| r.origin.kind() == kind))
-            })
-            .any(|first| std::ptr::eq(*first, record))
-    };
-    let tested = records.iter().filter(|record| ineligible(record).is_none() && Split::Test.of(record).is_some());
-    let network = |record: &Record| {
-        let path: PathBuf = run.join("archs").join(&record.arch).join("eval.json");
-        let Evaluated { flags, .. } = Evaluated::from_json(&path, files::read(&path)?.as_bytes())?;
-        let flags = flags.ok_or_else(|| {
-            let words = "has counts alone, as older versions wrote them, and not which images are right; robustnas frontier \
-                         puts such runs side by side";
-            Error::data(&path, words)
-        })?;
-        Ok(Network {
-            budget: record.budget,
-            kind: record.origin.kind(),
-            macs: record.cost.macs,
-            first: is_first(record),
-            flags,
-        })
-    };
-    tested.map(network).collect()
+/// The networks of a run that may be ranked and were measured on the test images.
+fn networks(run: &Path, records: &[Record]) -> Result<Vec<Network>> {
+    let mut networks = Vec::new();
+    for ranking in by_budget(records) {
+        for record in ranking.ranked.iter().filter(|record| Split::Test.of(record).is_some()) {
+            let path = run.join("archs").join(&record.arch).join("eval.json");
+            let Evaluated { flags, .. } = Evaluated::from_json(&path, files::read(&path)?.as_bytes())?;
+            let flags = flags.ok_or_else(|| {
+                let words = "has counts alone, as older versions wrote them, and not which images are right; robustnas \
+                             frontier puts such runs side by side";
+                Error::data(&path, words)
+            })?;
+            let kind = record.origin.kind();
+            let first = ranking.first(kind).is_some_and(|first| std::ptr::eq(first, *record));
+            networks.push(Network { budget: record.budget, kind, macs: record.cost.macs, first, flags });
+        }
+    }
+    Ok(networks)
 }

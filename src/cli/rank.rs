@@ -14,12 +14,18 @@ use crate::report::table::table_within;
 use crate::store::history::History;
 use crate::store::run::{is_of_seed, of_seeds};
 
-/// The ranking of a run; what there is to be said of its journal is said.
-pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
+/// What a run's folder says; what there is to be said of its journal is said.
+pub fn history(run: &Path, console: Console) -> Result<History> {
     let history = History::read(run)?;
     if let Some(warning) = &history.warning {
         console.warn(warning);
     }
+    Ok(history)
+}
+
+/// The ranking of a run.
+pub fn ranked(run: &Path, console: Console) -> Result<Ranked> {
+    let history = history(run, console)?;
     Ranked::new(history.run.file.seed, &history.records())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::console::Console;
 use super::files;
 use super::frontier::SplitName;
-use super::rank::among;
+use super::rank::{among, history};
 use crate::error::Result;
 use crate::jobs::page::page;
 use crate::jobs::state;
@@ -43,8 +43,7 @@ pub fn report(arguments: &ReportArguments, console: Console) -> Result<()> {
 
 fn optuna(runs: &[&Path], out: &Path, console: Console) -> Result<()> {
     let read = |run: &&Path| {
-        let History { run: Run { file, .. }, events, warning, .. } = History::read(run)?;
-        warning.iter().for_each(|warning| console.warn(warning));
+        let History { run: Run { file, .. }, events, .. } = history(run, console)?;
         let about = [
             ("seed", file.seed.to_string()),
             ("data", format!("{} (content {})", file.data, file.data_id)),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::Seconds;
+use super::args::{Seconds, command_line, program};
 use super::console::{Console, width};
 use super::ended::EndArguments;
 use super::progress::Terminal;
@@ -109,7 +109,7 @@ pub fn search(arguments: &SearchArguments, console: Console) -> Result<()> {
         for seed in config.seed..config.seed + u64::from(arguments.seeds) {
             let own = if several { of_seed(&out, seed) } else { out.clone() };
             let job = Job {
-                argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+                argv: command_line(),
                 checkpoint_every: arguments.checkpoint_every.0,
                 longest: if arguments.yes { f64::INFINITY } else { LONGEST },
                 crew: crew(arguments.workers)?,
@@ -169,9 +169,7 @@ fn crew(workers: u16) -> Result<Option<Crew>> {
     if workers == 1 {
         return Ok(None);
     }
-    let program = std::env::current_exe()
-        .map_err(|e| Error::Usage(format!("--workers {workers}: this program's own file is not known: {e}")))?;
-    Ok(Some(Crew { program, workers, threads: rayon::current_num_threads() / usize::from(workers) }))
+    Ok(Some(Crew { program: program()?, workers, threads: rayon::current_num_threads() / usize::from(workers) }))
 }
 
 impl SpaceArguments {

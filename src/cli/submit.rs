@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::args::program;
 use super::console::Console;
 use super::files;
 use super::search::of_run;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{IoContext, Result};
 use crate::jobs::slurm::Array;
 
 /// A batch system.
@@ -56,10 +57,8 @@ pub struct SubmitArguments {
 pub fn submit(arguments: &SubmitArguments, console: Console) -> Result<()> {
     let config = of_run(&arguments.run, None)?;
     let Cluster::Slurm = arguments.cluster;
-    let program = std::env::current_exe()
-        .map_err(|why| Error::Usage(format!("this program's own file is not known, and jobs must name it: {why}")))?;
     let array = Array {
-        program,
+        program: program()?,
         run: std::fs::canonicalize(&arguments.run).at(&arguments.run)?,
         name: format!("robustnas-{}", config.name),
         jobs: arguments.nodes,

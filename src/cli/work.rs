@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::args::Seconds;
+use super::args::{Seconds, command_line};
 use super::console::{Console, say};
 use super::progress::Terminal;
 use super::search::of_run;
 use crate::error::Result;
 use crate::jobs::Interrupt;
-use crate::jobs::search::{Joining, join};
+use crate::jobs::search::{Job, join};
 
 /// What `work` takes.
 #[derive(clap::Args)]
@@ -34,12 +34,14 @@ pub struct WorkArguments {
 
 /// Joins a run and works at it until it is over.
 pub fn work(arguments: &WorkArguments, console: Console) -> Result<()> {
-    let joining = Joining {
-        config: of_run(&arguments.run, arguments.data.as_deref())?,
-        out: arguments.run.clone(),
-        argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+    let config = of_run(&arguments.run, arguments.data.as_deref())?;
+    let job = Job {
+        argv: command_line(),
         checkpoint_every: arguments.checkpoint_every.0,
         lost_after: arguments.lost_after.0,
+        // It was told when the run was begun, and others that begin now should be helped at once.
+        estimate: false,
+        ..Job::new(config, arguments.run.clone())
     };
     let mut interrupt = Interrupt::install(say, || ())?;
     if arguments.until_input_ends {
@@ -50,7 +52,7 @@ pub fn work(arguments: &WorkArguments, console: Console) -> Result<()> {
             ended.store(true, Ordering::Relaxed);
         });
     }
-    join(&joining, &interrupt, &mut Terminal::new(console))?;
+    join(&job, &interrupt, &mut Terminal::new(console))?;
     console.note(&format!("the run in {} is over", arguments.run.display()));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::record::{Outcome, Record, SearchEpoch};
 use crate::report::choices::{EdgeCourse, EdgeShares, arrow, certainty};
 use crate::search::distribution::Alpha;
-use crate::store::event::{Event, StageResult};
+use crate::store::event::{self, Event};
 use crate::store::history::History;
 use crate::store::run::{Run, RunFile, is_of_seed, worker};
 use crate::store::tasks::{LOST_AFTER, Seen, workers};
@@ -69,14 +69,8 @@ impl State {
         let records = history.records();
         let History { run: Run { file, config: text }, events, warning, .. } = history;
         let config = Config::stored(&text, config)?;
-        let (mut epochs, mut alpha) = (Vec::new(), None);
-        for event in &events {
-            match event {
-                Event::Stage(StageResult::SearchEpoch(epoch)) => epochs.push(epoch.clone()),
-                Event::Stage(StageResult::Search { alpha: found }) => alpha = Some(Alpha(found.clone())),
-                Event::Candidate { .. } | Event::Test { .. } => {}
-            }
-        }
+        let epochs = event::epochs(&events).cloned().collect();
+        let alpha = event::alpha(&events).map(|alpha| Alpha(alpha.to_vec()));
         let (finished, worker, at, helpers) = (false, None, None, Vec::new());
         Ok(State { file, text, config, events, epochs, alpha, records, finished, worker, at, helpers, warning })
     }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::arch::file::short;
 use crate::record::Origin;
 use crate::units::Macs;
 
@@ -46,7 +47,7 @@ impl fmt::Display for Task {
         match self {
             Task::Search => f.write_str("search"),
             Task::Train { arch, budget, origin } => {
-                write!(f, "{budget} {} {}", origin.word(), arch.get(..8).unwrap_or(arch))
+                write!(f, "{budget} {} {}", origin.word(), short(arch))
             }
             Task::Test => f.write_str("test"),
             Task::Network => f.write_str("train"),

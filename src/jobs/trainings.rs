@@ -22,6 +22,7 @@ use crate::model::{Model, weights};
 use crate::report::attacked::{AttackResultFile, Attacked};
 use crate::report::seeds::{Summary, Trained};
 use crate::store::atomic;
+use crate::store::run::of_seed;
 use crate::threat::AttackPlan;
 
 /// What networks are attacked with when their training is over.
@@ -56,7 +57,7 @@ pub fn run(
     }
     let mut list = Vec::new();
     for seed in job.seed..job.seed + u64::from(seeds) {
-        let out = if seeds == 1 { job.out.clone() } else { job.out.join(format!("seed-{seed}")) };
+        let out = if seeds == 1 { job.out.clone() } else { of_seed(&job.out, seed) };
         let own = Job { seed, out: out.clone(), ..job.clone() };
         let training = train::run(&own, &data, interrupt, observer)?;
         let attacked = match evaluation {

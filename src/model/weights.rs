@@ -28,14 +28,22 @@ pub fn encode(network: &Network, layout: Layout) -> Result<Vec<u8>> {
         (t.name.as_str(), turn.shape(&t.shape), values.iter().flat_map(|v| v.to_le_bytes()).collect())
     });
     let tensors: Vec<(&str, Vec<usize>, Vec<u8>)> = turned.collect();
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        view.map(|view| (*name, view)).map_err(|e| Error::Tensor(e.to_string()))
-    });
     let metadata = match layout {
         Layout::Own => None,
         Layout::Pytorch => Some(HashMap::from([(LAYOUT.0.to_owned(), LAYOUT.1.to_owned())])),
     };
+    safetensors_of(&tensors, metadata)
+}
+
+/// A safetensors file of 32-bit floats: names, shapes and little-endian bytes.
+pub(super) fn safetensors_of(
+    tensors: &[(&str, Vec<usize>, Vec<u8>)],
+    metadata: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>> {
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        view.map(|view| (*name, view)).map_err(|e| Error::Tensor(e.to_string()))
+    });
     safetensors::serialize(views.collect::<Result<Vec<_>>>()?, metadata).map_err(|e| Error::Tensor(e.to_string()))
 }
 

@@ -49,8 +49,7 @@ impl Spread {
             for kind in OriginKind::ALL {
                 let of_budget = rankings.iter().filter_map(|run| run.iter().find(|ranking| ranking.budget == budget));
                 let best = of_budget.filter_map(|ranking| {
-                    let first = ranking.ranked.iter().find(|record| record.origin.kind() == kind)?;
-                    Split::Test.of(first).map(|test| (test.robust.rate(), test.clean.rate()))
+                    Split::Test.of(ranking.first(kind)?).map(|test| (test.robust.rate(), test.clean.rate()))
                 });
                 let (robust, clean): (Vec<f64>, Vec<f64>) = best.unzip();
                 if robust.is_empty() {

@@ -3,6 +3,7 @@
 use super::columns::{titles, values};
 use super::protocol::list;
 use super::ranked::Ranked;
+use crate::arch::file::short;
 use crate::record::Outcome;
 use crate::threat::Attack;
 
@@ -38,11 +39,6 @@ pub fn table_within(ranked: &Ranked, width: Option<usize>) -> String {
         }
     }
     text
-}
-
-/// The beginning of an id, by which verbs find the network, too.
-fn short(arch: &str) -> &str {
-    arch.get(..8).unwrap_or(arch)
 }
 
 /// Leaves columns out until the rows fit; whether the notes were among them.

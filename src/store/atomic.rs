@@ -118,6 +118,23 @@ pub(super) fn sweep(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes a file; one that is not there is fine.
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    unless_gone(fs::remove_file(path)).at(path)
+}
+
+/// Removes a folder with all that is in it; one that is not there is fine.
+pub(super) fn remove_folder(path: &Path) -> Result<()> {
+    unless_gone(fs::remove_dir_all(path)).at(path)
+}
+
+fn unless_gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    match removed {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 /// Whether a file name is that of a temporary file of this module.
 pub(super) fn is_temporary(name: &str) -> bool {
     name.starts_with(TEMP_PREFIX)

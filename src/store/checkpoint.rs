@@ -108,7 +108,8 @@ impl Checkpoints {
         let written = self.next;
         for number in numbers(&self.folder)? {
             if number != written && Some(number) != self.good {
-                remove(&self.path(number))?;
+                // A worker that took the task over may have removed it before.
+                atomic::remove_file(&self.path(number))?;
             }
         }
         self.good = Some(written);
@@ -151,21 +152,14 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] where a file cannot be removed.
     pub fn clear(&mut self) -> Result<()> {
-        atomic::names(&self.folder)?.into_iter().try_for_each(|name| remove(&self.folder.join(name)))?;
+        let names = atomic::names(&self.folder)?;
+        names.iter().try_for_each(|name| atomic::remove_file(&self.folder.join(name)))?;
         self.good = None;
         Ok(())
     }
 
     fn path(&self, number: u64) -> PathBuf {
         self.folder.join(file_name(number))
-    }
-}
-
-/// Removes a file. A worker that took the task over may have removed it before.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at(path),
-        _ => Ok(()),
     }
 }
 

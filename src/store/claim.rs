@@ -32,14 +32,18 @@ enum Guard {
 }
 
 impl Claim {
-    /// A claim on the folder of a lock for work that `parts` describe.
-    pub fn new<'a>(lock: Lock, parts: impl IntoIterator<Item = &'a str>) -> Self {
-        Claim { guard: Guard::Lock(lock), leads: OnceLock::new(), work: Self::name(parts), lines: AtomicU64::new(0) }
+    /// A claim on the folder of a lock, for the work of a name.
+    pub fn new(lock: Lock, work: String) -> Self {
+        Claim::of(Guard::Lock(lock), work)
     }
 
-    /// A claim on a task of the work of that name.
+    /// A claim on a task of the work of a name.
     pub fn of_task(task: Arc<Held>, work: String) -> Self {
-        Claim { guard: Guard::Task(task), leads: OnceLock::new(), work, lines: AtomicU64::new(0) }
+        Claim::of(Guard::Task(task), work)
+    }
+
+    fn of(guard: Guard, work: String) -> Self {
+        Claim { guard, leads: OnceLock::new(), work, lines: AtomicU64::new(0) }
     }
 
     /// The name of the work that `parts` describe.

@@ -71,6 +71,14 @@ pub fn records(events: &[Event]) -> Vec<Record> {
     records
 }
 
+/// The epochs of a run's search that are over.
+pub fn epochs(events: &[Event]) -> impl Iterator<Item = &SearchEpoch> {
+    events.iter().filter_map(|event| match event {
+        Event::Stage(StageResult::SearchEpoch(epoch)) => Some(epoch),
+        Event::Stage(StageResult::Search { .. }) | Event::Candidate { .. } | Event::Test { .. } => None,
+    })
+}
+
 /// The architecture parameters that the search of a run ended with, if it has.
 pub fn alpha(events: &[Event]) -> Option<&[f64]> {
     events.iter().find_map(|event| match event {

@@ -75,7 +75,7 @@ impl<T: Serialize + DeserializeOwned> Folder<T> {
             }
         }
         let (journal, journaled) = Journal::open(&journal, !begun)?;
-        let claim = Claim::new(lock, [stored.to_string().as_str()]);
+        let claim = Claim::new(lock, Claim::name([stored.to_string().as_str()]));
         claim.set_lines(journal.lines());
         if !begun {
             // Last, so that a folder with a description is a complete one.

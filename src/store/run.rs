@@ -115,9 +115,8 @@ impl RunDir {
             atomic::write(&path.join(CONFIG), config.as_bytes())?;
         }
         let (mut journal, journaled) = Journal::open(&path.join(JOURNAL), stored.is_none())?;
-        let seed = about.seed.to_string();
         let settings = stored.as_ref().map_or(config, |stored| &stored.config);
-        let claim = Claim::new(lock, [settings, &seed, &about.data_id, RULE]);
+        let claim = Claim::new(lock, work(settings, about.seed, &about.data_id));
         claim.set_lines(journal.lines());
         let opened = match stored {
             Some(stored) => {
@@ -318,8 +317,13 @@ pub fn is_run(path: &Path) -> bool {
 impl Run {
     /// Names the work, as [`RunDir::work`].
     pub fn work(&self) -> String {
-        Claim::name([self.config.as_str(), &self.file.seed.to_string(), &self.file.data_id, RULE])
+        work(&self.config, self.file.seed, &self.file.data_id)
     }
+}
+
+/// Names the work of a configuration, a seed and images under this version's counting rule.
+fn work(config: &str, seed: u64, data_id: &str) -> String {
+    Claim::name([config, &seed.to_string(), data_id, RULE])
 }
 
 /// The runs of a folder: itself, or those of several seeds in it (`seed-0`, `seed-1`, ..), in the order of their seeds; none

@@ -187,8 +187,10 @@ impl Worker {
             return Ok(true);
         }
         // Between creating a claim and writing a name into it, the claim itself tells its age.
-        let path = if owner.is_empty() { claim.to_owned() } else { self.run.join(WORKERS).join(&owner).join(BEAT) };
-        Ok(if owner.is_empty() { self.is_fresh(&path) } else { self.is_alive(&path) })
+        if owner.is_empty() {
+            return Ok(self.is_fresh(claim));
+        }
+        Ok(self.is_alive(&self.run.join(WORKERS).join(owner).join(BEAT)))
     }
 
     /// Whether a worker is at work, by its beat.
@@ -198,8 +200,7 @@ impl Worker {
 
     /// Whether a file was written not long before this worker's last beat.
     fn is_fresh(&self, path: &Path) -> bool {
-        let own = self.folder().join(BEAT);
-        let (Some(theirs), Some(ours)) = (written(path), written(&own)) else { return false };
+        let (Some(theirs), Some(ours)) = (written(path), written(&self.pulse.path)) else { return false };
         !ours.duration_since(theirs).is_ok_and(|age| age > self.lost_after)
     }
 
@@ -235,19 +236,17 @@ impl Worker {
         for name in atomic::names(&workers)? {
             let folder = workers.join(&name);
             if name != self.name && !self.is_alive(&folder.join(BEAT)) {
-                remove_all(&folder)?;
+                atomic::remove_folder(&folder)?;
             }
         }
-        remove_all(&self.run.join(TASKS))
+        atomic::remove_folder(&self.run.join(TASKS))
     }
 }
 
 impl Drop for Worker {
     /// What it had is free from here on.
     fn drop(&mut self) {
-        let folder = self.folder();
-        scratch::remove(&folder.join(BEAT));
-        drop(fs::remove_dir_all(&folder));
+        drop(fs::remove_dir_all(self.folder()));
         drop(fs::remove_dir(self.run.join(WORKERS)));
     }
 }
@@ -275,7 +274,7 @@ impl Held {
         let text = serde_json::to_vec(&Stored { files, result }).map_err(|e| Error::run(&path, e.to_string()))?;
         self.check()?;
         atomic::write(&path, &text)?;
-        remove_all(&self.folder.join(CHECKPOINT))
+        atomic::remove_folder(&self.folder.join(CHECKPOINT))
     }
 }
 
@@ -303,7 +302,7 @@ pub fn finished<T: DeserializeOwned>(run: &Path, task: &str) -> Result<Option<Fi
     };
     let found = whole();
     if found.is_none() {
-        fs::remove_file(&path).at(&path)?;
+        atomic::remove_file(&path)?;
     }
     Ok(found)
 }
@@ -317,7 +316,7 @@ pub fn taken(run: &Path, task: &str) -> Result<()> {
     for name in atomic::names(&folder)? {
         let path = folder.join(&name);
         if name != RESULT && path.is_file() {
-            fs::remove_file(&path).at(&path)?;
+            atomic::remove_file(&path)?;
         }
     }
     Ok(())
@@ -351,14 +350,6 @@ pub fn workers(run: &Path) -> Vec<Seen> {
 /// When a file was last written. It is opened for that: network file systems then ask the server.
 fn written(path: &Path) -> Option<SystemTime> {
     File::open(path).and_then(|file| file.metadata()).and_then(|found| found.modified()).ok()
-}
-
-/// Removes a folder with all that is in it, if it is there.
-fn remove_all(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at(folder),
-        _ => Ok(()),
-    }
 }
 
 /// Names the system that has been running since its last start, and the numbering of its processes: in the same, a process

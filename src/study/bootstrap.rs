@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::CONFIDENCE;
 
+/// The shares of resamples that lie below an interval and its upper end.
+pub const TAILS: [f64; 2] = [(1.0 - CONFIDENCE) / 2.0, 1.0 - (1.0 - CONFIDENCE) / 2.0];
+
+/// The number below which a share of some numbers lies, which ascend; none of none.
+pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    sorted.get((share * sorted.len().saturating_sub(1) as f64).round() as usize).copied()
+}
+
 /// A number, and the interval between the percentiles of its resamples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -19,10 +27,8 @@ impl Interval {
     /// Of a number and its resamples, of which there must be one at least.
     pub fn of(number: f64, mut resamples: Vec<f64>) -> Interval {
         resamples.sort_by(f64::total_cmp);
-        let last = resamples.len().saturating_sub(1);
-        let at = |share: f64| resamples.get((share * last as f64).round() as usize).copied().unwrap_or(number);
-        let tail = (1.0 - CONFIDENCE) / 2.0;
-        Interval { number, low: at(tail), high: at(1.0 - tail) }
+        let [low, high] = TAILS.map(|share| quantile(&resamples, share).unwrap_or(number));
+        Interval { number, low, high }
     }
 
     /// Whether the whole interval is above 0, below it, or neither.

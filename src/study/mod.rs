@@ -12,7 +12,7 @@ mod power;
 mod welch;
 
 pub use best_of::{BestOf, Chosen};
-pub use bootstrap::Interval;
+pub use bootstrap::{Interval, TAILS, quantile};
 pub use holm::holm;
 pub use kendall::{Kendall, kendall, kendall_within, partial};
 pub use mann_whitney::mann_whitney;

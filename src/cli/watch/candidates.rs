@@ -6,7 +6,8 @@ use ratatui::style::{Style, Stylize};
 use ratatui::widgets::{Block, Cell, Row, Table};
 
 use super::signs::{THIRD, nothing};
-use super::watched::{Watched, doubt, short};
+use super::watched::{Watched, doubt};
+use crate::arch::file::short;
 use crate::record::{Outcome, Record};
 
 /// A column: its title, its width, whether it is of numbers, and the narrowest table that has it.

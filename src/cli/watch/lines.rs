@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::watched::{EVERY, Watched, doubt, short};
+use super::watched::{EVERY, Watched, doubt};
+use crate::arch::file::short;
 use crate::cli::progress::{candidate, epoch};
 use crate::cli::{console, files};
 use crate::error::Result;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::arch::file::short;
 use crate::jobs::At;
 use crate::jobs::state::{State, name};
 use crate::record::{Outcome, Record};
@@ -132,9 +133,4 @@ pub(super) fn doubt(record: &Record) -> Option<String> {
             Some(format!("not ranked: {}", checks.join(", ")))
         }
     }
-}
-
-/// The beginning of an id.
-pub(super) fn short(arch: &str) -> &str {
-    arch.get(..8).unwrap_or(arch)
 }

@@ -1,17 +1,11 @@
 //! A process that joins a run: it does tasks that nobody else has, and leads the run where nobody does.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use candle_core::Device;
-
 use super::member::Member;
-use super::work::{Part, Work};
-use super::{Job, run as lead};
-use crate::config::Config;
-use crate::data::Source;
-use crate::data::split::Splits;
+use super::work::{Part, Work, unless_lost};
+use super::{Job, images, run as lead};
 use crate::engine::Isa;
 use crate::error::{Error, Result};
 use crate::jobs::at::Noting;
@@ -22,7 +16,6 @@ use crate::jobs::task::Task;
 use crate::rank::ineligible;
 use crate::record::{Outcome, Record};
 use crate::search::distribution::Alpha;
-use crate::seed::Seed;
 use crate::store::event::alpha;
 use crate::store::history::History;
 use crate::store::run;
@@ -31,49 +24,27 @@ use crate::store::tasks::Worker;
 /// Between two looks for something to do.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// What a process that joins a run is told.
-pub struct Joining {
-    /// The run, as its folder says, but for where its images are.
-    pub config: Config,
-    /// Its folder.
-    pub out: PathBuf,
-    /// The command line, kept for people.
-    pub argv: Vec<String>,
-    /// Time between checkpoints; has no influence on the outcome.
-    pub checkpoint_every: Duration,
-    /// Time without a beat after which another worker counts as lost.
-    pub lost_after: Duration,
-}
-
-/// Works at a run until it is over.
+/// Works at the run of a job until it is over. The job's configuration is the run's, but for where its images are.
 ///
 /// # Errors
 /// [`Error::Stopped`] after a signal, with everything saved; [`Error::Run`] for a folder that holds no run, or one of other
 /// images, and where another version works at it; whatever reading data or writing fails with.
-pub fn join(joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
-    let out = &joining.out;
+pub fn join(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
+    let out = &job.out;
     loop {
         let history = History::read(out)?;
         if history.is_finished(out) {
             return Ok(());
         }
-        let worker = Member::join(out, history.run.work(), joining.lost_after)?;
-        if is_led(&worker, joining)? {
-            help(&worker, joining, interrupt, observer)?;
+        let worker = Member::join(out, history.run.work(), job.lost_after)?;
+        if is_led(&worker, job)? {
+            help(&worker, job, &history.run.file.data_id, interrupt, observer)?;
             continue;
         }
         drop(worker);
-        let job = Job {
-            argv: joining.argv.clone(),
-            checkpoint_every: joining.checkpoint_every,
-            lost_after: joining.lost_after,
-            // It was told when the run was begun, and others that begin now should be helped at once.
-            estimate: false,
-            ..Job::new(joining.config.clone(), out.clone())
-        };
-        let led = lead(&job, interrupt, observer);
+        let led = lead(job, interrupt, observer);
         if let Err(Error::Run { .. }) = led
-            && is_led(&*Member::join(out, history.run.work(), joining.lost_after)?, joining)?
+            && is_led(&*Member::join(out, history.run.work(), job.lost_after)?, job)?
         {
             // Another was faster: it leads, and this one helps.
             continue;
@@ -83,45 +54,32 @@ pub fn join(joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observe
 }
 
 /// Whether a process leads the run, by its lock or by its beat.
-fn is_led(worker: &Worker, joining: &Joining) -> Result<bool> {
-    Ok(run::worker(&joining.out).is_some() || worker.is_led()?)
+fn is_led(worker: &Worker, job: &Job) -> Result<bool> {
+    Ok(run::worker(&job.out).is_some() || worker.is_led()?)
 }
 
 /// Does what nobody else has, until the run is over or nobody leads it.
-fn help(worker: &Worker, joining: &Joining, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
-    let Joining { config, out, .. } = joining;
+fn help(worker: &Worker, job: &Job, expected: &str, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
+    let Job { config, out, .. } = job;
     let observer = &mut Noting::new(observer);
     let idle = interrupt.idle()?;
-    let source = Source::parse(&config.data)?;
-    observer.on(Progress::Reading { source: source.to_string() });
-    let data = source.load()?;
-    let (data_id, expected) = (data.content_id(), History::read(out)?.run.file.data_id);
+    let (source, data, splits) = images(config, observer)?;
+    let data_id = data.content_id();
     if data_id != expected {
         let words = format!("the run's images have the content {expected}, and {source} has {data_id}; give --data");
         return Err(Error::run(out, words));
     }
-    let splits = Splits::of(&data, &config.split)?;
-    same_program(worker, joining, observer)?;
+    same_program(worker, job, observer)?;
     observer.write_to(&worker.folder());
     observer.on(Progress::RunJoined { folder: out.clone() });
     drop(idle);
-    let work = Work {
-        run: out,
-        config,
-        data: &data,
-        data_id,
-        splits: &splits,
-        seed: Seed::root(config.seed),
-        device: &Device::Cpu,
-        interrupt,
-        checkpoint_every: joining.checkpoint_every,
-    };
+    let work = Work::new(job, (&data, data_id), &splits, interrupt);
     let mut derived: Option<Vec<Candidate>> = None;
     let mut declined = Vec::new();
     loop {
         interrupt.check()?;
         let history = History::read(out)?;
-        if history.is_finished(out) || !is_led(worker, joining)? {
+        if history.is_finished(out) || !is_led(worker, job)? {
             return Ok(());
         }
         let list = match (&derived, alpha(&history.events)) {
@@ -169,10 +127,7 @@ fn help(worker: &Worker, joining: &Joining, interrupt: &Interrupt, observer: &mu
         if part == Part::Test {
             observer.on(Progress::TaskDone { task: Task::Test });
         }
-        match done {
-            Err(why) if held.is_lost() => observer.on(Progress::Warning(why.to_string())),
-            other => other?,
-        }
+        unless_lost(done, &held, observer)?;
     }
 }
 
@@ -188,7 +143,7 @@ fn open(record: Option<&Record>) -> Option<Part> {
 }
 
 /// Refuses to work beside another version; says where the answer may differ in its last digits.
-fn same_program(worker: &Worker, joining: &Joining, observer: &mut dyn Observer) -> Result<()> {
+fn same_program(worker: &Worker, job: &Job, observer: &mut dyn Observer) -> Result<()> {
     let others = worker.others();
     let ours = env!("CARGO_PKG_VERSION");
     if let Some(other) = others.iter().find(|other| other.version != ours) {
@@ -196,7 +151,7 @@ fn same_program(worker: &Worker, joining: &Joining, observer: &mut dyn Observer)
             "robustnas {} works at this run (pid {} on {}), and this is {ours}; join it with that version",
             other.version, other.pid, other.host
         );
-        return Err(Error::run(&joining.out, words));
+        return Err(Error::run(&job.out, words));
     }
     let isa = Isa::widest().to_string();
     if let Some(other) = others.iter().find(|other| other.instructions != isa) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::AtWork;
-use super::work::{Done, EVAL, Part, WEIGHTS, Work, in_arch};
+use super::work::{Done, EVAL, Part, WEIGHTS, Work, in_arch, unless_lost};
 use crate::arch::file::ArchFile;
 use crate::error::{Error, Result};
 use crate::jobs::candidates::Candidate;
@@ -22,7 +22,7 @@ use crate::report::plot::plot;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 use crate::search::distribution::Alpha;
-use crate::store::event::{Event, StageResult, alpha, records};
+use crate::store::event::{self, Event, StageResult};
 use crate::store::run::RunDir;
 use crate::store::tasks::{self, Finished, Worker};
 
@@ -56,20 +56,19 @@ impl Log {
     }
 
     fn records(&self) -> Vec<Record> {
-        records(&self.events)
+        event::records(&self.events)
     }
 
     /// Finished epochs of the search.
     fn epochs(&self) -> u32 {
-        let of_search = |event: &&Event| matches!(event, Event::Stage(StageResult::SearchEpoch(_)));
-        self.events.iter().filter(of_search).count() as u32
+        event::epochs(&self.events).count() as u32
     }
 }
 
 impl Leader<'_> {
     /// The supernet's search: its architecture parameters.
     pub fn search(&mut self) -> Result<Alpha> {
-        if let Some(alpha) = alpha(&self.log.events) {
+        if let Some(alpha) = event::alpha(&self.log.events) {
             return Ok(Alpha(alpha.to_vec()));
         }
         let Work { config, data, splits, seed, device, interrupt, .. } = self.work;
@@ -130,7 +129,7 @@ impl Leader<'_> {
                 }
                 None => None,
             };
-            self.same_images("validation")?;
+            self.same_images(Part::Train)?;
             let (result, bytes) = self.done(Part::Train, list, at, WEIGHTS)?;
             let Done::Trained(outcome) = result else { return Err(mixed_up(&candidate.id)) };
             if let Outcome::Ok { .. } = *outcome {
@@ -192,8 +191,9 @@ impl Leader<'_> {
 
     /// Does a part that nobody else has; whether there was one.
     fn take_one(&mut self, part: Part, list: &[Candidate], from: usize) -> Result<bool> {
+        let records = self.log.records();
         for (at, candidate) in list.iter().enumerate().skip(from) {
-            if !self.is_open(part, candidate) {
+            if !self.is_open(part, candidate, &records) {
                 continue;
             }
             let Some(held) = self.worker.claim(&part.task(at, candidate))? else { continue };
@@ -203,24 +203,20 @@ impl Leader<'_> {
                 Some(reason) => self.work.failed(&held, FailureKind::Oom, reason),
                 None => self.work.perform(part, candidate, &held, self.observer),
             };
-            match done {
-                Err(why) if held.is_lost() => self.observer.on(Progress::Warning(why.to_string())),
-                other => other?,
-            }
+            unless_lost(done, &held, self.observer)?;
             return Ok(true);
         }
         Ok(false)
     }
 
     /// Whether a part of a candidate is still to be done.
-    fn is_open(&self, part: Part, candidate: &Candidate) -> bool {
-        let record = self.log.records().into_iter().find(|r| candidate.is_of(r));
-        match (part, record) {
+    fn is_open(&self, part: Part, candidate: &Candidate, records: &[Record]) -> bool {
+        match (part, records.iter().find(|r| candidate.is_of(r))) {
             (Part::Train, Some(Record { outcome: Outcome::Ok { .. }, .. })) => {
                 self.whole(&candidate.id, WEIGHTS).is_none()
             }
             (Part::Train, record) => record.is_none(),
-            (Part::Test, record) => record.is_some_and(|r| self.is_untested(&r)),
+            (Part::Test, record) => record.is_some_and(|r| self.is_untested(r)),
         }
     }
 
@@ -262,10 +258,9 @@ impl Leader<'_> {
         self.log.folder.write_arch(id, &[(name, bytes)])
     }
 
-    /// Holds the images of a split to those of the journal: an older version drew other ones from the run's seed.
-    fn same_images(&self, split: &str) -> Result<()> {
-        let Work { splits, .. } = self.work;
-        let sample = self.work.sample(split, if split == "test" { &splits.test } else { &splits.validation });
+    /// Holds the images that a part measures to those of the journal: an older version drew other ones from the run's seed.
+    fn same_images(&self, part: Part) -> Result<()> {
+        let sample = self.work.sample(part);
         let records = self.log.records();
         let before = records.iter().filter_map(|record| match &record.outcome {
             Outcome::Ok { validation, test, .. } => Some([Some(validation), test.as_ref()]),
@@ -306,7 +301,7 @@ impl Leader<'_> {
         if known.is_some() {
             self.made_anew(&arch, EVAL);
         }
-        self.same_images("test")?;
+        self.same_images(Part::Test)?;
         let (result, details) = self.done(Part::Test, list, at, EVAL)?;
         let evaluation = match result {
             Done::Tested(evaluation) => evaluation,

@@ -23,12 +23,10 @@ mod member;
 mod work;
 
 pub use crew::Crew;
-pub use helper::{Joining, join};
+pub use helper::join;
 
 use std::path::PathBuf;
 use std::time::Duration;
-
-use candle_core::Device;
 
 use self::leader::{Leader, Log};
 use self::member::Member;
@@ -45,7 +43,6 @@ use crate::data::split::Splits;
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::report::ranked::Ranked;
-use crate::seed::Seed;
 use crate::store::event::Event;
 use crate::store::history::History;
 use crate::store::run::{Opened, RunAbout, RunDir, free_to_take};
@@ -115,19 +112,8 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     observer.write_to(&job.out);
     let worker = Member::join(&job.out, folder.work(), job.lost_after)?;
     folder.lead(&worker)?;
-    let seed = Seed::root(job.config.seed);
     let mut leader = Leader {
-        work: Work {
-            run: &job.out,
-            config: &job.config,
-            data: &data,
-            data_id,
-            splits: &splits,
-            seed,
-            device: &Device::Cpu,
-            interrupt,
-            checkpoint_every: job.checkpoint_every,
-        },
+        work: Work::new(job, (&data, data_id), &splits, interrupt),
         worker: &worker,
         crew: None,
         saver: Saver::new(folder.checkpoints()?, job.checkpoint_every),
@@ -135,7 +121,7 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         observer,
     };
     let alpha = leader.search()?;
-    let (candidates, left_out) = candidates::derive(&job.config, &data, &alpha, seed)?;
+    let (candidates, left_out) = candidates::derive(&job.config, &data, &alpha, leader.work.seed)?;
     left_out.into_iter().for_each(|genotype| leader.observer.on(Progress::LeftOut(genotype)));
     let crew = job.crew.as_ref().map(|crew| crew.begin(&job.out, &job.config.data, job.checkpoint_every));
     leader.crew = crew.transpose()?;
@@ -143,6 +129,15 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     leader.test(&candidates)?;
     leader.crew = None;
     leader.rank()
+}
+
+/// Reads the images of a run and divides them; also where they are, in words.
+fn images(config: &Config, observer: &mut dyn Observer) -> Result<(String, Dataset, Splits)> {
+    let source = Source::parse(&config.data)?;
+    observer.on(Progress::Reading { source: source.to_string() });
+    let data = source.load()?;
+    let splits = Splits::of(&data, &config.split)?;
+    Ok((source.to_string(), data, splits))
 }
 
 /// Reads the data, tells what the run will take, and opens its folder.
@@ -153,13 +148,9 @@ fn prepare(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         // Damage is told before data are read.
         History::read(&job.out)?;
     }
-    let source = Source::parse(&job.config.data)?;
-    observer.on(Progress::Reading { source: source.to_string() });
-    let data = source.load()?;
-    let splits = Splits::of(&data, &job.config.split)?;
+    let (source, data, splits) = images(&job.config, observer)?;
     let data_id = data.content_id();
-    let about =
-        RunAbout { seed: job.config.seed, data: source.to_string(), data_id: data_id.clone(), argv: job.argv.clone() };
+    let about = RunAbout { seed: job.config.seed, data: source, data_id: data_id.clone(), argv: job.argv.clone() };
     let mut disk_bytes = 0;
     if job.estimate {
         let plan = Plan::draw(&job.config, &data, &splits, &|| interrupt.check())?;

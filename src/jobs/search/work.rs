@@ -9,6 +9,8 @@ use std::time::Duration;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
+use super::Job;
+use crate::arch::file::short;
 use crate::config::Config;
 use crate::data::loader::Loader;
 use crate::data::split::Splits;
@@ -20,7 +22,7 @@ use crate::jobs::estimate;
 use crate::jobs::interrupt::Interrupt;
 use crate::jobs::measure::{evaluate, sample};
 use crate::jobs::memory;
-use crate::jobs::progress::Observer;
+use crate::jobs::progress::{Observer, Progress};
 use crate::jobs::speed::speed;
 use crate::jobs::stage::{Saver, Stage};
 use crate::model::layout::Layout;
@@ -51,7 +53,7 @@ pub(super) enum Part {
 impl Part {
     /// The name of the task: that of the candidate at this place in the list of all.
     pub fn task(self, at: usize, candidate: &Candidate) -> String {
-        format!("{self}-{at:03}-{}", candidate.id.get(..8).unwrap_or(&candidate.id))
+        format!("{self}-{at:03}-{}", short(&candidate.id))
     }
 }
 
@@ -89,7 +91,27 @@ pub(super) struct Work<'a> {
     pub checkpoint_every: Duration,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// That of a job whose images were read.
+    pub fn new(
+        job: &'a Job,
+        (data, data_id): (&'a Dataset, String),
+        splits: &'a Splits,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Work {
+            run: &job.out,
+            config: &job.config,
+            data,
+            data_id,
+            splits,
+            seed: Seed::root(job.config.seed),
+            device: &Device::Cpu,
+            interrupt,
+            checkpoint_every: job.checkpoint_every,
+        }
+    }
+
     /// Does a part and keeps what came out with its task.
     pub fn perform(
         &self,
@@ -151,7 +173,7 @@ impl Work<'_> {
         };
         stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
         let mut network = trainee.into_network()?;
-        let validation = self.measure(&mut network, &data.train, &splits.validation, "validation")?.evaluation();
+        let validation = self.measure(&mut network, Part::Train)?.evaluation();
         let bytes = weights::encode(&network, Layout::Own)?;
         let training = Training {
             method: config.retrain.to_string(),
@@ -167,17 +189,38 @@ impl Work<'_> {
     fn test(&self, candidate: &Candidate) -> Result<Measurement> {
         let mut network = Network::new(candidate.net.clone(), Seed::root(0), self.device)?;
         weights::load(&mut network, &self.run.join(in_arch(&candidate.id, WEIGHTS)))?;
-        self.measure(&mut network, &self.data.test, &self.splits.test, "test")
+        self.measure(&mut network, Part::Test)
     }
 
-    /// Which images of a split are measured.
-    pub fn sample(&self, split: &str, ids: &[u32]) -> Sample {
+    /// The images that a part measures: among which, which of them, and what they are called.
+    fn measured(&self, part: Part) -> (&Images, &[u32], &'static str) {
+        match part {
+            Part::Train => (&self.data.train, &self.splits.validation, "validation"),
+            Part::Test => (&self.data.test, &self.splits.test, "test"),
+        }
+    }
+
+    /// Which images a part measures, as results name them.
+    pub fn sample(&self, part: Part) -> Sample {
+        let (_, ids, split) = self.measured(part);
         sample(self.data, self.data_id.clone(), split, ids)
     }
 
-    fn measure(&self, network: &mut Network, images: &Images, ids: &[u32], split: &str) -> Result<Measurement> {
+    fn measure(&self, network: &mut Network, part: Part) -> Result<Measurement> {
         let Config { evaluate: protocol, seed, .. } = self.config;
+        let (images, ids, _) = self.measured(part);
         let loader = Loader::new(images, self.data.image, ids, protocol.batch, self.seed, self.device);
-        evaluate(network, &loader, protocol, self.sample(split, ids), *seed, &mut || self.interrupt.check())
+        evaluate(network, &loader, protocol, self.sample(part), *seed, &mut || self.interrupt.check())
+    }
+}
+
+/// What came of work at a task: that it was taken over meanwhile is no fault, and its result is somebody else's.
+pub(super) fn unless_lost(done: Result<()>, held: &Held, observer: &mut dyn Observer) -> Result<()> {
+    match done {
+        Err(why) if held.is_lost() => {
+            observer.on(Progress::Warning(why.to_string()));
+            Ok(())
+        }
+        other => other,
     }
 }

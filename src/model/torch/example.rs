@@ -1,11 +1,11 @@
 //! Images and the network's answers to them, so that who runs its PyTorch form can see that it is the same network.
 
 use candle_core::Tensor;
-use safetensors::tensor::{Dtype, TensorView};
 
 use crate::arch::op::Shape;
 use crate::engine::{Mode, Network, NormMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::model::weights::safetensors_of;
 use crate::seed::Seed;
 
 /// Images of an example.
@@ -30,9 +30,5 @@ pub fn example(network: &mut Network) -> Result<Vec<u8>> {
         ("pixels", vec![IMAGES, c, h, w], bytes(&pixels)),
         ("logits", vec![IMAGES, network.net().classes()], bytes(&logits)),
     ];
-    let refused = |e: safetensors::SafeTensorError| Error::Tensor(e.to_string());
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(refused)?)));
-    safetensors::serialize(views.collect::<Result<Vec<_>>>()?, None).map_err(refused)
+    safetensors_of(&tensors, None)
 }

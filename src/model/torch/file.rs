@@ -1,7 +1,7 @@
 //! The whole file: header, helpers, classes, `build` and `load`.
 
 use super::class::Class;
-use super::helper::WEIGHTS;
+use super::helper::{MAIN, WEIGHTS};
 use super::{Export, helpers, layer};
 use crate::arch::cost::cost;
 use crate::arch::file::id_of;
@@ -14,18 +14,6 @@ const LONGEST: usize = 119;
 
 /// Blocks that a class's comment lists.
 const NAMED: usize = 3;
-
-/// What the file does when it is run by itself.
-const MAIN: &str = r#"
-if __name__ == "__main__":
-    folder = Path(__file__).parent
-    net = load(folder / "weights.safetensors")
-    example = read_weights(folder / "example.safetensors")
-    with torch.no_grad():
-        logits = net(example["pixels"])
-    apart = (logits - example["logits"]).abs().max() / example["logits"].abs().max()
-    print(f"logits {list(logits.shape)}, apart from robustnas's by at most {apart:.1e} of the largest")
-"#;
 
 /// Writes the file.
 pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
@@ -45,7 +33,7 @@ pub fn write(export: &Export<'_>, classes: &[Class]) -> Result<String> {
         body.push(python.lines().map(wrapped).collect::<Vec<_>>().join("\n"));
     }
     body.push(WEIGHTS.trim_end().to_owned());
-    body.push(MAIN.trim().to_owned() + "\n");
+    body.push(MAIN.to_owned());
     let body = body.join("\n\n\n");
     let mut imports = vec!["import ctypes", "import json"];
     if body.contains("math.") {

@@ -112,5 +112,8 @@ impl Helper {
     }
 }
 
-/// `load` and `build`.
+/// `load`, `build` and `save`.
 pub const WEIGHTS: &str = include_str!("helpers/weights.py");
+
+/// What the file does when it is run by itself.
+pub const MAIN: &str = include_str!("helpers/main.py");
