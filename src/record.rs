@@ -249,6 +249,12 @@ pub struct SearchEpoch {
     pub random_walk: Option<f64>,
     /// Per kind of cell, the state of its choices.
     pub cells: Vec<CellState>,
+    /// The dominant eigenvalue of the architecture's Hessian on the probe images, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eigenvalue: Option<f64>,
+    /// Whether the search collapsed: its parameters are those of the last epoch that did not, and stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub collapsed: bool,
 }
 
 /// How decided a kind of cell is.
@@ -262,4 +268,7 @@ pub struct CellState {
     pub skip_share: f64,
     /// Share of operations without weights (pools and skips).
     pub weightless_share: f64,
+    /// How far its architecture parameters are from where they began, root mean square; absent in older journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<f64>,
 }

@@ -789,6 +789,9 @@ fn search_steps_in_double_precision() {
 fn search_steps_under_attack() {
     let (want, layout) = (networks().float32.search, space_layout());
     let config = SearchConfig {
+        strategy: Default::default(),
+        trials: None,
+        collapse: None,
         epochs: 2,
         stage_one_epochs: 1,
         warmup_epochs: 0,

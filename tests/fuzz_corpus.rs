@@ -113,7 +113,9 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("journal.jsonl");
             let (mut journal, _) = Journal::open(&path, true).unwrap();
-            journal.append(&Event::Stage(StageResult::Search { alpha: vec![0.5, -1.0] })).unwrap();
+            journal
+                .append(&Event::Stage(StageResult::Search { alpha: vec![0.5, -1.0], genotypes: vec![], spent: None }))
+                .unwrap();
             journal.append_file("archs/aa/arch.json", b"{}").unwrap();
             let record = record("aa", Origin::Searched { genotype: 0 }, 20_000_000, 19_000_000, 60, 30);
             journal.append(&Event::Candidate { record }).unwrap();

@@ -23,7 +23,7 @@ use robustnas::units::{Fraction, Macs, Params};
 const SPACE: &str = include_str!("../search_spaces/dsara-tiny.toml");
 
 /// A search of seconds whose networks learn enough to be ranked.
-const QUICK: [(&str, &str); 17] = [
+const QUICK: [(&str, &str); 21] = [
     ("budgets", "['2M']"),
     ("split.train", "600"),
     ("split.validation", "100"),
@@ -35,6 +35,10 @@ const QUICK: [(&str, &str); 17] = [
     ("search.warmup_epochs", "0"),
     ("search.batch", "16"),
     ("search.probe", "16"),
+    ("search.trials.spend", "0.5"),
+    ("search.trials.halving", "{ networks = 2, eta = 2, rungs = 1, longest = 0.25 }"),
+    ("search.trials.pool", "{ networks = 3, images = 16 }"),
+    ("derive.images", "16"),
     ("retrain.epochs", "4"),
     ("retrain.batch", "16"),
     ("retrain.method.eps", "1/255"),
@@ -159,9 +163,27 @@ fn a_search_tells_its_events_in_order() {
         .collect();
     assert_eq!(epochs, [1, 2]);
 
+    // A genotype is selected, three are scored in the supernet, and two of them tried; each part is told by its name.
+    assert_eq!(second[end + 1], Progress::Note("selecting from the supernet".into()));
+    let mut at = end + 2;
+    let names = ["scores in the supernet", "2.00M two-stage, trial 0 at 0.250", "2.00M two-stage, trial 1 at 0.250"];
+    for (name, scored) in names.iter().zip([true, false, false]) {
+        let Progress::TaskStarted { task, done: 0, steps: all } = &second[at] else { panic!("{:?}", second[at]) };
+        assert!(matches!(task, Task::Trial { name: told } if told.starts_with(name)), "{task}");
+        let taken = if scored { 0 } else { *all as usize };
+        let end = at + 1 + taken;
+        assert_eq!(steps(&second[at + 1..end], 0, *all as usize / 4), taken);
+        assert_eq!(second[end], Progress::TaskDone { task: task.clone() });
+        at = end + 1;
+        if !scored {
+            let Progress::Note(told) = &second[at] else { panic!("{:?}", second[at]) };
+            assert!(told.starts_with(name) && told.contains("objective 0."), "{told}");
+            at += 1;
+        }
+    }
+
     // Every candidate is begun, trained, ended and told; then they are tested.
     let records = History::read(&job.out).unwrap().records();
-    let mut at = end + 1;
     for record in &records {
         at += second[at..].iter().take_while(|e| matches!(e, Progress::LeftOut(_))).count();
         let Progress::TaskStarted { task, done: 0, steps: all } = &second[at] else { panic!("{:?}", second[at]) };

@@ -59,7 +59,7 @@ fn begins_and_continues() {
 fn readers_need_no_lock() {
     let root = tempfile::tempdir().unwrap();
     let (mut run, _) = open(root.path()).unwrap();
-    run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0, 2.0] })).unwrap();
+    run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0, 2.0], genotypes: vec![], spent: None })).unwrap();
     run.append(&candidate("aa")).unwrap();
     let read = read_run(root.path()).unwrap();
     assert_eq!((read.file.schema_version, read.file.seed, read.config.as_str()), (2, 7, CONFIG));
@@ -207,7 +207,7 @@ fn names_that_leave_the_folder_or_hit_the_run_are_refused() {
 /// A run with a network, its answer, and the bytes of its journal.
 fn finished(path: &Path) -> Vec<u8> {
     let (mut run, _) = open(path).unwrap();
-    run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0] })).unwrap();
+    run.append(&Event::Stage(StageResult::Search { alpha: vec![1.0], genotypes: vec![], spent: None })).unwrap();
     run.write_arch("aa", &[("arch.json", b"{}"), ("weights.safetensors", b"numbers")]).unwrap();
     run.append(&candidate("aa")).unwrap();
     run.write_output("ranked.json", b"{}\n").unwrap();

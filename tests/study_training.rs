@@ -13,7 +13,7 @@ use robustnas::report::searches::SearchesReport;
 /// A study of seconds: every strategy, networks that learn next to nothing.
 const STUDY: &str = r#"
 [study]
-strategies = ["single-path", "random", "evolution", "local", "halving"]
+strategies = ["single-path", "random", "evolution", "local", "halving", "two-stage"]
 searches = 2
 trainings = 1
 random = 5
@@ -30,6 +30,16 @@ architecture_sd = 0.93
 searched_sd = 0.6
 run_sd = 0.85
 
+[study.halving]
+networks = 2
+eta = 2
+rungs = 1
+longest = 0.5
+
+[study.pool]
+networks = 6
+images = 32
+
 [study.single_path]
 epochs = 1
 candidates = 6
@@ -38,6 +48,9 @@ population = 3
 short = 2
 eta = 2
 "#;
+
+/// Its strategies.
+const ALL: &str = r#"["single-path", "random", "evolution", "local", "halving", "two-stage"]"#;
 
 /// The tiny space with that study; `changes` are made to its text.
 fn space(changes: &[(&str, &str)]) -> String {
@@ -48,7 +61,9 @@ fn space(changes: &[(&str, &str)]) -> String {
         ("train = 2000", "train = 180"),
         ("validation = 250", "validation = 48"),
         ("test = 250", "test = 48"),
-        ("tolerance = 0.1", "tolerance = 0.05\nslack = 1"),
+        ("[supernet]\nchannels = 4", "[supernet]\nchannels = 2"),
+        ("epochs = 10\nstage_one_epochs = 7\nwarmup_epochs = 4", "epochs = 1\nstage_one_epochs = 0\nwarmup_epochs = 0"),
+        ("tolerance = 0.1", "tolerance = 0.05"),
         ("epochs = 8\nbatch = 32", "epochs = 1\nbatch = 32"),
         ("steps = 10", "steps = 2"),
     ];
@@ -114,16 +129,16 @@ fn kills_and_threads_change_nothing() {
 
     assert!(report.missing.is_empty(), "{:?}", report.missing);
     let methods: Vec<&str> = report.strategies.iter().map(|s| s.method.word()).collect();
-    assert_eq!(methods, ["single-path", "random", "evolution", "local", "halving"]);
+    assert_eq!(methods, ["single-path", "random", "evolution", "local", "halving", "two-stage"]);
     for strategy in &report.strategies {
         let name = strategy.method.word();
         assert_eq!((strategy.searches, strategy.costs.len()), (2, 2), "{name}");
         assert!(strategy.costs.iter().all(|cost| cost.trained > 0 && cost.trainings <= 3.2 + 1e-9), "{name}");
-        let scored = if name == "single-path" { 6 } else { 0 };
+        let scored = if ["single-path", "two-stage"].contains(&name) { 6 } else { 0 };
         assert!(strategy.costs.iter().all(|cost| cost.scored == scored), "{name}: {:?}", strategy.costs);
     }
     assert_eq!(report.noise.as_ref().map(|noise| noise.networks), Some(4));
-    assert_eq!(report.networks.len(), 5 + 1 + 10);
+    assert_eq!(report.networks.len(), 5 + 1 + 12);
     let off = |macs: u64| (macs as f64 / 1e6 - 1.0).abs();
     assert!(report.networks.iter().all(|n| off(n.network.macs.0) <= 0.05));
     // Networks that learnt nothing may all be equally good, so that nothing can be asked; chance can be told of always.
@@ -134,15 +149,9 @@ fn kills_and_threads_change_nothing() {
 fn a_finished_study_is_extended() {
     let folder = tempfile::tempdir().unwrap();
     let [direct, grown] = ["direct", "grown"].map(|name| folder.path().join(name));
-    let small = [
-        ("[\"single-path\", \"random\", \"evolution\", \"local\", \"halving\"]", "[\"single-path\"]"),
-        ("random = 5", "random = 3"),
-        ("repeated = 4", "repeated = 2"),
-    ];
-    let large = [
-        ("[\"single-path\", \"random\", \"evolution\", \"local\", \"halving\"]", "[\"single-path\", \"random\"]"),
-        ("searches = 2", "searches = 3"),
-    ];
+    let small =
+        [(ALL, "[\"single-path\", \"two-stage\"]"), ("random = 5", "random = 3"), ("repeated = 4", "repeated = 2")];
+    let large = [(ALL, "[\"single-path\", \"two-stage\", \"random\"]"), ("searches = 2", "searches = 3")];
     study(&space(&small), &grown, None).unwrap();
     let report = study(&space(&large), &grown, None).unwrap();
     assert_eq!(study(&space(&large), &direct, None).unwrap(), report);
@@ -152,7 +161,7 @@ fn a_finished_study_is_extended() {
     study(&space(&large), &grown, Some(0)).unwrap();
     assert!(before == bytes(&grown, "journal.jsonl"));
     // A smaller one, too, and it says of itself what it has.
-    assert_eq!(study(&space(&small), &grown, Some(0)).unwrap().strategies.len(), 1);
+    assert_eq!(study(&space(&small), &grown, Some(0)).unwrap().strategies.len(), 2);
     let why = study(&space(&[("spend = 3.2", "spend = 4.2")]), &grown, None).unwrap_err().to_string();
     assert!(why.contains("belongs to another study: config"), "{why}");
 }

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use robustnas::config::Config;
-use robustnas::config::study::Method;
+use robustnas::config::strategy::Method;
 use robustnas::record::{Evaluation, Sample};
-use robustnas::report::searches::facts::{Compared, Described, Line, Outcome, Phase, SearchId, Trained};
+use robustnas::report::searches::facts::{Compared, Described, Line, Outcome, SearchId, Trained};
 use robustnas::report::searches::{About, SearchesReport, Verdict, picture};
 use robustnas::search::evaluator::Score;
-use robustnas::search::trial::{Answer, Fidelity, Origin, Outcome as Tried, Spent};
+use robustnas::search::trial::{Answer, Fidelity, Origin, Outcome as Tried, Phase, Spent, TrialLine};
 use robustnas::seed::{Seed, Stream};
 use robustnas::units::{Macs, Params, Tally};
 
@@ -50,7 +50,7 @@ fn trial(of: SearchId, trainings: f64) -> Line {
         Spent { trainings, training: Macs((trainings * 1e6) as u64), evaluation: Macs((trainings * 1e5) as u64) };
     let answer = Answer { outcome: Tried::Measured { objective: 0.3 }, spent };
     let (fidelity, origin) = (Fidelity::FULL, Origin::Drawn);
-    Line::Trial { of, phase: Phase::Train, genotype: "made".into(), fidelity, origin, answer }
+    Line::Trial { of, trial: TrialLine { phase: Phase::Train, genotype: "made".into(), fidelity, origin, answer } }
 }
 
 fn normal(stream: &mut Stream) -> f64 {

@@ -1,6 +1,7 @@
 //! What is said on standard error. Where it goes away (a closed terminal, a full disk) the work goes on.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,11 @@ impl Console {
             Console::Quiet => {}
             Console::Usual | Console::Verbose => say(text),
         }
+    }
+
+    /// Says that a file is written.
+    pub fn wrote(self, path: &Path) {
+        self.note(&format!("{} is written", path.display()));
     }
 
     /// Says what should be known.

@@ -163,19 +163,23 @@ impl FigureArguments {
     pub fn write(&self, out: &Path, figure: &Figure, console: Console) -> Result<()> {
         let width = self.width.map(|Length(points)| points);
         let svg = || figure.svg_text(width, self.palette());
-        match Format::of(out, &[])? {
+        let format = Format::of(out, &[])?;
+        match format {
             Format::Svg => files::write(out, svg().as_bytes())?,
             Format::Png => files::write(out, &png(&svg(), width.map_or(2.0, |_| DOTS / PIXELS))?)?,
             Format::Pdf => files::write(out, &pdf(&svg())?)?,
             Format::Csv => match &figure.csv {
-                Some(csv) => return files::write(out, csv.as_bytes()),
+                Some(csv) => files::write(out, csv.as_bytes())?,
                 None => {
                     let what = "a drawing of a network has no numbers for a .csv; expected .svg, .png or .pdf";
                     return Err(Error::Usage(format!("{}: {what}", out.display())));
                 }
             },
         }
-        figure.caption.iter().for_each(|line| console.note(&format!("caption: {line}")));
+        console.wrote(out);
+        if format != Format::Csv {
+            figure.caption.iter().for_each(|line| console.note(&format!("caption: {line}")));
+        }
         Ok(())
     }
 }

@@ -68,7 +68,9 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
     let list: Vec<(&str, &Ranked)> = all.iter().map(|(name, ranked)| (name.as_str(), ranked)).collect();
     let frontier = Frontier::combine(&list, (*split).into())?;
     if is_document {
-        return files::write(out, &frontier.to_json()?);
+        files::write(out, &frontier.to_json()?)?;
+        console.wrote(out);
+        return Ok(());
     }
     options.write(out, &figure(&frontier, &style)?, console)
 }

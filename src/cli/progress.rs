@@ -182,14 +182,15 @@ pub(super) fn epoch(report: &SearchEpoch) -> String {
         .iter()
         .map(|c| {
             let entropy = c.entropy.iter().sum::<f64>() / c.entropy.len().max(1) as f64;
-            format!("{} entropy {entropy:.3} skips {:.0}%", c.kind, 100.0 * c.skip_share)
+            let moved = c.moved.map_or(String::new(), |moved| format!(" moved {moved:.3}"));
+            format!("{} entropy {entropy:.3}{moved} skips {:.0}%", c.kind, 100.0 * c.skip_share)
         })
         .collect();
     let moved = report.alpha_moved.zip(report.random_walk);
     let moved =
         moved.map_or("-".into(), |(moved, walk)| format!("{moved:.4} (a random walk would by about {walk:.4})"));
     format!(
-        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} alpha moved by {moved} | {}",
+        "epoch {} stage {}: weights {:.3} natural {} adversarial {} gamma {} clean {} pgd {} alpha moved by {moved}{} | {}",
         report.epoch,
         report.stage,
         report.weight_loss,
@@ -198,6 +199,7 @@ pub(super) fn epoch(report: &SearchEpoch) -> String {
         of(report.gamma),
         report.clean,
         report.adversarial,
+        if report.collapsed { "; collapsed: it is what it was before this epoch, and stays" } else { "" },
         cells.join(", ")
     )
 }

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::jobs::page::page;
 use crate::jobs::state;
 use crate::report::optuna::{OptunaStudy, journal};
-use crate::store::event::records;
+use crate::report::scalars::scalars;
+use crate::store::event::{Event, epochs, records};
 use crate::store::history::History;
 use crate::store::run::Run;
 
@@ -21,24 +22,51 @@ pub struct ReportArguments {
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The page, one HTML file that needs nothing else.
-    #[arg(long, required_unless_present = "optuna")]
+    #[arg(long, required_unless_present_any = ["optuna", "tensorboard"])]
     out: Option<PathBuf>,
     /// Write the candidates as trials of Optuna: a journal that optuna-dashboard and optuna.load_study open.
     #[arg(long, value_name = "FILE.log")]
     optuna: Option<PathBuf>,
+    /// Write the searches as scalars for TensorBoard, a folder for each run in this one: losses and accuracies by epoch,
+    /// objectives by trial, accuracies by candidate.
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// The images whose accuracies the frontier shows.
     #[arg(long, value_enum, default_value = "test")]
     split: SplitName,
 }
 
-/// Writes the page of runs, and their candidates for Optuna.
+/// Writes the page of runs, and what other programs show of them.
 pub fn report(arguments: &ReportArguments, console: Console) -> Result<()> {
     let runs = among(&arguments.runs, console);
     let runs: Vec<&Path> = runs.iter().map(PathBuf::as_path).collect();
     if let Some(out) = &arguments.out {
         files::write(out, page(&runs, arguments.split.into())?.as_bytes())?;
+        console.wrote(out);
     }
-    arguments.optuna.as_ref().map_or(Ok(()), |out| optuna(&runs, out, console))
+    if let Some(out) = &arguments.optuna {
+        optuna(&runs, out, console)?;
+    }
+    arguments.tensorboard.as_ref().map_or(Ok(()), |out| tensorboard(&runs, out, console))
+}
+
+fn tensorboard(runs: &[&Path], out: &Path, console: Console) -> Result<()> {
+    for run in runs {
+        let events = history(run, console)?.events;
+        let trials: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Trial { budget, trial } => Some((*budget, trial)),
+                _ => None,
+            })
+            .collect();
+        let bytes = scalars(&epochs(&events).cloned().collect::<Vec<_>>(), &trials, &records(&events));
+        let file = out.join(state::name(run)).join("events.out.tfevents.0.robustnas");
+        files::folder(file.parent().unwrap_or(out))?;
+        files::write(&file, &bytes)?;
+        console.wrote(&file);
+    }
+    Ok(())
 }
 
 fn optuna(runs: &[&Path], out: &Path, console: Console) -> Result<()> {
@@ -54,5 +82,7 @@ fn optuna(runs: &[&Path], out: &Path, console: Console) -> Result<()> {
         Ok(OptunaStudy { name: state::name(run), about, records: records(&events) })
     };
     let studies = runs.iter().map(read).collect::<Result<Vec<_>>>()?;
-    files::write(out, journal(&studies)?.as_bytes())
+    files::write(out, journal(&studies)?.as_bytes())?;
+    console.wrote(out);
+    Ok(())
 }

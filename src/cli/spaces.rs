@@ -6,10 +6,13 @@ use super::files;
 use crate::error::{Error, Result, nearest};
 
 /// Name, content.
-const SPACES: [(&str, &str); 3] = [
+const SPACES: [(&str, &str); 6] = [
     ("dsara-tiny", include_str!("../../search_spaces/dsara-tiny.toml")),
     ("dsara-small", include_str!("../../search_spaces/dsara-small.toml")),
+    ("dsara-night", include_str!("../../search_spaces/dsara-night.toml")),
     ("dsara", include_str!("../../search_spaces/dsara.toml")),
+    ("darts", include_str!("../../search_spaces/darts.toml")),
+    ("nb201", include_str!("../../search_spaces/nb201.toml")),
 ];
 
 /// The space of a search without arguments.

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::doc::{Doc, hint};
-use super::{CellChoices, Config, Evaluate};
+use super::strategy::Method;
+use super::{CellChoices, Collapse, Config, Evaluate};
 use crate::arch::cell::CellOp;
 use crate::arch::keys::MOST as LARGEST;
 use crate::arch::scaling::{STAGES, stage_depths};
@@ -36,7 +37,7 @@ pub(super) struct Check<'d> {
 }
 
 impl Check<'_> {
-    fn require(&self, holds: bool, key: &str, message: impl FnOnce() -> String) -> Result<()> {
+    pub fn require(&self, holds: bool, key: &str, message: impl FnOnce() -> String) -> Result<()> {
         if holds { Ok(()) } else { Err(self.doc.fail(key, message())) }
     }
 
@@ -287,7 +288,26 @@ impl Check<'_> {
         }
         self.sgd("search.weights", &s.weights)?;
         self.adam("search.arch", &s.arch)?;
-        self.not_negative("search.arch_init", s.arch_init)
+        self.not_negative("search.arch_init", s.arch_init)?;
+        if let Some(Collapse { weightless, eigenvalue }) = s.collapse {
+            for (key, share) in [("weightless", weightless), ("eigenvalue", eigenvalue)] {
+                share.map_or(Ok(()), |share| self.share(&format!("search.collapse.{key}"), share))?;
+            }
+            self.require(weightless.or(eigenvalue).is_some(), "search.collapse", || {
+                "`search.collapse` is empty; give `weightless`, `eigenvalue` or both".into()
+            })?;
+        }
+        match (s.strategy, &s.trials) {
+            (method, Some(trials)) => trials.check(method, "search.trials", c, self),
+            (Method::TwoStage, None) => Ok(()),
+            (method, None) => {
+                let (at, word) = ("search.strategy", method.word());
+                Err(self.doc.fail(
+                    at,
+                    format!("`{word}` chooses by trials, and there is no [search.trials]: spend = 9.0, objective = {{ attack = \"fgsm\", eps = \"8/255\" }}"),
+                ))
+            }
+        }
     }
 
     fn candidates(&self, c: &Config) -> Result<()> {
@@ -295,6 +315,7 @@ impl Check<'_> {
         self.at_least_one(&[
             ("derive.genotypes", c.derive.genotypes as usize),
             ("derive.edges_per_node", c.derive.edges_per_node),
+            ("derive.images", c.derive.images),
             ("scaling.per_budget", s.per_budget),
         ])?;
         let [low, high] = s.depth_share;

@@ -9,6 +9,7 @@ mod evaluate;
 mod parse;
 pub mod population;
 mod retrain;
+pub mod strategy;
 pub mod study;
 pub mod train;
 
@@ -138,10 +139,17 @@ pub enum Order {
     Second,
 }
 
-/// The two-stage search.
+/// The search: how it chooses, and the constants of the two-stage search.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
+    /// How networks are chosen (optional; two-stage). The keys of this table are the two-stage search's; the other strategies
+    /// read `trials` alone.
+    #[serde(default, skip_serializing_if = "is_two_stage")]
+    pub strategy: strategy::Method,
+    /// Trainings by which it chooses (optional for two-stage, which without them takes what the supernet selects).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trials: Option<strategy::Trials>,
     /// Passes over the weight half of the search data.
     pub epochs: u32,
     /// The first of them in stage one (adversarial loss alone); the rest are stage two.
@@ -161,6 +169,9 @@ pub struct Search {
     /// One step from noise or not, as recipes have it, in place of `attack` (optional).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub single_step: Option<SingleStep>,
+    /// When the architecture is taken back and stays (optional; never).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collapse: Option<Collapse>,
     /// SGD on the weights.
     pub weights: Sgd,
     /// Adam on the architecture.
@@ -171,12 +182,55 @@ pub struct Search {
     pub probe: usize,
 }
 
+/// Images on which a genotype is selected where a file does not say.
+pub const JUDGED: usize = 500;
+
+fn judged() -> usize {
+    JUDGED
+}
+
+/// What counts as a collapse of the search, looked at behind each epoch whose architecture moved.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collapse {
+    /// The largest share of operations without weights (pools, skips) that the arg-max genotype of a kind of cell may have
+    /// (optional).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weightless: Option<f64>,
+    /// The least share that the dominant eigenvalue of the architecture's Hessian, averaged over five epochs, may be of that
+    /// five epochs later (optional; .75 in R-DARTS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eigenvalue: Option<f64>,
+}
+
+fn is_two_stage(method: &strategy::Method) -> bool {
+    *method == strategy::Method::TwoStage
+}
+
+/// How a genotype is selected from a supernet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Select {
+    /// What the supernet loses most without, operation by operation and edge by edge (DARTS-PT).
+    #[default]
+    Perturb,
+    /// The largest architecture parameters: the paper's rule, and DARTS'.
+    Argmax,
+}
+
 /// From the supernet to genotypes, and the controls beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Derive {
-    /// Genotypes taken from the supernet: the arg-max and seeded samples of the edge distributions.
+    /// Genotypes that are searched for at each budget: the best of the trials; without trials the selected one and seeded
+    /// samples of the edge distributions.
     pub genotypes: u32,
+    /// How the supernet's first genotype is selected (optional; perturb).
+    #[serde(default)]
+    pub select: Select,
+    /// Images of the architecture half on which it is selected, the first ones (optional; 500).
+    #[serde(default = "judged")]
+    pub images: usize,
     /// Incoming edges kept per node.
     pub edges_per_node: usize,
     /// Control: random genotypes.

@@ -120,13 +120,17 @@ impl Config {
         Config::resolve(text, path, settings, &|_| Err(Error::Usage("plans are not read from files here".into())))
     }
 
-    /// A configuration that a run left, which this program wrote.
+    /// A configuration that a run left, which this program wrote. Before there was a choice, genotypes were selected by the
+    /// largest architecture parameters.
     ///
     /// # Errors
     /// [`Error::Run`] for one that is damaged.
     pub fn stored(text: &str, path: &Path) -> Result<Config> {
         let advice = "restore the file from a copy or begin a new folder";
-        Config::from_toml(text, path, &[]).map_err(|why| Error::run(path, format!("damaged: {why}; {advice}")))
+        let chosen = toml::from_str::<toml::Table>(text)
+            .is_ok_and(|file| file.get("derive").and_then(|derive| derive.get("select")).is_some());
+        let before = if chosen { Vec::new() } else { vec![Setting::new("derive.select", "argmax")] };
+        Config::from_toml(text, path, &before).map_err(|why| Error::run(path, format!("damaged: {why}; {advice}")))
     }
 
     /// Reads a space file and merges settings into it, later ones over earlier ones. `read` gives the text of the files that

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::check::Check;
 use super::doc::Doc;
+use super::strategy::{Halving, Method, Pool, SinglePath, Trials};
 use crate::error::Result;
 use crate::threat::Attack;
 
@@ -33,30 +34,24 @@ pub struct Study {
     /// Constants of `single-path` (optional).
     #[serde(default)]
     pub single_path: SinglePath,
+    /// Constants of successive halving (optional): of `halving`, and of the best of the two-stage search's pool.
+    #[serde(default = "usual", skip_serializing_if = "is_usual")]
+    pub halving: Halving,
+    /// Genotypes that the two-stage search's supernet scores (optional).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pool: Pool,
 }
 
-/// A way to search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum Method {
-    /// Random search with as many trainings.
-    Random,
-    /// Regularised evolution of trained networks.
-    Evolution,
-    /// Local search among trained networks.
-    Local,
-    /// Successive halving of trained networks.
-    Halving,
-    /// Shared weights trained a network a step, evolution over what networks inherit, successive halving of the best.
-    SinglePath,
+fn usual() -> Halving {
+    Halving::USUAL
 }
 
-impl Method {
-    /// Its word in files and tables.
-    pub fn word(self) -> &'static str {
-        self.into()
-    }
+fn is_usual(halving: &Halving) -> bool {
+    *halving == Halving::USUAL
+}
+
+fn is_default(pool: &Pool) -> bool {
+    *pool == Pool::default()
 }
 
 /// Standard deviations in percentage points.
@@ -71,31 +66,13 @@ pub struct Expected {
     pub run_sd: f64,
 }
 
-/// Constants of single-path searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SinglePath {
-    /// Epochs of the shared weights' training.
-    pub epochs: u32,
-    /// Networks that are scored with inherited weights.
-    pub candidates: u32,
-    /// Held-out images that they are scored on, the first ones.
-    pub images: usize,
-    /// The latest of them, of which the best has a child.
-    pub population: u32,
-    /// The best of them, which are trained shortly.
-    pub short: u32,
-    /// One of so many of these is trained so many times as long, in full.
-    pub eta: u32,
-}
-
-impl Default for SinglePath {
-    fn default() -> Self {
-        SinglePath { epochs: 6, candidates: 150, images: 500, population: 25, short: 8, eta: 4 }
-    }
-}
-
 impl Study {
+    /// What the trials of its searches may cost, and how networks are chosen for them.
+    pub fn trials(&self) -> Trials {
+        let Study { spend, objective, halving, pool, single_path, .. } = *self;
+        Trials { spend, objective, halving, pool, single_path }
+    }
+
     /// Checks the table of a configuration.
     ///
     /// # Errors
@@ -118,8 +95,6 @@ impl Study {
         }
         check.range(&key("trainings"), self.trainings, self.trainings >= 1, "at least 1")?;
         check.range(&key("repeated"), self.repeated, self.repeated <= self.random, "at most `study.random`")?;
-        check.range(&key("spend"), self.spend, self.spend >= 1.0 && self.spend.is_finite(), "at least 1")?;
-        check.attack(&key("objective"), &self.objective)?;
         let Expected { architecture_sd, searched_sd, run_sd } = self.expected;
         for (name, sd) in [("architecture_sd", architecture_sd), ("searched_sd", searched_sd), ("run_sd", run_sd)] {
             check.not_negative(&key(&format!("expected.{name}")), sd)?;
@@ -130,24 +105,8 @@ impl Study {
             architecture_sd + run_sd > 0.0,
             "above 0 where `architecture_sd` is 0",
         )?;
-        let SinglePath { epochs, candidates, images, population, short, eta } = self.single_path;
-        let at = |name: &str| format!("study.single_path.{name}");
-        check.range(&at("epochs"), epochs, epochs >= 1, "at least 1")?;
-        check.range(&at("population"), population, (1..=candidates).contains(&population), "from 1 to `candidates`")?;
-        check.range(&at("short"), short, (1..=candidates).contains(&short), "from 1 to `candidates`")?;
-        check.range(&at("eta"), eta, (2..=short).contains(&eta), "from 2 to `short`")?;
-        let held = config.split.validation;
-        check.range(&at("images"), images, (1..=held).contains(&images), "from 1 to `split.validation`")?;
-        if self.strategies.contains(&Method::SinglePath) {
-            let shared = f64::from(epochs) / f64::from(config.retrain.epochs) * (1.0 + config.scaling.tolerance);
-            let takes = shared + f64::from(short) / f64::from(eta) + f64::from(short / eta);
-            if takes > self.spend {
-                let spend = self.spend;
-                return Err(doc.fail(
-                    &key("spend"),
-                    format!("`study.spend` is {spend}, and `single-path` takes {takes:.2} full trainings; raise it, or lower [study.single_path]"),
-                ));
-            }
+        for method in &self.strategies {
+            self.trials().check(*method, "study", config, &check)?;
         }
         if config.budgets.len() == 1 {
             return Ok(());

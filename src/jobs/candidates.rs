@@ -112,24 +112,32 @@ pub fn random_genotypes(config: &Config, layout: &MixLayout, n: u32, seed: Seed)
     distinct(None, n, |i| random(layout, config.derive.edges_per_node, seed.index(i)))
 }
 
+/// The arg-max genotype and draws from the distributions.
+pub fn from_mixture(config: &Config, alpha: &Alpha, seed: Seed) -> Vec<Genotype> {
+    let layout = config.mix_layout();
+    let (mix, keep, draws) = (alpha.mix(&layout), config.derive.edges_per_node, seed.child("derive"));
+    distinct(Some(argmax(&layout, &mix, keep)), config.derive.genotypes, |i| {
+        sample(&layout, &mix, keep, draws.index(i))
+    })
+}
+
 /// All candidates, budget by budget: searched, random, hand-made; and the genotypes that are left out at a budget. The
-/// plan has made sure that not all are.
+/// plan has made sure that not all are. `found` has the searched genotypes of each budget.
 ///
 /// # Errors
 /// [`Error::Net`] for an image that is too small for a network; [`Error::Impossible`] for a budget of less than half
 /// the smallest hand-made network.
-pub fn derive(config: &Config, data: &Dataset, alpha: &Alpha, seed: Seed) -> Result<(Vec<Candidate>, Vec<LeftOut>)> {
+pub fn derive(
+    config: &Config,
+    data: &Dataset,
+    found: &[Vec<Genotype>],
+    seed: Seed,
+) -> Result<(Vec<Candidate>, Vec<LeftOut>)> {
     let layout = config.mix_layout();
-    let mix = alpha.mix(&layout);
-    let keep = config.derive.edges_per_node;
-    let draws = seed.child("derive");
-    let searched = distinct(Some(argmax(&layout, &mix, keep)), config.derive.genotypes, |i| {
-        sample(&layout, &mix, keep, draws.index(i))
-    });
     let controls = random_genotypes(config, &layout, config.derive.random, seed);
     let (mut list, mut left_out) = (Vec::new(), Vec::new());
-    for budget in &config.budgets {
-        let origins = (0..).map(|genotype| Origin::Searched { genotype }).zip(&searched);
+    for (budget, searched) in config.budgets.iter().zip(found) {
+        let origins = (0..).map(|genotype| Origin::Searched { genotype }).zip(searched);
         let randoms = (0..).map(|genotype| Origin::Random { genotype }).zip(&controls);
         for (origin, genotype) in origins.chain(randoms) {
             match scalings(config, data, genotype, *budget) {

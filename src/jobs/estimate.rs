@@ -7,11 +7,12 @@ use candle_core::Device;
 use super::candidates::{random_genotypes, scalings, skeleton};
 use super::memory::shortage;
 use super::time::{median_ms, timed};
-use crate::arch::cost::cost;
+use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
-use crate::config::{Config, Evaluate};
+use crate::config::strategy::{Method, Pool, Trials};
+use crate::config::{Config, Evaluate, Select};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
@@ -20,7 +21,9 @@ use crate::engine::{Cpu, Fusion, Logits, Memory, Network, NormMode, ParamLayout,
 use crate::error::{Error, Result};
 use crate::loss::cross_entropy;
 use crate::recipe::Time;
+use crate::search::evaluator::passes;
 use crate::search::learner::Supernet;
+use crate::search::select::measurements;
 use crate::seed::Seed;
 use crate::threat::Attack;
 use crate::train::fit::Learner;
@@ -51,6 +54,8 @@ pub struct BudgetPlan {
     pub choice: ScalingChoice,
     /// Networks that will be trained.
     pub networks: u32,
+    /// Full trainings that the trials of the search amount to.
+    pub trials: f64,
     /// Seconds a network; zero where its training does not fit into memory.
     pub seconds: f64,
     /// Bytes of memory a network.
@@ -59,15 +64,22 @@ pub struct BudgetPlan {
     pub shortage: Option<String>,
 }
 
+/// What is expected of the supernet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SupernetPlan {
+    /// Multiply-accumulates and parameters.
+    pub cost: Cost,
+    /// Seconds of its search, and of what is asked of it then.
+    pub seconds: f64,
+    /// Bytes of memory.
+    pub bytes: u64,
+}
+
 /// The whole plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// Multiply-accumulates and parameters of the supernet.
-    pub supernet: crate::arch::cost::Cost,
-    /// Seconds of the search.
-    pub search_seconds: f64,
-    /// Bytes of memory of the search.
-    pub search_bytes: u64,
+    /// The supernet, if the search has one.
+    pub supernet: Option<SupernetPlan>,
     /// The budgets.
     pub budgets: Vec<BudgetPlan>,
     /// Bytes of disk that the run may take.
@@ -121,11 +133,20 @@ impl Plan {
         let device = Device::Cpu;
         let seed = Seed::root(config.seed).child("plan");
         let layout = config.mix_layout();
-        let whole = cells::supernet(&supernet_skeleton(config, data)?, &layout)?;
-        let search = Memory::of(&whole, &Supernet::work_of(&config.search), Fusion::ALL, &Cpu::widest())?;
-        if let Some(reason) = shortage(search, "the search") {
-            let advice = "lower supernet.channels, supernet.layers or search.batch, or raise supernet.partial";
-            return Err(Error::Impossible(format!("{reason}; {advice}")));
+        let mut disk_bytes = SMALL_FILES;
+        let whole = match config.search.strategy {
+            Method::TwoStage => Some(cells::supernet(&supernet_skeleton(config, data)?, &layout)?),
+            Method::Random | Method::Evolution | Method::Local | Method::Halving | Method::SinglePath => None,
+        };
+        let mut search_bytes = 0;
+        if let Some(whole) = &whole {
+            let search = Memory::of(whole, &Supernet::work_of(&config.search), Fusion::ALL, &Cpu::widest())?;
+            if let Some(reason) = shortage(search, "the search") {
+                let advice = "lower supernet.channels, supernet.layers or search.batch, or raise supernet.partial";
+                return Err(Error::Impossible(format!("{reason}; {advice}")));
+            }
+            search_bytes = search.total();
+            disk_bytes += 24 * ParamLayout::new(whole).len() as u64;
         }
         let samples = random_genotypes(config, &layout, SAMPLES, Seed::root(config.seed));
         let mut met = Vec::new();
@@ -136,8 +157,6 @@ impl Plan {
                 residual_control(*budget, data.image, data.classes.len())?;
             }
         }
-        let supernet_numbers = ParamLayout::new(&whole).len() as u64;
-        let mut disk_bytes = SMALL_FILES + 24 * supernet_numbers;
         let mut budgets = Vec::new();
         for (budget, (count, choice, net)) in config.budgets.iter().zip(met) {
             go_on()?;
@@ -155,16 +174,26 @@ impl Plan {
                 }
             };
             let bytes = memory.total();
-            budgets.push(BudgetPlan { budget: *budget, met: count, choice, networks, seconds, bytes, shortage });
+            let trials = trials(config);
+            let budget = *budget;
+            budgets.push(BudgetPlan { budget, met: count, choice, networks, trials, seconds, bytes, shortage });
         }
         go_on()?;
-        let search_seconds = search_seconds(config, data, splits, seed, &device)?;
-        Ok(Plan { supernet: cost(&whole), search_seconds, search_bytes: search.total(), budgets, disk_bytes })
+        let supernet = match whole {
+            Some(whole) => {
+                let (trained, forward) = search_seconds(config, data, splits, seed, &device)?;
+                let seconds = trained + forward * (selection_passes(config) + pool_passes(config));
+                Some(SupernetPlan { cost: cost(&whole), seconds, bytes: search_bytes })
+            }
+            None => None,
+        };
+        Ok(Plan { supernet, budgets, disk_bytes })
     }
 
     /// Seconds in all.
     pub fn seconds(&self) -> f64 {
-        self.search_seconds + self.budgets.iter().map(|b| b.seconds * f64::from(b.networks)).sum::<f64>()
+        let search = self.supernet.as_ref().map_or(0.0, |supernet| supernet.seconds);
+        search + self.budgets.iter().map(|b| b.seconds * (f64::from(b.networks) + b.trials)).sum::<f64>()
     }
 }
 
@@ -244,8 +273,41 @@ fn training_seconds(
     Ok(training + (forward + attacked) / images.labels.len() as f64 * measured)
 }
 
-/// The epochs of the search by their stages, each with its own kind of step, and the reports behind them.
-fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, device: &Device) -> Result<f64> {
+/// Full trainings that the trials at a budget amount to.
+fn trials(config: &Config) -> f64 {
+    config.search.trials.map_or(0.0, |trials| match config.search.strategy {
+        Method::TwoStage => trials.halving.trainings(),
+        Method::Random | Method::Evolution | Method::Local | Method::Halving | Method::SinglePath => trials.spend,
+    })
+}
+
+/// Forward passes of an image through the supernet that the scores of its pool take.
+fn pool_passes(config: &Config) -> f64 {
+    config.search.trials.map_or(0.0, |Trials { pool: Pool { networks, images }, objective, .. }| {
+        (networks * images) as f64 * passes(&objective)
+    })
+}
+
+/// Forward passes of an image through the supernet that selecting a genotype from it takes.
+pub(super) fn selection_passes(config: &Config) -> f64 {
+    match config.derive.select {
+        Select::Argmax => 0.0,
+        Select::Perturb => {
+            let measured = measurements(&config.mix_layout(), config.derive.edges_per_node);
+            config.derive.images as f64 * 2.0 * measured as f64
+        }
+    }
+}
+
+/// The epochs of the search by their stages, each with its own kind of step, and the reports behind them; and the seconds of
+/// an image's forward pass through the supernet.
+pub(super) fn search_seconds(
+    config: &Config,
+    data: &Dataset,
+    splits: &Splits,
+    seed: Seed,
+    device: &Device,
+) -> Result<(f64, f64)> {
     let mut frozen = config.clone();
     (frozen.search.weights.lr, frozen.search.weights.lr_min) = (0.0, 0.0);
     let mut supernet = supernet(&frozen, data, splits, seed, device)?;
@@ -263,24 +325,27 @@ fn search_seconds(config: &Config, data: &Dataset, splits: &Splits, seed: Seed, 
     let probe = &splits.arch[..config.search.probe.min(splits.arch.len())];
     let few = loader(&frozen, data, &probe[..probe.len().min(TIMED)], batch, seed, device);
     if few.ids.is_empty() {
-        return Ok(seconds);
+        return Ok((seconds, 0.0));
     }
+    let images = few.batch(&few.order(0), 0, 0)?;
+    let mix = supernet.mix();
+    let network = supernet.network();
+    let forward = median_ms(STEPS, || network.logits(&images.images, &mix, NormMode::TrainNoRecord).map(drop))?;
+    let forward = 1e-3 * forward / images.labels.len() as f64;
     let (_, report) = timed(|| supernet.report(0, &few, seed))?;
-    Ok(seconds + report * probe.len() as f64 / few.ids.len() as f64 * f64::from(config.search.epochs))
+    Ok((seconds + report * probe.len() as f64 / few.ids.len() as f64 * f64::from(config.search.epochs), forward))
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: u64| bytes >> 20;
-        writeln!(
-            f,
-            "supernet: {} parameters, {} MACs ({}); search about {} and {} MiB",
-            self.supernet.params,
-            self.supernet.macs,
-            self.supernet.rule,
-            super::duration_words(self.search_seconds),
-            mib(self.search_bytes)
-        )?;
+        if let Some(SupernetPlan { cost: Cost { params, macs, rule, .. }, seconds, bytes }) = &self.supernet {
+            let (time, mib) = (super::duration_words(*seconds), mib(*bytes));
+            writeln!(f, "supernet: {params} parameters, {macs} MACs ({rule}); search about {time} and {mib} MiB")?;
+        }
+        if let Some(trials) = self.budgets.first().map(|b| b.trials).filter(|trials| *trials > 0.0) {
+            writeln!(f, "trials that choose: {trials:.2} full trainings at each budget")?;
+        }
         writeln!(
             f,
             "{:>10}  {:>11}  {:>8}  {:>12}  {:>9}  {:>9}  an example: cells, channels, depth share, MACs",

@@ -16,6 +16,7 @@ pub mod speed;
 mod stage;
 pub mod state;
 pub mod stored;
+mod strategy;
 pub mod study;
 mod task;
 pub mod time;

@@ -3,20 +3,24 @@
 use std::path::Path;
 
 use super::state::{self, State};
+use super::strategy::supernet::forwards;
 use crate::arch::cost::cost;
 use crate::arch::families::cells::supernet;
 use crate::arch::file::ArchFile;
 use crate::arch::net::Net;
 use crate::arch::op::Shape;
-use crate::config::{Config, Order};
+use crate::config::Config;
 use crate::error::{IoContext, Result};
-use crate::recipe::Kind;
 use crate::record::{OriginKind, Outcome, Record, SearchEpoch};
 use crate::report::frontier::Frontier;
 use crate::report::page::{self, LedgerRow, RunFacts};
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
+use crate::report::trials;
+use crate::search::trial::{Phase, Spent};
+use crate::store::event::{self, Event, StageResult};
 use crate::threat::Attack;
+use crate::units::Macs;
 
 /// Runs as one HTML page, on the images of a split. It reads the folders alone, also while a run works.
 ///
@@ -29,7 +33,7 @@ pub fn page(runs: &[&Path], split: Split) -> Result<String> {
 }
 
 fn facts(folder: &Path) -> Result<RunFacts> {
-    let State { file, text, config, epochs, alpha, records, .. } = State::read(folder)?;
+    let State { file, text, config, events, epochs, alpha, records, .. } = State::read(folder)?;
     let mut networks: Vec<(ArchFile, Net)> = Vec::new();
     for record in &records {
         if networks.iter().all(|(known, _)| known.id != record.arch) {
@@ -42,7 +46,8 @@ fn facts(folder: &Path) -> Result<RunFacts> {
         name: state::name(folder),
         ranked: Ranked::new(file.seed, &records)?,
         choices: alpha.map(|alpha| state::shares(&config, &alpha)).unwrap_or_default(),
-        ledger: ledger(&config, &epochs, &records, image)?,
+        ledger: ledger(&config, &events, &epochs, &records, image)?,
+        trials: trials(&config, &events),
         epochs,
         networks,
         config: text,
@@ -56,10 +61,22 @@ fn facts(folder: &Path) -> Result<RunFacts> {
     })
 }
 
+/// The trials at each budget in words.
+fn trials(config: &Config, events: &[Event]) -> Vec<String> {
+    let of = |at: Option<Macs>| event::trials(events, at).collect::<Vec<_>>();
+    let sentence = |budget: &Macs| {
+        let own = of(Some(*budget));
+        let scores = if own.iter().any(|trial| trial.phase == Phase::Score) { own.clone() } else { of(None) };
+        trials::sentence(*budget, &scores, &own)
+    };
+    config.budgets.iter().filter_map(sentence).collect()
+}
+
 /// What the parts of a run cost, in multiply-accumulates: forward passes of an image, a backward pass counted as as many
 /// as it has gradients (in activations, in weights).
 fn ledger(
     config: &Config,
+    events: &[Event],
     epochs: &[SearchEpoch],
     records: &[Record],
     image: Option<(Shape, usize)>,
@@ -72,12 +89,12 @@ fn ledger(
             Outcome::Failed { .. } => None,
         })
         .collect();
-    if let (Some((image, classes)), Some((_, shown))) = (image, trained.first()) {
+    if let (Some((image, classes)), Some((_, shown)), false) = (image, trained.first(), epochs.is_empty()) {
         let net = supernet(&config.supernet_skeleton(image, classes)?, &config.mix_layout())?;
         let macs = cost(&net).macs;
         // The images that candidates train on are the search's two parts.
         let weights = config.split.weights_share * shown / f64::from(config.retrain.epochs.max(1));
-        let forwards: f64 = epochs.iter().map(|epoch| search_forwards(config, epoch.stage)).sum();
+        let forwards: f64 = epochs.iter().map(|epoch| forwards(config, epoch.stage)).sum();
         rows.push(LedgerRow {
             part: format!("search, {} epochs", epochs.len()),
             how: format!(
@@ -85,6 +102,27 @@ fn ledger(
             ),
             macs: macs.0 as f64 * weights * forwards,
         });
+    }
+    let tried = |events: &mut dyn Iterator<Item = Spent>| {
+        events.fold((0, 0.0), |(n, macs), spent| (n + 1, macs + (spent.training.0 + spent.evaluation.0) as f64))
+    };
+    let selected = events.iter().filter_map(|event| match event {
+        Event::Stage(StageResult::Search { spent, .. }) => spent.map(|spent| Spent { training: Macs(0), ..spent }),
+        _ => None,
+    });
+    let scored = event::trials(events, None).map(|trial| trial.answer.spent);
+    let (n, macs) = tried(&mut selected.chain(scored));
+    if macs > 0.0 {
+        let how = "forward passes of the supernet on held-out images, one or two an image and mixture, and attacks";
+        rows.push(LedgerRow { part: format!("selection and {} scores in the supernet", n - 1), how: how.into(), macs });
+    }
+    for budget in &config.budgets {
+        let shared = event::shared(events, *budget);
+        let (n, macs) = tried(&mut event::trials(events, Some(*budget)).map(|trial| trial.answer.spent).chain(shared));
+        if n > 0 {
+            let how = "training and measuring, in part or in full, and weights that networks share";
+            rows.push(LedgerRow { part: format!("{n} trials at {budget}"), how: how.into(), macs });
+        }
     }
     let forwards = config.retrain.passes().forwards();
     for kind in OriginKind::ALL {
@@ -112,26 +150,4 @@ fn ledger(
         macs: records.iter().map(|record| record.cost.macs.0 as f64 * measured(record)).sum(),
     });
     Ok(rows)
-}
-
-/// Forward passes that an image of an epoch's step costs: attack and weights; from stage one on the architecture's images
-/// as well, attacked, with an objective a stage.
-fn search_forwards(config: &Config, stage: u8) -> f64 {
-    let weights = Kind::Weights.forwards();
-    // The mixture's gradient needs those of the activations and no others, as the images' does.
-    let mixture = Kind::Input.forwards();
-    let attack = match config.search.single_step {
-        Some(_) => Kind::Input.forwards(),
-        // Without the pass that judges its result.
-        None => Attack::Pgd(config.search.attack).passes() - 1.0,
-    };
-    let objectives = f64::from(stage);
-    let moves = if stage > 0 { attack } else { 0.0 };
-    let arch = match config.search.order {
-        Order::First => objectives * mixture,
-        // The inner gradient once; for each objective its own, and two of the mixture at moved weights.
-        Order::Second if stage > 0 => weights + objectives * (weights + 2.0 * mixture),
-        Order::Second => 0.0,
-    };
-    attack + weights + moves + arch
 }

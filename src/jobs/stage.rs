@@ -91,6 +91,11 @@ impl Saver {
         Saver { checkpoints, every, last: Instant::now() }
     }
 
+    /// One that saves as often elsewhere.
+    pub fn of(&self, checkpoints: Checkpoints) -> Self {
+        Saver::new(checkpoints, self.every)
+    }
+
     /// Whether the last checkpoint is old enough for another.
     fn is_due(&self) -> bool {
         self.last.elapsed() >= self.every
@@ -107,6 +112,14 @@ impl Saver {
         self.checkpoints.save(&Snapshot { meta, tensors })?;
         self.last = Instant::now();
         Ok(())
+    }
+
+    /// Saves the state of a task that is over, so that it is found again without a step.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a checkpoint cannot be written.
+    pub fn keep(&mut self, task: &Task, epochs: u32, learner: &impl Learner) -> Result<()> {
+        self.save(task, Position { epoch: epochs, step: 0 }, learner.state()?)
     }
 
     /// The last state, if the newest checkpoint is of this very task; a damaged newer one is reported.

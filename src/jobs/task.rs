@@ -34,8 +34,9 @@ pub enum Task {
         /// Its number there.
         index: u64,
     },
-    /// A training of a study.
-    Study {
+    /// A training of a study, or of a search that tries networks.
+    #[serde(rename = "study")]
+    Trial {
         /// Of what: `random 3, training 0`.
         name: String,
     },
@@ -52,7 +53,7 @@ impl fmt::Display for Task {
             Task::Test => f.write_str("test"),
             Task::Network => f.write_str("train"),
             Task::Member { space, index } => write!(f, "{space} {index}"),
-            Task::Study { name } => f.write_str(name),
+            Task::Trial { name } => f.write_str(name),
         }
     }
 }

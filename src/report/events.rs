@@ -82,23 +82,34 @@ fn masked(bytes: &[u8]) -> u32 {
     SUM.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
+/// The messages of a file, each of whose sums is checked.
+#[cfg(test)]
+fn read(mut bytes: &[u8]) -> Vec<Event> {
+    let mut events = Vec::new();
+    while !bytes.is_empty() {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        assert_eq!(word(8), masked(&bytes[..8]));
+        assert_eq!(word(12 + length), masked(&bytes[12..12 + length]));
+        events.push(Event::decode(&bytes[12..12 + length]).unwrap());
+        bytes = &bytes[16 + length..];
+    }
+    events
+}
+
+/// The scalars of a file with their steps.
+#[cfg(test)]
+pub(super) fn scalars_of(bytes: &[u8]) -> Vec<(String, i64, f32)> {
+    let values = |event: Event| {
+        let step = event.step;
+        event.summary.unwrap_or_default().value.into_iter().map(move |v| (v.tag, step, v.simple_value.unwrap()))
+    };
+    read(bytes).into_iter().flat_map(values).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The messages of a file, each of whose sums is checked.
-    fn read(mut bytes: &[u8]) -> Vec<Event> {
-        let mut events = Vec::new();
-        while !bytes.is_empty() {
-            let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-            assert_eq!(word(8), masked(&bytes[..8]));
-            assert_eq!(word(12 + length), masked(&bytes[12..12 + length]));
-            events.push(Event::decode(&bytes[12..12 + length]).unwrap());
-            bytes = &bytes[16 + length..];
-        }
-        events
-    }
 
     /// RFC 3720, appendix B.4: 32 bytes of zeros, of ones, and ascending ones.
     #[test]
@@ -123,13 +134,7 @@ mod tests {
         let mut events = Events::new();
         events.scalars(1, &[("loss", 2.5), ("clean", 0.25)]);
         events.scalars(2, &[("loss", 0.0)]);
-        let found = read(&events.into_bytes());
-        let scalars = |event: &Event| -> Vec<(String, Option<f32>)> {
-            let values = event.summary.clone().unwrap().value;
-            values.into_iter().map(|scalar| (scalar.tag, scalar.simple_value)).collect()
-        };
-        assert_eq!((found[1].step, found[2].step), (1, 2));
-        assert_eq!(scalars(&found[1]), [("loss".to_owned(), Some(2.5)), ("clean".to_owned(), Some(0.25))]);
-        assert_eq!(scalars(&found[2]), [("loss".to_owned(), Some(0.0))]);
+        let want = [("loss", 1, 2.5), ("clean", 1, 0.25), ("loss", 2, 0.0)];
+        assert_eq!(scalars_of(&events.into_bytes()), want.map(|(tag, step, value)| (tag.to_owned(), step, value)));
     }
 }

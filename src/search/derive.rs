@@ -10,14 +10,15 @@ use crate::arch::genotype::{CellGenotype, Edge, Genotype};
 use crate::record::CellState;
 use crate::seed::{Seed, Stream};
 
-/// The operations an edge may end up with, with their weights.
-fn choices<'a>(edge: &'a MixEdge, mix: &'a [f64]) -> impl Iterator<Item = (CellOp, f64)> + 'a {
-    edge.ops.iter().enumerate().map(|(k, op)| (*op, mix[edge.offset + k])).filter(|(op, _)| *op != CellOp::None)
+/// The operations an edge may end up with, with their places in the mixture and their weights.
+pub(super) fn choices<'a>(edge: &'a MixEdge, mix: &'a [f64]) -> impl Iterator<Item = (CellOp, usize, f64)> + 'a {
+    let places = edge.ops.iter().zip(edge.offset..);
+    places.map(|(op, at)| (*op, at, mix[at])).filter(|(op, ..)| *op != CellOp::None)
 }
 
 /// An edge's strongest operation and its weight; of equal ones the first.
 fn strongest(edge: &MixEdge, mix: &[f64]) -> (CellOp, f64) {
-    choices(edge, mix).fold((CellOp::None, 0.0), |best, c| if c.1 > best.1 { c } else { best })
+    choices(edge, mix).fold((CellOp::None, 0.0), |best, (op, _, w)| if w > best.1 { (op, w) } else { best })
 }
 
 /// The arg-max genotype.
@@ -57,14 +58,15 @@ fn draw(edges: &[&MixEdge], mix: &[f64], keep: usize, stream: &mut Stream) -> Ve
     while drawn.len() < keep && !left.is_empty() {
         let weights: Vec<f64> = left.iter().map(|e| strongest(e, mix).1).collect();
         let edge = left.remove(stream.weighted(&weights));
-        let (ops, weights): (Vec<CellOp>, Vec<f64>) = choices(edge, mix).unzip();
+        let (ops, weights): (Vec<CellOp>, Vec<f64>) = choices(edge, mix).map(|(op, _, weight)| (op, weight)).unzip();
         drawn.push(Edge { op: ops[stream.weighted(&weights)], from: edge.from });
     }
     drawn.sort_by_key(|e| e.from);
     drawn
 }
 
-fn build(layout: &MixLayout, mut pick: impl FnMut(&[&MixEdge]) -> Vec<Edge>) -> Genotype {
+/// A genotype whose edges are picked node by node among those that may stand.
+pub(super) fn build(layout: &MixLayout, mut pick: impl FnMut(&[&MixEdge]) -> Vec<Edge>) -> Genotype {
     let cells = layout
         .kinds
         .iter()
@@ -81,14 +83,29 @@ fn build(layout: &MixLayout, mut pick: impl FnMut(&[&MixEdge]) -> Vec<Edge>) -> 
     Genotype { cells }
 }
 
+/// The mixture that is a genotype: its operations at weight one, nothing else.
+pub fn one_hot(layout: &MixLayout, genotype: &Genotype) -> Vec<f64> {
+    let mut mix = vec![0.0; layout.len()];
+    for (kind, edge) in layout.edges() {
+        let cell = genotype.cells.iter().find(|cell| cell.kind == kind.kind);
+        let node = cell.and_then(|cell| cell.nodes.get(edge.to - 2));
+        for chosen in node.into_iter().flatten().filter(|chosen| chosen.from == edge.from) {
+            if let Some(at) = edge.ops.iter().position(|op| *op == chosen.op) {
+                mix[edge.offset + at] = 1.0;
+            }
+        }
+    }
+    mix
+}
+
 /// Whether the edge has a candidate other than `none`.
 fn can_stand(edge: &MixEdge) -> bool {
     edge.ops.iter().any(|op| *op != CellOp::None)
 }
 
-/// The state of every kind of cell: the entropy of its edges, and the share of operations without weights in the
-/// arg-max genotype (a sign of collapse).
-pub fn cell_states(layout: &MixLayout, mix: &[f64], edges_per_node: usize) -> Vec<CellState> {
+/// The state of every kind of cell: the entropy of its edges, the share of operations without weights in the arg-max
+/// genotype (a sign of collapse), and how far its parameters moved, of which `apart` has the distances.
+pub fn cell_states(layout: &MixLayout, mix: &[f64], edges_per_node: usize, apart: &[f64]) -> Vec<CellState> {
     let genotype = argmax(layout, mix, edges_per_node);
     let state = |kind: &MixKind, cell: &CellGenotype| {
         let entropy = kind
@@ -106,9 +123,16 @@ pub fn cell_states(layout: &MixLayout, mix: &[f64], edges_per_node: usize) -> Ve
             entropy,
             skip_share: share(&|op| op == CellOp::SkipConnect),
             weightless_share: share(&|op| !op.has_weights()),
+            moved: Some(rms(kind.edges.iter().flat_map(|e| &apart[e.offset..e.offset + e.ops.len()]))),
         }
     };
     layout.kinds.iter().zip(&genotype.cells).map(|(k, c)| state(k, c)).collect()
+}
+
+/// The root mean square; 0 of nothing.
+pub(super) fn rms<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
+    let (sum, n) = numbers.into_iter().fold((0.0, 0usize), |(sum, n), x| (sum + x * x, n + 1));
+    (sum / n.max(1) as f64).sqrt()
 }
 
 #[cfg(test)]
@@ -159,8 +183,19 @@ mod tests {
     }
 
     #[test]
+    fn a_genotype_as_a_mixture() {
+        let genotype = random(&layout(), 2, Seed::root(3));
+        let mix = one_hot(&layout(), &genotype);
+        assert_eq!(mix.iter().sum::<f64>(), 4.0);
+        let mut again = argmax(&layout(), &mix, 2);
+        again.cells.iter_mut().flat_map(|cell| &mut cell.nodes).for_each(|edges| edges.sort_by_key(|edge| edge.from));
+        assert_eq!(again, genotype);
+    }
+
+    #[test]
     fn entropy_of_a_uniform_edge() {
-        let states = cell_states(&layout(), &[1.0 / 3.0; 15], 2);
+        let states = cell_states(&layout(), &[1.0 / 3.0; 15], 2, &[0.1; 15]);
+        assert!((states[0].moved.unwrap() - 0.1).abs() < 1e-12);
         assert!((states[0].entropy[0] - 3f64.ln()).abs() < 1e-12);
     }
 }

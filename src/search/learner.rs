@@ -8,15 +8,17 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::derive::cell_states;
+use super::collapse::{Watch, dominant};
+use super::derive::{cell_states, rms};
 use super::distribution::Alpha;
 use super::min_norm::min_norm;
+use super::select::Seen;
 use crate::arch::families::cells::MixLayout;
 use crate::attack::pgd::{pgd, worst_of_restarts};
 use crate::attack::{Classifier, Target};
-use crate::config::{Order, Search};
+use crate::config::{Collapse, Order, Search};
 use crate::data::loader::{Batch, Loader};
-use crate::engine::{Gradients, Network, NormMode, Work, Wrt, euclidean_norm};
+use crate::engine::{Gradients, Logits, Network, NormMode, Work, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
 use crate::loss::{Targets, correct, cross_entropy};
 use crate::recipe::{Adversary, Time, cosine};
@@ -53,6 +55,15 @@ pub struct SearchState {
     pub alpha: Alpha,
     adam: Adam,
     sums: Sums,
+    #[serde(default)]
+    watch: Watch,
+}
+
+/// A batch of held-out images, as they are and attacked.
+pub struct Shown {
+    clean: Tensor,
+    attacked: Tensor,
+    labels: Vec<u32>,
 }
 
 /// The supernet, its weights' optimiser and the architecture parameters.
@@ -92,13 +103,18 @@ impl<'a> Supernet<'a> {
         let sgd = Sgd::new(config.weights, &network.weights()?)?;
         let arch_order = (0, arch.order(0));
         let origin = alpha.0.clone();
-        let state = SearchState { alpha, adam, sums: Sums::default() };
+        let state = SearchState { alpha, adam, sums: Sums::default(), watch: Watch::default() };
         Ok(Supernet { network, sgd, state, layout, config, edges_per_node, arch, arch_order, origin })
     }
 
     /// The current mixing vector.
     pub fn mix(&self) -> Vec<f64> {
         self.state.alpha.mix(&self.layout)
+    }
+
+    /// The edges and operations to choose from.
+    pub fn layout(&self) -> &MixLayout {
+        &self.layout
     }
 
     /// The network.
@@ -279,6 +295,56 @@ impl<'a> Supernet<'a> {
         Ok(Unrolled { weights, virtual_weights, train, labels, lr, reach: REACH })
     }
 
+    /// The images of a loader as they are, and under the search's attack on the present mixture.
+    ///
+    /// # Errors
+    /// Those of [`attack`](Self::attack).
+    pub fn shown(&mut self, loader: &Loader<'_>, seed: Seed) -> Result<Vec<Shown>> {
+        let mix = self.mix();
+        let mut shown = Vec::new();
+        for batch in loader.plain() {
+            let batch = Batch { seed, ..batch? };
+            let attacked = self.attack(&batch, &mix)?;
+            shown.push(Shown { clean: batch.images, attacked, labels: batch.labels });
+        }
+        Ok(shown)
+    }
+
+    /// How the supernet does with a mixture on images, with statistics of the batch.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for logits that are NaN or infinite.
+    pub fn see(&mut self, shown: &[Shown], mix: &[f64]) -> Result<Seen> {
+        let (mut seen, mut images) = (Seen::default(), 0);
+        for Shown { clean, attacked, labels } in shown {
+            let mut target = Target { network: &mut self.network, mix, mode: NormMode::TrainNoRecord };
+            let tally = |logits: &Logits, tally: &mut Tally| {
+                for hit in correct(logits, labels) {
+                    *tally += Tally { hit: u64::from(hit), total: 1 };
+                }
+            };
+            tally(&target.logits(clean)?, &mut seen.clean);
+            let logits = target.logits(attacked)?;
+            tally(&logits, &mut seen.attacked);
+            seen.loss += cross_entropy(&logits, labels).value * labels.len() as f64;
+            images += labels.len();
+        }
+        seen.loss /= images.max(1) as f64;
+        Ok(seen)
+    }
+
+    /// The dominant eigenvalue of the Hessian of the loss under attack in the architecture parameters, on the first batch of
+    /// some images.
+    fn eigenvalue(&mut self, shown: &[Shown], seed: Seed) -> Result<f64> {
+        let Some(Shown { attacked, labels, .. }) = shown.first() else { return Ok(0.0) };
+        let Supernet { network, layout, state, .. } = self;
+        dominant(&state.alpha.0, seed.child("eigenvalue"), &mut |alpha| {
+            let mix = Alpha(alpha.to_vec()).mix(layout);
+            let found = gradients(network, attacked, labels, &mix, Wrt::MIX)?;
+            Ok(Alpha::gradient(layout, &mix, found.mixing()?))
+        })
+    }
+
     /// Ends an epoch: its mean losses, and accuracies on probe images.
     ///
     /// Accuracies use batch statistics: the running ones lag behind a mixture that moves with every step.
@@ -287,40 +353,45 @@ impl<'a> Supernet<'a> {
     /// Those of [`attack`](Self::attack).
     pub fn report(&mut self, epoch: u32, probe: &Loader<'_>, seed: Seed) -> Result<SearchEpoch> {
         let mix = self.mix();
-        let (mut clean, mut adversarial) = (Tally::default(), Tally::default());
-        for batch in probe.plain() {
-            let batch = Batch { seed, ..batch? };
-            let attacked = self.attack(&batch, &mix)?;
-            for (images, tally) in [(&batch.images, &mut clean), (&attacked, &mut adversarial)] {
-                let mode = NormMode::TrainNoRecord;
-                let logits = Target { network: &mut self.network, mix: &mix, mode }.logits(images)?;
-                for hit in correct(&logits, &batch.labels) {
-                    *tally += Tally { hit: u64::from(hit), total: 1 };
-                }
-            }
-        }
+        let shown = self.shown(probe, seed)?;
+        let Seen { clean, attacked: adversarial, .. } = self.see(&shown, &mix)?;
+        let stage = self.stage(epoch);
+        let moved = stage > 0 && !self.state.watch.stays();
+        let eigenvalue = match self.config.collapse {
+            Some(Collapse { eigenvalue: Some(_), .. }) if moved => Some(self.eigenvalue(&shown, seed)?),
+            _ => None,
+        };
         let sums = std::mem::take(&mut self.state.sums);
         let mean = |sum: f64, n: u32| (n > 0).then(|| sum / f64::from(n));
+        let apart: Vec<f64> = self.state.alpha.0.iter().zip(&self.origin).map(|(a, b)| a - b).collect();
+        let cells = cell_states(&self.layout, &mix, self.edges_per_node, &apart);
+        let origin = Alpha(self.origin.clone());
+        let back = match &self.config.collapse {
+            Some(collapse) if moved => {
+                self.state.watch.epoch(collapse, &cells, eigenvalue, (&self.state.alpha, &origin))
+            }
+            _ => None,
+        };
+        let collapsed = back.is_some();
+        if let Some(alpha) = back {
+            self.state.alpha = alpha;
+        }
         Ok(SearchEpoch {
             epoch: epoch + 1,
-            stage: self.stage(epoch),
+            stage,
             weight_loss: sums.weight_loss / f64::from(sums.steps.max(1)),
             natural_loss: mean(sums.natural_loss, sums.gammas),
             adversarial_loss: mean(sums.adversarial_loss, sums.arch_steps),
             gamma: mean(sums.gamma, sums.gammas),
             clean,
             adversarial,
-            alpha_moved: Some(rms_apart(&self.state.alpha.0, &self.origin)),
+            alpha_moved: Some(rms(&apart)),
             random_walk: Some(self.state.adam.random_walk()),
-            cells: cell_states(&self.layout, &mix, self.edges_per_node),
+            cells,
+            eigenvalue,
+            collapsed,
         })
     }
-}
-
-/// The root mean square of the differences.
-fn rms_apart(a: &[f64], b: &[f64]) -> f64 {
-    let squares: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
-    (squares / a.len().max(1) as f64).sqrt()
 }
 
 /// Loss and gradients on some images, statistics of the batch, nothing recorded.
@@ -341,7 +412,7 @@ struct Unrolled<'a> {
 impl Learner for Supernet<'_> {
     fn step(&mut self, batch: &Batch, at: Time) -> Result<f64> {
         let lr = cosine(self.config.weights.lr, self.config.weights.lr_min, f64::from(at.epoch), self.config.epochs);
-        let moves = self.stage(at.epoch) > 0;
+        let moves = self.stage(at.epoch) > 0 && !self.state.watch.stays();
         let attacked = match (moves, self.config.order) {
             // The unrolled step and the weight step train on the same adversarial images.
             (true, Order::Second) => {
@@ -387,6 +458,7 @@ mod tests {
     use crate::arch::cell::CellOp;
     use crate::arch::families::cells::{MixEdge, MixKind, Placement, Skeleton, supernet};
     use crate::arch::op::Shape;
+    use crate::config::strategy::Method;
     use crate::data::{Images, Source};
     use crate::engine::Fusion;
     use crate::recipe::{Adam as AdamConfig, Sgd as SgdConfig, preset};
@@ -426,6 +498,8 @@ mod tests {
 
     fn config(order: Order, lr: f64) -> Search {
         Search {
+            strategy: Method::TwoStage,
+            trials: None,
             epochs: 1,
             stage_one_epochs: 0,
             warmup_epochs: 0,
@@ -435,6 +509,7 @@ mod tests {
             attack: Pgd::new(Fraction::of_255(8), Fraction::of_255(4), 1),
             attack_norm: AttackNorm::Batch,
             single_step: None,
+            collapse: None,
             weights: SgdConfig { lr, lr_min: lr, momentum: 0.9, weight_decay: 3e-4, clip: 5.0 },
             arch: AdamConfig { lr: 0.1, beta1: 0.5, beta2: 0.999, weight_decay: 1e-3 },
             arch_init: 0.1,
@@ -627,6 +702,44 @@ mod tests {
             assert!(loss.is_finite() && s.state.alpha != alpha, "{word}");
             assert!(numbers(&s.network.weights().unwrap()) != weights, "{word}");
         }
+    }
+
+    /// The eigenvalue is told behind an epoch whose architecture moved, where it is asked for.
+    #[test]
+    fn the_eigenvalue_is_told_where_it_is_asked_for() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        for (eigenvalue, warmup_epochs, told) in [(Some(0.75), 0, true), (None, 0, false), (Some(0.75), 1, false)] {
+            let collapse = Some(Collapse { weightless: Some(1.0), eigenvalue });
+            let config = Search { collapse, warmup_epochs, ..config(Order::First, 0.01) };
+            let mut s = subject(&data.train, &ids, DType::F32, config);
+            let train = loader(&data.train, &ids);
+            s.step(&train.batch(&train.order(0), 0, 0).unwrap(), Time::FIRST).unwrap();
+            let found = s.report(0, &train, Seed::root(9)).unwrap().eigenvalue;
+            assert_eq!(found.is_some_and(f64::is_finite), told, "{found:?}");
+        }
+    }
+
+    /// A search that must not have operations without weights at all collapses at its first step and goes back.
+    #[test]
+    fn a_collapsed_search_goes_back_and_stays() {
+        let data = Source::Synthetic.load().unwrap();
+        let ids: Vec<u32> = (0..8).collect();
+        let collapse = Some(Collapse { weightless: Some(1e-9), eigenvalue: None });
+        let mut s = subject(&data.train, &ids, DType::F32, Search { collapse, ..config(Order::First, 0.01) });
+        let train = loader(&data.train, &ids);
+        let batch = train.batch(&train.order(0), 0, 0).unwrap();
+        // Average pools win on the first edge of every cell.
+        s.state.alpha.0.iter_mut().step_by(4).for_each(|a| *a += 3.0);
+        let begun = s.state.alpha.clone();
+        s.origin.clone_from(&begun.0);
+        s.step(&batch, Time::FIRST).unwrap();
+        assert_ne!(s.state.alpha, begun);
+        assert!(s.report(0, &train, Seed::root(9)).unwrap().collapsed);
+        assert_eq!(s.state.alpha, begun);
+        s.step(&batch, Time::FIRST).unwrap();
+        assert_eq!(s.state.alpha, begun);
+        assert!(!s.report(0, &train, Seed::root(9)).unwrap().collapsed);
     }
 
     /// Every start counts, not the first alone.

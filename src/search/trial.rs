@@ -1,7 +1,10 @@
 //! Trials: a network that was asked for, what it was worth and what that cost; and all trials of a search.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use crate::arch::genotype::Genotype;
 use crate::error::{Error, Result};
 use crate::units::Macs;
 
@@ -30,9 +33,10 @@ impl Fidelity {
         self.0
     }
 
-    /// The `steps`-th part of a part: `1 / eta^steps` of the whole.
-    pub(in crate::search) fn part(eta: usize, steps: usize) -> Self {
-        Fidelity((0..steps).fold(1.0, |share, _| share / eta as f64))
+    /// A share that was checked to be one.
+    pub(in crate::search) fn of(share: f64) -> Self {
+        debug_assert!(share > 0.0 && share <= 1.0, "{share}");
+        Fidelity(share)
     }
 }
 
@@ -135,6 +139,60 @@ impl<A> Trial<A> {
     }
 }
 
+/// A part of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Networks are scored with inherited weights.
+    Score,
+    /// Networks are trained.
+    Train,
+}
+
+/// A trial as a journal has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialLine {
+    /// In which part of the search.
+    pub phase: Phase,
+    /// What was tried, as text.
+    pub genotype: String,
+    /// How long it was trained.
+    pub fidelity: Fidelity,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What was answered.
+    pub answer: Answer,
+}
+
+impl TrialLine {
+    /// The line of a trial.
+    pub fn new(phase: Phase, trial: &Trial<Genotype>) -> Self {
+        let Trial { proposal: Proposal { arch, fidelity, origin }, answer } = trial.clone();
+        TrialLine { phase, genotype: arch.to_string(), fidelity, origin, answer }
+    }
+
+    /// The trial of a line.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a genotype that is none.
+    pub fn trial(&self) -> Result<Trial<Genotype>> {
+        let TrialLine { genotype, fidelity, origin, answer, .. } = self;
+        let arch = Genotype::parse(genotype, Path::new("journal.jsonl"))?;
+        Ok(Trial { proposal: Proposal { arch, fidelity: *fidelity, origin: *origin }, answer: answer.clone() })
+    }
+}
+
+impl History<Genotype> {
+    /// The trials of a part of a search, in the order of a journal's lines.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a genotype that is none.
+    pub fn of<'a>(lines: impl IntoIterator<Item = &'a TrialLine>, phase: Phase) -> Result<Self> {
+        let lines = lines.into_iter().filter(|line| line.phase == phase);
+        Ok(History { trials: lines.map(TrialLine::trial).collect::<Result<_>>()? })
+    }
+}
+
 /// What a search has cost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -182,14 +240,22 @@ impl<A> History<A> {
         })
     }
 
-    /// What the search found: the best of the networks that were trained longest; of equals, the first. Nothing where no
-    /// network was measured.
-    pub fn best(&self) -> Option<&Trial<A>> {
+    /// The trials that were measured, best first: those of networks that were trained longer before others, then by the
+    /// objective; of equals, the first.
+    pub fn ranked(&self) -> Vec<&Trial<A>> {
         let measured = self.trials.iter().filter(|trial| matches!(trial.answer.outcome, Outcome::Measured { .. }));
-        measured.reduce(|best, trial| {
-            let by = |trial: &Trial<A>| (trial.proposal.fidelity.share(), trial.objective());
-            if by(trial) > by(best) { trial } else { best }
-        })
+        let mut ranked: Vec<&Trial<A>> = measured.collect();
+        let by = |trial: &Trial<A>| (trial.proposal.fidelity.share(), trial.objective());
+        ranked.sort_by(|a, b| {
+            let ((a_share, a), (b_share, b)) = (by(a), by(b));
+            b_share.total_cmp(&a_share).then(b.total_cmp(&a))
+        });
+        ranked
+    }
+
+    /// What the search found: the first of the [ranked](Self::ranked) trials. Nothing where no network was measured.
+    pub fn best(&self) -> Option<&Trial<A>> {
+        self.ranked().first().copied()
     }
 
     /// Of some trials, the one with the largest objective; of equals, the latest.

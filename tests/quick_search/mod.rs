@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A search of seconds: every stage, few images, and networks that learn enough to be tested.
-const SETTINGS: [&str; 18] = [
+const SETTINGS: [&str; 22] = [
     "evaluate.attacks.1.steps=4",
     "split.train=500",
     "split.validation=100",
@@ -16,6 +16,10 @@ const SETTINGS: [&str; 18] = [
     "search.warmup_epochs=0",
     "search.batch=32",
     "search.probe=32",
+    "search.trials.spend=0.5",
+    "search.trials.halving={ networks = 2, eta = 2, rungs = 1, longest = 0.25 }",
+    "search.trials.pool={ networks = 3, images = 32 }",
+    "derive.images=32",
     "retrain.epochs=4",
     "retrain.batch=16",
     "retrain.method.eps=1/255",

@@ -10,7 +10,9 @@ use crate::error::Result;
 use crate::jobs::Interrupt;
 use crate::jobs::state::State;
 use crate::record::{Outcome, Record};
+use crate::search::trial::{Outcome as Tried, Phase, TrialLine};
 use crate::store::event::{Event, StageResult};
+use crate::units::Macs;
 
 /// Prints what happens in runs until all of them are over.
 pub(super) fn follow(folders: &[PathBuf]) -> Result<()> {
@@ -86,7 +88,10 @@ impl Followed {
 fn line(event: &Event, state: &State) -> String {
     match event {
         Event::Stage(StageResult::SearchEpoch(report)) => epoch(report),
-        Event::Stage(StageResult::Search { .. }) => "the search is over".to_owned(),
+        Event::Stage(StageResult::Search { .. }) => "the supernet's search is over".to_owned(),
+        Event::Stage(StageResult::Trials(_)) => "the trials are over".to_owned(),
+        Event::Trial { budget, trial } => tried(*budget, trial),
+        Event::Shared { budget, .. } => format!("{budget}: shared weights are trained"),
         Event::Candidate { record } => with_checks(record),
         Event::Test { arch, origin, budget, evaluation } => {
             let known = state.records.iter().find(|r| r.arch == *arch && r.origin == *origin && r.budget == *budget);
@@ -95,6 +100,19 @@ fn line(event: &Event, state: &State) -> String {
             let name = format!("{budget} {} {}", origin.word(), short(arch));
             format!("{name}: clean {clean} robust {robust} on {n} test images ({summary})")
         }
+    }
+}
+
+/// A trial in a line.
+fn tried(budget: Option<Macs>, trial: &TrialLine) -> String {
+    let at = budget.map_or("supernet".to_owned(), |budget| budget.to_string());
+    let how = match trial.phase {
+        Phase::Score => "inherited weights".to_owned(),
+        Phase::Train => format!("{:.3} of a training", trial.fidelity.share()),
+    };
+    match &trial.answer.outcome {
+        Tried::Measured { objective } => format!("{at}, trial with {how}: objective {objective:.4}"),
+        Tried::Failed { reason } => format!("{at}, trial with {how} failed: {reason}"),
     }
 }
 

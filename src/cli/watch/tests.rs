@@ -196,7 +196,7 @@ fn a_line_is_told_once() {
     assert_eq!(lines.len(), 1 + finished().events.len() + 1);
     assert!(lines[0].starts_with("dsara-small on hf:"), "{}", lines[0]);
     assert!(lines[1].starts_with("epoch 1 stage 0: weights "), "{}", lines[1]);
-    assert!(lines[7].starts_with("the search is over"), "{}", lines[7]);
+    assert!(lines[7].starts_with("the supernet's search is over"), "{}", lines[7]);
     assert!(lines[8].contains("searched 9242d587: clean "), "{}", lines[8]);
     assert!(lines.iter().any(|line| line.contains(" test images (cells 4-4-1 channels 2-6-4)")), "{lines:#?}");
     assert_eq!(lines.last().unwrap(), "finished");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::found;
 use super::member::Member;
 use super::work::{Part, Work, unless_lost};
 use super::{Job, images, run as lead};
@@ -15,8 +16,6 @@ use crate::jobs::progress::{Observer, Progress};
 use crate::jobs::task::Task;
 use crate::rank::ineligible;
 use crate::record::{Outcome, Record};
-use crate::search::distribution::Alpha;
-use crate::store::event::alpha;
 use crate::store::history::History;
 use crate::store::run;
 use crate::store::tasks::Worker;
@@ -82,16 +81,15 @@ fn help(worker: &Worker, job: &Job, expected: &str, interrupt: &Interrupt, obser
         if history.is_finished(out) || !is_led(worker, job)? {
             return Ok(());
         }
-        let list = match (&derived, alpha(&history.events)) {
-            (Some(list), _) => list,
-            (None, Some(alpha)) => {
-                let (list, _) = candidates::derive(config, &data, &Alpha(alpha.to_vec()), work.seed)?;
-                derived.insert(list)
-            }
-            (None, None) => {
-                std::thread::sleep(WAIT);
-                continue;
-            }
+        let list = match &derived {
+            Some(list) => list,
+            None => match found::genotypes(config, work.seed, &history.events)? {
+                Some(found) => derived.insert(candidates::derive(config, &data, &found, work.seed)?.0),
+                None => {
+                    std::thread::sleep(WAIT);
+                    continue;
+                }
+            },
         };
         let records = history.records();
         let mut parts = list.iter().enumerate().filter_map(|(at, candidate)| {

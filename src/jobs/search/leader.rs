@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::AtWork;
+use super::trials::SHARED;
 use super::work::{Done, EVAL, Part, WEIGHTS, Work, in_arch, unless_lost};
 use crate::arch::file::ArchFile;
 use crate::error::{Error, Result};
 use crate::jobs::candidates::Candidate;
-use crate::jobs::estimate;
 use crate::jobs::page;
 use crate::jobs::progress::{Observer, Progress};
-use crate::jobs::stage::{Saver, Stage};
+use crate::jobs::stage::Saver;
 use crate::jobs::task::Task;
 use crate::rank::ineligible;
 use crate::record::{FailureKind, Outcome, Record};
@@ -21,8 +21,8 @@ use crate::report::frontier::Frontier;
 use crate::report::plot::plot;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
-use crate::search::distribution::Alpha;
-use crate::store::event::{self, Event, StageResult};
+use crate::store::atomic;
+use crate::store::event::{self, Event};
 use crate::store::run::RunDir;
 use crate::store::tasks::{self, Finished, Worker};
 
@@ -49,7 +49,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    fn append(&mut self, event: Event) -> Result<()> {
+    pub fn append(&mut self, event: Event) -> Result<()> {
         self.folder.append(&event)?;
         self.events.push(event);
         Ok(())
@@ -60,52 +60,12 @@ impl Log {
     }
 
     /// Finished epochs of the search.
-    fn epochs(&self) -> u32 {
+    pub fn epochs(&self) -> u32 {
         event::epochs(&self.events).count() as u32
     }
 }
 
 impl Leader<'_> {
-    /// The supernet's search: its architecture parameters.
-    pub fn search(&mut self) -> Result<Alpha> {
-        if let Some(alpha) = event::alpha(&self.log.events) {
-            return Ok(Alpha(alpha.to_vec()));
-        }
-        let Work { config, data, splits, seed, device, interrupt, .. } = self.work;
-        let mut supernet = estimate::supernet(config, data, splits, seed, device)?;
-        let batch = config.search.batch;
-        let loader = estimate::loader(config, data, &splits.weights, batch, seed.child("weights"), device);
-        let probe_ids = &splits.arch[..config.search.probe.min(splits.arch.len())];
-        let probe = estimate::loader(config, data, probe_ids, batch, seed.child("probe"), device);
-        let log = &mut self.log;
-        let stage = Stage {
-            task: Task::Search,
-            loader: &loader,
-            epochs: config.search.epochs,
-            saver: Some(&mut self.saver),
-            interrupt,
-            observer: self.observer,
-        };
-        let stage = stage.run(&mut supernet, &mut |supernet, epochs, observer| {
-            let epoch = epochs - 1;
-            let report = supernet.report(epoch, &probe, seed.child("probe").index(u64::from(epoch)))?;
-            observer.on(Progress::EpochDone(Box::new(report.clone())));
-            // An epoch whose checkpoint was lost is done again and is in the journal already.
-            if log.epochs() < epochs { log.append(Event::Stage(StageResult::SearchEpoch(report))) } else { Ok(()) }
-        });
-        stage.map_err(|why| match why {
-            Error::NotFinite(reason) => Error::NotFinite(format!(
-                "{reason}; the same command fails there again. Lower search.weights.lr, search.weights.clip or search.arch.lr \
-                 (--set) and begin anew in another folder"
-            )),
-            other => other,
-        })?;
-        let alpha = supernet.learned().alpha.clone();
-        self.log.append(Event::Stage(StageResult::Search { alpha: alpha.0.clone() }))?;
-        self.saver.clear()?;
-        Ok(alpha)
-    }
-
     /// Has every candidate trained and evaluated, unless the journal has its record and its files are what was written.
     /// Files that are not are made anew, which gives the same bytes.
     pub fn candidates(&mut self, list: &[Candidate]) -> Result<()> {
@@ -340,6 +300,7 @@ impl Leader<'_> {
         let page = page::page(&[self.log.folder.path()], Split::Test)?;
         self.log.folder.write_output("report.html", page.as_bytes())?;
         self.saver.clear()?;
+        atomic::remove_folder(&self.log.folder.path().join(SHARED))?;
         // Last: from here on nobody leads the run.
         self.worker.clear()?;
         Ok(ranked)

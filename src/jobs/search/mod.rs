@@ -6,8 +6,9 @@
 //! | stage | from | gives | left in the run folder |
 //! |---|---|---|---|
 //! | plan | configuration, data | what can be satisfied, with time and memory | - |
-//! | search | supernet, data | architecture parameters | an event an epoch, `search` |
-//! | candidates | parameters, budgets | networks | `archs/<id>/arch.json`, `genotype.txt` |
+//! | search | supernet, data | architecture parameters, genotypes | an event an epoch, `search` |
+//! | trials | genotypes or the space, budgets | genotypes of each budget | an event a trial, `trials` |
+//! | candidates | genotypes, budgets | networks | `archs/<id>/arch.json`, `genotype.txt` |
 //! | train and evaluate | network, data | record | `weights.safetensors`, an event |
 //! | test | ranked records | test numbers | an event, `eval.json` |
 //! | rank | records | ranking, frontier | `ranked.json`, `frontier.json`, `frontier.svg`, `report.html` |
@@ -17,9 +18,11 @@
 //! and how often the process was killed.
 
 mod crew;
+mod found;
 mod helper;
 mod leader;
 mod member;
+mod trials;
 mod work;
 
 pub use crew::Crew;
@@ -120,8 +123,11 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
         log: Log { folder, events },
         observer,
     };
-    let alpha = leader.search()?;
-    let (candidates, left_out) = candidates::derive(&job.config, &data, &alpha, leader.work.seed)?;
+    leader.search()?;
+    let seed = leader.work.seed;
+    let found = found::genotypes(&job.config, seed, &leader.log.events)?;
+    let found = found.ok_or_else(|| Error::Internal("a search that is over has no result".into()))?;
+    let (candidates, left_out) = candidates::derive(&job.config, &data, &found, seed)?;
     left_out.into_iter().for_each(|genotype| leader.observer.on(Progress::LeftOut(genotype)));
     let crew = job.crew.as_ref().map(|crew| crew.begin(&job.out, &job.config.data, job.checkpoint_every));
     leader.crew = crew.transpose()?;

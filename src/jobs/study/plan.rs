@@ -4,11 +4,11 @@ use std::fmt;
 
 use candle_core::Device;
 
-use super::networks::Networks;
-use super::training::Trainings;
-use crate::config::study::{Expected, Method, Study};
+use crate::config::strategy::{Method, Pool};
+use crate::config::study::{Expected, Study};
 use crate::engine::Network;
 use crate::error::Result;
+use crate::jobs::strategy::{Networks, Trainings};
 use crate::jobs::{duration_words, estimate};
 use crate::recipe::Time;
 use crate::search::evaluator::passes;
@@ -48,10 +48,11 @@ impl Plan {
     ///
     /// # Errors
     /// As `Networks::random`; [`crate::error::Error::Usage`] for a study that cannot be tested.
-    pub fn draw(trainings: &Trainings<'_>, networks: &Networks<'_>) -> Result<Plan> {
-        let Trainings { config, study, data, splits, ids, seed, .. } = *trainings;
+    pub fn draw(trainings: &Trainings<'_>, study: &Study, networks: &Networks<'_>) -> Result<Plan> {
+        let Trainings { config, data, splits, ids, seed, .. } = *trainings;
         let genotype = networks.random(1, seed.child("random"))?.remove(0);
-        let network = Network::new(networks.build(&genotype)?.net, seed, &Device::Cpu)?;
+        let built = networks.build(&genotype)?;
+        let network = Network::new(built.net, seed, &Device::Cpu)?;
         let mut trainee = Trainee::timed(network, &config.retrain)?;
         let recipe = &config.retrain;
         let few = estimate::loader(config, data, ids, recipe.batch.min(ids.len()), Seed::root(0), &Device::Cpu);
@@ -63,9 +64,19 @@ impl Plan {
         let tested = splits.test.len() as f64 * (1.0 + attacks / 2.0);
         let in_full = image * ids.len() as f64 * f64::from(recipe.epochs);
         let training = in_full + forward * (held + tested);
-        let Study { searches, trainings: each, random, repeated, hand_made, spend, single_path, .. } = study;
+        let Study { searches, trainings: each, random, repeated, hand_made, spend, single_path, halving, .. } = study;
+        let supernet = match study.strategies.contains(&Method::TwoStage) {
+            true => {
+                let Pool { networks, images } = study.pool;
+                let scores = (networks as f64 + f64::from(*random)) * images as f64 * passes(&study.objective);
+                let (trained, forward) = estimate::search_seconds(config, data, splits, seed, &Device::Cpu)?;
+                trained + (scores + estimate::selection_passes(config)) * forward
+            }
+            false => 0.0,
+        };
         let of = |method: &Method| match method {
             Method::Random | Method::Evolution | Method::Local | Method::Halving => spend * (in_full + forward * held),
+            Method::TwoStage => supernet + halving.trainings() * (in_full + forward * held),
             Method::SinglePath => {
                 let shared = in_full * f64::from(single_path.epochs) / f64::from(recipe.epochs);
                 let networks = f64::from(single_path.candidates + random);

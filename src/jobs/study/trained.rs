@@ -19,19 +19,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::log::Log;
-use super::networks::Networks;
+use super::compared::compared;
+use super::log::{Log, SearchLog};
 use super::plan::Plan;
-use super::search::Search;
-use super::training::Trainings;
-use crate::config::Config;
-use crate::config::study::{Method, Study};
+use crate::arch::genotype::Genotype;
+use crate::config::strategy::Method;
+use crate::config::study::Study;
+use crate::config::{Config, JUDGED, Select};
 use crate::data::Source;
 use crate::data::split::{Splits, index_id};
 use crate::error::{Error, Result};
 use crate::jobs::stage::Saver;
+use crate::jobs::strategy::{Built, Networks, Search, Trainings};
 use crate::jobs::{Interrupt, Observer, Progress};
-use crate::report::searches::facts::{Compared, Line, SearchId, Trained};
+use crate::report::searches::facts::{Compared, Line, SearchId};
 use crate::report::searches::{About, SearchesReport, picture};
 use crate::seed::Seed;
 use crate::store::folder::Folder;
@@ -82,12 +83,12 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let (splits, data_id) = (Splits::of(&data, &config.split)?, data.content_id());
     let (ids, seed) = (splits.retrain(), Seed::root(config.seed).child("study"));
     let (data_id, ids) = (&data_id[..], &ids[..]);
-    let trainings = Trainings { config, study, data: &data, splits: &splits, ids, data_id, seed, interrupt };
-    let networks = Networks::new(config, &data);
+    let trainings = Trainings { config, trials: study.trials(), data: &data, splits: &splits, ids, seed, interrupt };
+    let networks = Networks::new(config, &data, config.budgets[0]);
     if study.hand_made > 0 {
         networks.hand_made()?;
     }
-    let plan = Plan::draw(&trainings, &networks)?;
+    let plan = Plan::draw(&trainings, study, &networks)?;
     observer.on(Progress::Note(plan.to_string()));
     let about = json!({
         "schema_version": 1,
@@ -104,7 +105,8 @@ pub fn run(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Res
     let mut saver = Saver::new(folder.checkpoints()?, job.checkpoint_every);
     let mut log = Log { out: job.out.clone(), lines, folder };
     let about = About::new(config, study, &data.name);
-    let worked = work(&trainings, &networks, &mut log, &mut saver, observer);
+    let worked = Work { trainings: &trainings, study, networks: &networks, data_id, log: &mut log, saver: &mut saver }
+        .all(observer);
     let report = SearchesReport::new(about, &log.lines);
     if let (Err(Error::Stopped { .. }), Ok(report)) = (&worked, &report) {
         write(&mut log, report, observer)?;
@@ -122,6 +124,12 @@ fn unsized_config(config: &Config) -> Result<serde_json::Value> {
         serde_json::to_value(config).map_err(|e| Error::Internal(format!("a configuration is no JSON: {e}")))?;
     if let Some(config) = value.as_object_mut() {
         config.remove("data");
+    }
+    // Studies that were begun before there was a choice have none, and are what they were.
+    if (config.derive.select, config.derive.images) == (Select::default(), JUDGED)
+        && let Some(derive) = value.get_mut("derive").and_then(serde_json::Value::as_object_mut)
+    {
+        derive.retain(|key, _| key != "select" && key != "images");
     }
     let sizes = ["strategies", "searches", "trainings", "random", "repeated", "hand_made", "expected"];
     if let Some(study) = value.get_mut("study").and_then(serde_json::Value::as_object_mut) {
@@ -150,48 +158,75 @@ fn parts(study: &Study) -> Vec<Part> {
     parts.into_iter().map(|(_, part)| part).collect()
 }
 
-fn work(
-    trainings: &Trainings<'_>,
-    networks: &Networks<'_>,
-    log: &mut Log,
-    saver: &mut Saver,
-    observer: &mut dyn Observer,
-) -> Result<()> {
-    let study = trainings.study;
-    let random = networks.random(study.random as usize, trainings.seed.child("random"))?;
-    for part in parts(study) {
-        match part {
-            Part::Random { network, training } => {
-                let of = Compared::Random { number: network };
-                if !log.trained(of, training) {
-                    let built = networks.build(&random[network as usize])?;
-                    done(log, trainings.compared(&built, of, training, saver, observer)?, observer)?;
+/// A study at work.
+struct Work<'a, 'b> {
+    trainings: &'a Trainings<'a>,
+    study: &'a Study,
+    networks: &'a Networks<'a>,
+    data_id: &'a str,
+    log: &'b mut Log,
+    saver: &'b mut Saver,
+}
+
+impl Work<'_, '_> {
+    /// Does all parts that are not done.
+    fn all(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let seed = self.trainings.seed;
+        let random = self.networks.random(self.study.random as usize, seed.child("random"))?;
+        for part in parts(self.study) {
+            match part {
+                Part::Random { network, training } => {
+                    let built = || self.networks.build(&random[network as usize]);
+                    self.compare(&built, Compared::Random { number: network }, training, observer)?;
                 }
-            }
-            Part::HandMade { training } => {
-                let of = Compared::HandMade;
-                if !log.trained(of, training) {
-                    done(log, trainings.compared(&networks.hand_made()?, of, training, saver, observer)?, observer)?;
+                Part::HandMade { training } => {
+                    self.compare(&|| self.networks.hand_made(), Compared::HandMade, training, observer)?;
                 }
-            }
-            Part::Search(id) => {
-                let found = Search { id, trainings, networks, log, saver, observer }.run(&random)?;
-                let built = networks.build(&found)?;
-                for training in 0..study.trainings {
-                    let of = Compared::Found(id);
-                    if !log.trained(of, training) {
-                        done(log, trainings.compared(&built, of, training, saver, observer)?, observer)?;
+                Part::Search(id) => {
+                    let found = self.search(id, &random, observer)?;
+                    for training in 0..self.study.trainings {
+                        self.compare(&|| self.networks.build(&found), Compared::Found(id), training, observer)?;
                     }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-fn done(log: &mut Log, trained: Trained, observer: &mut dyn Observer) -> Result<()> {
-    observer.on(Progress::Note(trained.to_string()));
-    log.append(Line::Trained(trained))
+    /// What a search found.
+    fn search(&mut self, id: SearchId, random: &[Genotype], observer: &mut dyn Observer) -> Result<Genotype> {
+        let (method, name) = (id.method, format!("{} {}", id.method.word(), id.search));
+        let mut search = Search {
+            method,
+            name: name.clone(),
+            seed: self.trainings.seed.child(method.word()).index(u64::from(id.search)),
+            trainings: self.trainings,
+            networks: self.networks,
+            notes: &mut SearchLog { log: self.log, id },
+            unseen: random,
+            saver: self.saver,
+            observer,
+        };
+        let trials = search.run()?;
+        let best = trials.best().map(|trial| trial.proposal.arch.clone());
+        best.ok_or_else(|| Error::Impossible(format!("{name}: none of {} trials has a result", trials.trials().len())))
+    }
+
+    /// Trains a network for comparison, where that is not done.
+    fn compare(
+        &mut self,
+        built: &dyn Fn() -> Result<Built>,
+        of: Compared,
+        training: u32,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        if self.log.trained(of, training) {
+            return Ok(());
+        }
+        let trained = compared(self.trainings, self.data_id, &built()?, (of, training), self.saver, observer)?;
+        observer.on(Progress::Note(trained.to_string()));
+        self.log.append(Line::Trained(trained))
+    }
 }
 
 fn write(log: &mut Log, report: &SearchesReport, observer: &mut dyn Observer) -> Result<()> {

@@ -124,8 +124,13 @@ mod tests {
 
     #[test]
     fn certainty_is_0_among_equals_and_1_where_one_is_left() {
-        let state =
-            |entropy: Vec<f64>| CellState { kind: "robust".into(), entropy, skip_share: 0.0, weightless_share: 0.0 };
+        let state = |entropy: Vec<f64>| CellState {
+            kind: "robust".into(),
+            entropy,
+            skip_share: 0.0,
+            weightless_share: 0.0,
+            moved: None,
+        };
         let epoch = |epoch, entropy| SearchEpoch {
             epoch,
             stage: 1,
@@ -138,6 +143,8 @@ mod tests {
             alpha_moved: None,
             random_walk: None,
             cells: vec![state(entropy)],
+            eigenvalue: None,
+            collapsed: false,
         };
         let edges = [edge(2, &[("skip", 0.5), ("pool", 0.5)])];
         let text = decided(&[epoch(1, vec![2f64.ln()]), epoch(2, vec![0.0])], &edges).unwrap().finish();

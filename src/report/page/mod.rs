@@ -32,6 +32,8 @@ pub struct RunFacts {
     pub epochs: Vec<SearchEpoch>,
     /// What the search ended with, edge by edge; empty while it goes on.
     pub choices: Vec<EdgeShares>,
+    /// Its trials at each budget, in words.
+    pub trials: Vec<String>,
     /// Its networks.
     pub networks: Vec<(ArchFile, Net)>,
     /// What it cost.
@@ -74,6 +76,7 @@ struct RunPart<'a> {
     budgets: Vec<table::BudgetTable>,
     curves: Option<String>,
     choices: Vec<String>,
+    trials: &'a [String],
     networks: Vec<Drawn<'a>>,
     ledger: Vec<(&'a str, &'a str, String)>,
     config: &'a str,
@@ -115,7 +118,7 @@ fn anchor(run: usize, arch: &str) -> String {
 }
 
 fn part(i: usize, run: &RunFacts) -> RunPart<'_> {
-    let RunFacts { name, ranked, epochs, choices, networks, ledger, config, provenance } = run;
+    let RunFacts { name, ranked, epochs, choices, trials, networks, ledger, config, provenance } = run;
     let verdicts = ranked.budgets.iter().map(|budget| {
         let sentence = budget.controls.as_ref().map_or("Nothing is ranked yet.", |controls| &controls.sentence);
         (budget.budget.to_string(), sentence.to_owned())
@@ -143,6 +146,7 @@ fn part(i: usize, run: &RunFacts) -> RunPart<'_> {
             .flatten()
             .map(|s| s.finish())
             .collect(),
+        trials,
         networks: drawn,
         ledger: ledger.iter().map(|row| (&row.part[..], &row.how[..], scientific(row.macs))).collect(),
         config,
@@ -154,8 +158,13 @@ fn part(i: usize, run: &RunFacts) -> RunPart<'_> {
 fn decision(epochs: &[SearchEpoch]) -> Option<String> {
     let (moved, walk) = moved(epochs)?;
     let verdict = if moved > walk { "further than" } else { "no further than" };
+    let kinds = epochs.last().into_iter().flat_map(|epoch| &epoch.cells);
+    let kinds: Vec<String> =
+        kinds.filter_map(|cell| cell.moved.map(|moved| format!("{} {moved:.3}", cell.kind))).collect();
+    let each = if kinds.is_empty() { String::new() } else { format!("; {}", kinds.join(", ")) };
     Some(format!(
-        "The architecture parameters moved {moved:.3} (root mean square), {verdict} a random walk of as many steps ({walk:.3})."
+        "The architecture parameters moved {moved:.3} (root mean square), {verdict} a random walk of as many steps \
+         ({walk:.3}){each}."
     ))
 }
 

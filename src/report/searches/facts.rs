@@ -1,16 +1,15 @@
 //! What a study by training knows, line by line of its journal. Everything that is told of it follows from these.
 
 use std::fmt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::arch::genotype::Genotype;
-use crate::config::study::Method;
+use crate::config::strategy::Method;
 use crate::error::Result;
 use crate::record::Evaluation;
 use crate::search::evaluator::Score;
-use crate::search::trial::{Answer, Fidelity, History, Origin, Proposal, Spent, Trial};
+use crate::search::trial::{History, Phase, Spent, TrialLine};
 use crate::units::{Macs, Params};
 
 /// A line.
@@ -25,16 +24,9 @@ pub enum Line {
         /// Whose.
         #[serde(flatten)]
         of: SearchId,
-        /// In which part of the search.
-        phase: Phase,
-        /// What was tried, as text.
-        genotype: String,
-        /// How long it was trained.
-        fidelity: Fidelity,
-        /// Where it comes from.
-        origin: Origin,
-        /// What was answered.
-        answer: Answer,
+        /// What, and what came out.
+        #[serde(flatten)]
+        trial: TrialLine,
     },
     /// The weights that a search's networks share were trained.
     Shared {
@@ -63,16 +55,6 @@ pub struct SearchId {
     pub method: Method,
     /// Its number.
     pub search: u32,
-}
-
-/// A part of a search.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Networks are scored with inherited weights.
-    Score,
-    /// Networks are trained.
-    Train,
 }
 
 /// Where a network that is compared comes from.
@@ -169,30 +151,16 @@ impl fmt::Display for Trained {
     }
 }
 
-impl Line {
-    /// The line of a trial.
-    pub fn trial(of: SearchId, phase: Phase, trial: &Trial<Genotype>) -> Self {
-        let Trial { proposal: Proposal { arch, fidelity, origin }, answer } = trial.clone();
-        Line::Trial { of, phase, genotype: arch.to_string(), fidelity, origin, answer }
-    }
-}
-
 /// The trials of a part of a search, in their order.
 ///
 /// # Errors
 /// [`crate::error::Error::Data`] for a genotype that is none.
 pub fn history(lines: &[Line], of: SearchId, phase: Phase) -> Result<History<Genotype>> {
-    let mut history = History::default();
-    for line in lines {
-        if let Line::Trial { of: whose, phase: part, genotype, fidelity, origin, answer } = line
-            && (*whose, *part) == (of, phase)
-        {
-            let arch = Genotype::parse(genotype, Path::new("journal.jsonl"))?;
-            let proposal = Proposal { arch, fidelity: *fidelity, origin: *origin };
-            history.push(Trial { proposal, answer: answer.clone() });
-        }
-    }
-    Ok(history)
+    let trials = lines.iter().filter_map(|line| match line {
+        Line::Trial { of: whose, trial } if *whose == of => Some(trial),
+        _ => None,
+    });
+    History::of(trials, phase)
 }
 
 impl Trained {

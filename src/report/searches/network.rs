@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Compared, Described, Line, Outcome, Phase, SearchId, Trained};
+use super::facts::{Compared, Described, Line, Outcome, SearchId, Trained};
+use crate::search::trial::{Phase, TrialLine};
 
 /// A network with its trainings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +84,7 @@ pub(super) fn cost(lines: &[Line], id: SearchId) -> Cost {
     let mut cost = Cost::default();
     for line in lines {
         let spent = match line {
-            Line::Trial { of, phase, answer, .. } if *of == id => {
+            Line::Trial { of, trial: TrialLine { phase, answer, .. } } if *of == id => {
                 match phase {
                     Phase::Score => cost.scored += 1,
                     Phase::Train => cost.trained += 1,

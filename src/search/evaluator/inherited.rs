@@ -36,7 +36,7 @@ impl Evaluator<Genotype> for Inherited<'_> {
         if let Some(done) = self.done.take() {
             network = network.in_place_of(done);
         }
-        let found = match score(&mut network, self.loader, &self.attack, NormMode::TrainNoRecord) {
+        let found = match score(&mut network, &[], self.loader, &self.attack, NormMode::TrainNoRecord) {
             Err(Error::NotFinite(reason)) => return failed(reason),
             other => other?,
         };

@@ -1,10 +1,12 @@
 //! What says how good a network is.
 
 mod inherited;
+mod relaxed;
 mod score;
 mod table;
 
 pub use inherited::Inherited;
+pub use relaxed::Relaxed;
 pub use score::{Score, passes, score};
 pub use table::{Column, Lookup, Table};
 

@@ -27,7 +27,7 @@ impl Score {
     }
 }
 
-/// Measures a network on the images of a loader, each batch with `mode`'s statistics: running ones of a trained network, the
+/// Measures a network, or a supernet with a mixture, on the images of a loader, each batch with `mode`'s statistics: running ones of a trained network, the
 /// batch's own of one that inherited its weights.
 ///
 /// # Errors
@@ -37,6 +37,7 @@ impl Score {
 /// [`passes`] an image.
 pub fn score(
     network: &mut Network,
+    mix: &[f64],
     loader: &Loader<'_>,
     attack: &Attack,
     mode: crate::engine::NormMode,
@@ -44,7 +45,7 @@ pub fn score(
     let mut found = Score::default();
     for batch in loader.plain() {
         let batch = batch?;
-        let target = &mut Target { network, mix: &[], mode };
+        let target = &mut Target { network, mix, mode };
         let clean: Vec<bool> = correct(&target.logits(&batch.images)?, &batch.labels).collect();
         let attacked = run(target, batch.samples(loader.seed.child("attack")), attack)?;
         let logits = target.logits(&attacked)?;

@@ -9,7 +9,7 @@ use crate::search::trial::{History, Proposal};
 use crate::seed::Seed;
 
 /// One of the strategies, with its constants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "strategy", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AnyStrategy {
     /// Networks drawn at random.

@@ -108,7 +108,7 @@ fn parents_are_the_best_of_the_latest() {
 
 #[test]
 fn rungs_narrow_and_lengthen() {
-    let history = found(&AnyStrategy::Halving(Halving { networks: 9, eta: 3, rungs: 3 }), 6.0, 4);
+    let history = found(&AnyStrategy::Halving(Halving { networks: 9, eta: 3, rungs: 3, longest: 1.0 }), 6.0, 4);
     let trials = history.trials();
     // 9 at a ninth, 3 at a third, 1 in full: three full trainings a round.
     assert_eq!(trials.len(), 26);
@@ -188,8 +188,11 @@ fn constants_are_checked() {
     let refused = |strategy: AnyStrategy| strategy.check().unwrap_err().to_string();
     let many = AnyStrategy::Evolution(Evolution { population: 4, tournament: 5 });
     assert!(refused(many).contains("a tournament of 5 in a population of 4"));
-    let few = AnyStrategy::Halving(Halving { networks: 8, eta: 3, rungs: 3 });
+    let few = AnyStrategy::Halving(Halving { networks: 8, eta: 3, rungs: 3, longest: 1.0 });
     assert!(refused(few).contains("8 networks leave none for the last of 3 rungs"));
-    assert!(refused(AnyStrategy::Halving(Halving { networks: 8, eta: 1, rungs: 2 })).contains("an eta of at least 2"));
+    assert!(
+        refused(AnyStrategy::Halving(Halving { networks: 8, eta: 1, rungs: 2, longest: 1.0 }))
+            .contains("an eta of at least 2")
+    );
     assert!(serde_json::from_str::<Fidelity>("1.5").is_err() && Fidelity::new(0.0).is_err());
 }

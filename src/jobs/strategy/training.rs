@@ -1,41 +1,37 @@
-//! Trainings of a study: every network by one recipe, on the same images in the same order, in full or in part.
+//! Trainings of a search or a study: every network by one recipe, on the same images in the same order, in full or in part.
 
 use candle_core::Device;
 
 use super::networks::{Built, Networks};
 use crate::arch::genotype::Genotype;
 use crate::config::Config;
-use crate::config::study::Study;
+use crate::config::strategy::Trials;
 use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::data::split::Splits;
 use crate::engine::{Network, NormMode};
 use crate::error::{Error, Result};
-use crate::jobs::measure::{evaluate, sample};
 use crate::jobs::stage::{Saver, Stage};
-use crate::jobs::{Interrupt, Observer, Task, estimate, memory};
-use crate::report::searches::facts::{Compared, Outcome, Trained};
+use crate::jobs::{Interrupt, Observer, Progress, Task, estimate, memory};
 use crate::search::evaluator::{Evaluator, Score, passes, score};
-use crate::search::trial::{Answer, Fidelity, Outcome as Tried, Proposal, Spent};
+use crate::search::trial::{Answer, Fidelity, Outcome, Proposal, Spent};
 use crate::seed::Seed;
 use crate::train::trainee::Trainee;
 use crate::units::Macs;
 
-/// What all trainings of a study share.
+/// What all trainings share.
 pub struct Trainings<'a> {
     /// The space file.
     pub config: &'a Config,
-    /// Its study.
-    pub study: &'a Study,
+    /// What trials may cost, and by what they choose.
+    pub trials: Trials,
     /// The images.
     pub data: &'a Dataset,
     /// Which image does what.
     pub splits: &'a Splits,
     /// The training images, in the order in which parts of a training take them.
     pub ids: &'a [u32],
-    /// The content of the data.
-    pub data_id: &'a str,
-    /// The study's seed.
+    /// The seed of the job.
     pub seed: Seed,
     /// Whether to stop.
     pub interrupt: &'a Interrupt,
@@ -51,12 +47,6 @@ pub struct Seeds {
 }
 
 impl Trainings<'_> {
-    /// The seeds of a comparison's training of this number.
-    fn seeds(&self, training: u32) -> Seeds {
-        let of = |name: &str| self.seed.child(name).index(u64::from(training));
-        Seeds { fresh: of("fresh"), order: of("order") }
-    }
-
     /// The images of a part of a training: the first of all, for as many epochs as the whole has.
     pub fn part(&self, fidelity: Fidelity) -> &[u32] {
         let images = (self.ids.len() as f64 * fidelity.share()).round() as usize;
@@ -73,7 +63,7 @@ impl Trainings<'_> {
     pub fn spent(&self, macs: Macs, fidelity: Fidelity) -> Spent {
         let recipe = &self.config.retrain;
         let shown = self.part(fidelity).len() as f64 * f64::from(recipe.epochs) * recipe.passes().forwards();
-        let measured = self.splits.validation.len() as f64 * passes(&self.study.objective);
+        let measured = self.splits.validation.len() as f64 * passes(&self.trials.objective);
         let times = |images: f64| Macs((macs.0 as f64 * images).round() as u64);
         Spent { trainings: fidelity.share(), training: times(shown), evaluation: times(measured) }
     }
@@ -104,41 +94,8 @@ impl Trainings<'_> {
         stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
         let mut network = trainee.into_network()?;
         let held = self.held_out(usize::MAX, self.seed.child("held out"));
-        let found = score(&mut network, &held, &self.study.objective, NormMode::Eval)?;
+        let found = score(&mut network, &[], &held, &self.trials.objective, NormMode::Eval)?;
         Ok((network, found))
-    }
-
-    /// A training for comparison, measured on the test images.
-    ///
-    /// # Errors
-    /// [`Error::Stopped`]; a training that fails is an outcome.
-    pub fn compared(
-        &self,
-        built: &Built,
-        of: Compared,
-        training: u32,
-        saver: &mut Saver,
-        observer: &mut dyn Observer,
-    ) -> Result<Trained> {
-        let task = Task::Study { name: format!("{of}, training {training}") };
-        let trained = self.train(built, Fidelity::FULL, self.seeds(training), task, saver, observer);
-        let measured = trained.and_then(|(mut network, validation)| {
-            let test = sample(self.data, self.data_id.to_owned(), "test", &self.splits.test);
-            let (images, batch) = (&self.data.test, self.config.evaluate.batch);
-            let seed = self.seed.child("test");
-            let loader = Loader::new(images, self.data.image, &self.splits.test, batch, seed, &Device::Cpu);
-            let stop = &mut || self.interrupt.check();
-            let found = evaluate(&mut network, &loader, &self.config.evaluate, test, self.config.seed, stop)?;
-            Ok((validation, found.evaluation()))
-        });
-        let outcome = match measured {
-            Ok((validation, test)) => {
-                Outcome::Ok { spent: self.spent(built.described.macs, Fidelity::FULL), validation, test }
-            }
-            Err(Error::NotFinite(reason)) => Outcome::Failed { reason },
-            Err(other) => return Err(other),
-        };
-        Ok(Trained { of, training, network: built.described.clone(), outcome })
     }
 }
 
@@ -164,19 +121,25 @@ impl Evaluator<Genotype> for ByTraining<'_, '_> {
         let built = match self.networks.build(&proposal.arch) {
             Err(Error::Impossible(reason)) => {
                 let spent = Spent { trainings: 0.0, training: Macs(0), evaluation: Macs(0) };
-                return Ok(Answer { outcome: Tried::Failed { reason }, spent });
+                return Ok(Answer { outcome: Outcome::Failed { reason }, spent });
             }
             other => other?,
         };
         let fidelity = proposal.fidelity;
         let seeds = Seeds { fresh: self.seed.child("fresh").index(number as u64), order: self.seed.child("order") };
-        let task =
-            Task::Study { name: format!("{}, trial {number} at {:.3} of a training", self.name, fidelity.share()) };
+        let name = format!("{}, trial {number} at {:.3} of a training", self.name, fidelity.share());
+        let task = Task::Trial { name: name.clone() };
         let outcome = match self.trainings.train(&built, fidelity, seeds, task, self.saver, self.observer) {
-            Ok((_, found)) => Tried::Measured { objective: found.objective() },
-            Err(Error::NotFinite(reason)) => Tried::Failed { reason },
+            Ok((_, found)) => Outcome::Measured { objective: found.objective() },
+            Err(Error::NotFinite(reason)) => Outcome::Failed { reason },
             Err(other) => return Err(other),
         };
-        Ok(Answer { outcome, spent: self.trainings.spent(built.described.macs, fidelity) })
+        let told = match &outcome {
+            Outcome::Measured { objective } => format!("objective {objective:.4}"),
+            Outcome::Failed { reason } => format!("failed: {reason}"),
+        };
+        let macs = built.described.macs;
+        self.observer.on(Progress::Note(format!("{name}: {told} ({macs} MACs, {})", built.described.summary)));
+        Ok(Answer { outcome, spent: self.trainings.spent(macs, fidelity) })
     }
 }

@@ -1,4 +1,4 @@
-//! The networks of a study: genotypes at the budget's size, the random ones in their order, and the hand-made one.
+//! The networks of one size: genotypes at the budget, random ones in their order, and the hand-made one.
 
 use crate::arch::cost::cost;
 use crate::arch::families::cells::{Skeleton, derived};
@@ -22,7 +22,7 @@ const DRAWS: usize = 1000;
 /// Networks whose sizes stand for those of the space.
 const SIZES: usize = 200;
 
-/// The networks of a study.
+/// The networks of a space at a budget.
 pub struct Networks<'a> {
     config: &'a Config,
     data: &'a Dataset,
@@ -41,10 +41,10 @@ pub struct Built {
 }
 
 impl<'a> Networks<'a> {
-    /// Those of a space file's study.
-    pub fn new(config: &'a Config, data: &'a Dataset) -> Self {
+    /// Those of a space file.
+    pub fn new(config: &'a Config, data: &'a Dataset, budget: Macs) -> Self {
         let space = Cells::new(config.mix_layout(), config.derive.edges_per_node);
-        Networks { config, data, space, budget: config.budgets[0] }
+        Networks { config, data, space, budget }
     }
 
     fn scaled(&self, genotype: &Genotype) -> Result<Scaled> {
