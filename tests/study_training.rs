@@ -58,13 +58,13 @@ fn space(changes: &[(&str, &str)]) -> String {
     let mut text = std::fs::read_to_string(tiny).unwrap() + STUDY;
     let brief = [
         ("budgets = [\"2M\", \"4M\"]", "budgets = [\"1M\"]"),
-        ("train = 2000", "train = 180"),
+        ("train = 1500", "train = 180"),
         ("validation = 250", "validation = 48"),
         ("test = 250", "test = 48"),
         ("[supernet]\nchannels = 4", "[supernet]\nchannels = 2"),
-        ("epochs = 10\nstage_one_epochs = 7\nwarmup_epochs = 4", "epochs = 1\nstage_one_epochs = 0\nwarmup_epochs = 0"),
+        ("epochs = 6\nstage_one_epochs = 4\nwarmup_epochs = 2", "epochs = 1\nstage_one_epochs = 0\nwarmup_epochs = 0"),
         ("tolerance = 0.1", "tolerance = 0.05"),
-        ("epochs = 8\nbatch = 32", "epochs = 1\nbatch = 32"),
+        ("epochs = 7\nbatch = 32", "epochs = 1\nbatch = 32"),
         ("steps = 10", "steps = 2"),
     ];
     for (from, to) in brief.iter().chain(changes) {

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use robustnas::config::Config;
 use robustnas::config::strategy::Method;
+use robustnas::config::{Config, Setting};
 use robustnas::record::{Evaluation, Sample};
 use robustnas::report::searches::facts::{Compared, Described, Line, Outcome, SearchId, Trained};
 use robustnas::report::searches::{About, SearchesReport, Verdict, picture};
@@ -16,7 +16,8 @@ use robustnas::units::{Macs, Params, Tally};
 const SPACE: &str = include_str!("../search_spaces/study-cifar10.toml");
 
 fn about() -> About {
-    let config = Config::from_toml(SPACE, Path::new("space.toml"), &[]).unwrap();
+    let strategies = Setting::new("study.strategies", "['single-path', 'halving']");
+    let config = Config::from_toml(SPACE, Path::new("space.toml"), &[strategies]).unwrap();
     let study = config.study.clone().unwrap();
     About::new(&config, &study, "made")
 }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::doc::{Doc, hint};
-use super::strategy::Method;
 use super::{CellChoices, Collapse, Config, Evaluate};
 use crate::arch::cell::CellOp;
 use crate::arch::keys::MOST as LARGEST;
@@ -297,17 +296,7 @@ impl Check<'_> {
                 "`search.collapse` is empty; give `weightless`, `eigenvalue` or both".into()
             })?;
         }
-        match (s.strategy, &s.trials) {
-            (method, Some(trials)) => trials.check(method, "search.trials", c, self),
-            (Method::TwoStage, None) => Ok(()),
-            (method, None) => {
-                let (at, word) = ("search.strategy", method.word());
-                Err(self.doc.fail(
-                    at,
-                    format!("`{word}` chooses by trials, and there is no [search.trials]: spend = 9.0, objective = {{ attack = \"fgsm\", eps = \"8/255\" }}"),
-                ))
-            }
-        }
+        s.check_strategy(c, self)
     }
 
     fn candidates(&self, c: &Config) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
 use super::check::Check;
+use super::{Config, Search};
 use crate::error::{Error, Result};
 use crate::threat::Attack;
 
@@ -179,6 +179,27 @@ pub struct SinglePath {
 impl Default for SinglePath {
     fn default() -> Self {
         SinglePath { epochs: 6, candidates: 150, images: 500, population: 25, short: 8, eta: 4 }
+    }
+}
+
+impl Search {
+    /// Checks that the strategy has what it chooses by.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Config`] at the key that cannot be.
+    pub(super) fn check_strategy(&self, config: &Config, check: &Check<'_>) -> Result<()> {
+        match (self.strategy, &self.trials) {
+            (method, Some(trials)) => trials.check(method, "search.trials", config, check),
+            (Method::TwoStage, None) => Ok(()),
+            (method, None) => {
+                let word = method.word();
+                let words = format!(
+                    "`{word}` chooses by trials, and there is no [search.trials]; write one: spend = 9.0, objective = \
+                     {{ attack = \"fgsm\", eps = \"8/255\" }}"
+                );
+                Err(check.doc.fail("search.strategy", words))
+            }
+        }
     }
 }
 
