@@ -27,7 +27,7 @@ fn seeds_lie_in_one_folder_and_are_compared() {
     let before = folder.path().join("before");
     let after = before.join("seed-4");
     let name = |path: &Path| path.display().to_string();
-    finish(search(&before, "2").args(["--seeds", "2", "--seed", "3", "--set", "derive.genotypes=1"]).spawn().unwrap());
+    finish(search(&before, "2").args(["--seeds", "2", "--seed", "3"]).spawn().unwrap());
     let (code, table, err) = robustnas(&["rank", &name(&before)]);
     assert_eq!(code, Some(0), "{err}");
     assert!(table.contains(&format!("== {} over 2 seeds, test images", name(&before))), "{table}");

@@ -30,6 +30,14 @@ architecture_sd = 0.93
 searched_sd = 0.6
 run_sd = 0.85
 
+[study.single_path]
+epochs = 1
+candidates = 6
+images = 32
+population = 3
+short = 2
+eta = 2
+
 [study.halving]
 networks = 2
 eta = 2
@@ -39,14 +47,6 @@ longest = 0.5
 [study.pool]
 networks = 6
 images = 32
-
-[study.single_path]
-epochs = 1
-candidates = 6
-images = 32
-population = 3
-short = 2
-eta = 2
 "#;
 
 /// Its strategies.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crew::AtWork;
-use super::trials::SHARED;
-use super::work::{Done, EVAL, Part, WEIGHTS, Work, in_arch, unless_lost};
+use super::work::{Done, EVAL, Part, SHARED, WEIGHTS, Work, in_arch, unless_lost};
 use crate::arch::file::ArchFile;
 use crate::error::{Error, Result};
 use crate::jobs::candidates::Candidate;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::leader::{Leader, Log};
+use super::work::SHARED;
 use crate::arch::genotype::Genotype;
 use crate::config::Config;
 use crate::config::strategy::{Method, Trials};
@@ -16,9 +17,6 @@ use crate::search::evaluator::Relaxed;
 use crate::search::trial::{History, Phase, Spent, Trial, TrialLine};
 use crate::store::event::{self, Event, Found, StageResult};
 use crate::units::Macs;
-
-/// Where weights are kept that networks share, until the run is over.
-pub(super) const SHARED: &str = "shared";
 
 impl Leader<'_> {
     /// Searches to the end: behind it the journal has the genotypes of every budget.

@@ -35,6 +35,8 @@ use crate::train::trainee::Trainee;
 
 pub(super) const WEIGHTS: &str = "weights.safetensors";
 pub(super) const EVAL: &str = "eval.json";
+/// Where weights are kept that networks share, until the run is over.
+pub(super) const SHARED: &str = "shared";
 
 /// The name of an architecture's file within the run.
 pub(super) fn in_arch(id: &str, name: &str) -> String {
