@@ -20,6 +20,7 @@
 mod crew;
 mod found;
 mod helper;
+mod job;
 mod leader;
 mod member;
 mod trials;
@@ -27,9 +28,7 @@ mod work;
 
 pub use crew::Crew;
 pub use helper::join;
-
-use std::path::PathBuf;
-use std::time::Duration;
+pub use job::Job;
 
 use self::leader::{Leader, Log};
 use self::member::Member;
@@ -49,43 +48,6 @@ use crate::report::ranked::Ranked;
 use crate::store::event::Event;
 use crate::store::history::History;
 use crate::store::run::{Opened, RunAbout, RunDir, free_to_take};
-use crate::store::tasks::LOST_AFTER;
-
-/// What the user asked for.
-pub struct Job {
-    /// The resolved configuration.
-    pub config: Config,
-    /// The run folder.
-    pub out: PathBuf,
-    /// The command line, kept for people.
-    pub argv: Vec<String>,
-    /// Time between checkpoints; has no influence on the outcome.
-    pub checkpoint_every: Duration,
-    /// Time without a beat after which a worker of the run counts as lost.
-    pub lost_after: Duration,
-    /// Whether to tell beforehand what the run will take, from timed steps, and whether all budgets can be met.
-    pub estimate: bool,
-    /// The most seconds that a run may be expected to take.
-    pub longest: f64,
-    /// Workers to be begun for the candidates, in whose place this process then only leads.
-    pub crew: Option<Crew>,
-}
-
-impl Job {
-    /// A search in this process alone, with the program's defaults and no bound on its time.
-    pub fn new(config: Config, out: PathBuf) -> Job {
-        Job {
-            config,
-            out,
-            argv: Vec::new(),
-            checkpoint_every: Duration::from_secs(60),
-            lost_after: LOST_AFTER,
-            estimate: true,
-            longest: f64::INFINITY,
-            crew: None,
-        }
-    }
-}
 
 /// A run that is open, with everything that it needs.
 struct Prepared {

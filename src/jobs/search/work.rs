@@ -9,7 +9,7 @@ use std::time::Duration;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-use super::Job;
+use super::job::Job;
 use crate::arch::file::short;
 use crate::config::Config;
 use crate::data::loader::Loader;
