@@ -126,7 +126,7 @@ pub(super) fn remove_file(path: &Path) -> Result<()> {
 /// Removes a folder with all that is in it; one that is not there is fine.
 ///
 /// # Errors
-/// [`Error::Io`] where it cannot be removed.
+/// [`crate::error::Error::Io`] where it cannot be removed.
 pub fn remove_folder(path: &Path) -> Result<()> {
     unless_gone(fs::remove_dir_all(path)).at(path)
 }
