@@ -175,7 +175,7 @@ fn what_cannot_be_is_told_with_its_line() {
         ("\"local\", ", "\"random\", ", "strategy `random` is listed twice"),
         ("images = 32", "images = 49", "`study.single_path.images` must be from 1 to `split.validation`"),
         ("spend = 3.2", "spend = 2.2", "`single-path` takes 3.05 full trainings"),
-        ("eta = 2", "eta = 3", "`study.single_path.eta` must be from 2 to `short`"),
+        ("eta = 2\n", "eta = 3\n", "`study.single_path.eta` must be from 2 to `short`"),
         ("budgets = [\"1M\"]", "budgets = [\"1M\", \"2M\"]", "has one, at which all are compared"),
     ] {
         let text = space(&[(from, to)]);
