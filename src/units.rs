@@ -206,6 +206,15 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+impl FromIterator<bool> for Tally {
+    /// Counts samples, each a hit or not.
+    fn from_iter<I: IntoIterator<Item = bool>>(samples: I) -> Self {
+        samples
+            .into_iter()
+            .fold(Tally::default(), |sum, hit| Tally { hit: sum.hit + u64::from(hit), total: sum.total + 1 })
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{:.2}%", 100.0 * self.rate()))

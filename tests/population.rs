@@ -1,8 +1,12 @@
 //! Design spaces and populations: networks drawn are of their space and within its limits, a stopped job ends as an
 //! undisturbed one, and what cannot be compared is refused.
 
+#[path = "fixtures/dying.rs"]
+mod dying;
+
 use std::path::{Path, PathBuf};
 
+use dying::Dying;
 use robustnas::arch::design_space::{DesignSpace, Limits};
 use robustnas::arch::families::Model;
 use robustnas::arch::families::anynet::AnyNet;
@@ -10,8 +14,8 @@ use robustnas::arch::op::Shape;
 use robustnas::arch::spec::NetSpec;
 use robustnas::config::population::Population;
 use robustnas::error::{Error, Result};
+use robustnas::jobs::Interrupt;
 use robustnas::jobs::population::{Job, run};
-use robustnas::jobs::{Interrupt, Observer, Progress};
 use robustnas::report::population::PopulationReport;
 use robustnas::report::schema::schema;
 use robustnas::seed::Seed;
@@ -132,20 +136,6 @@ fn mistakes_in_files_name_the_line() {
     }
 }
 
-/// Says nothing; stops the job after some steps by an error that no network catches.
-struct Stopping {
-    after: Option<u64>,
-}
-
-impl Observer for Stopping {
-    fn on(&mut self, event: Progress) {
-        if let (Progress::Step { .. }, Some(left)) = (event, &mut self.after) {
-            assert!(*left > 0, "stopped");
-            *left -= 1;
-        }
-    }
-}
-
 fn job(out: &Path, n: u64) -> Job {
     Job {
         spaces: vec![brief("anynet-a.toml"), brief("regnet.toml")],
@@ -158,7 +148,7 @@ fn job(out: &Path, n: u64) -> Job {
 }
 
 fn work(job: &Job, after: Option<u64>) -> Result<PopulationReport> {
-    run(job, &Interrupt::never(), &mut Stopping { after })
+    run(job, &Interrupt::never(), &mut Dying { after })
 }
 
 /// A job that dies in the middle of a network, is continued, and later asked for more networks leaves the bytes of one that

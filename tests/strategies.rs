@@ -1,18 +1,22 @@
 //! Every strategy in a run: one that is killed anywhere ends with the bytes of one that was left alone, on any number of
 //! threads; what it found is trained anew beside the controls.
 
+#[path = "fixtures/dying.rs"]
+mod dying;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use dying::Dying;
 use robustnas::config::strategy::Method;
 use robustnas::config::{Config, Setting};
 use robustnas::error::Result;
+use robustnas::jobs::Interrupt;
 use robustnas::jobs::search::{Job, run};
-use robustnas::jobs::{Interrupt, Observer, Progress};
 use robustnas::record::Origin;
 use robustnas::report::ranked::Ranked;
-use robustnas::store::event::{self, Event, StageResult};
+use robustnas::store::event::{self, Event};
 use robustnas::store::history::History;
 use robustnas::units::Macs;
 
@@ -43,20 +47,6 @@ const BRIEF: [(&str, &str); 22] = [
     ("scaling.slack", "1"),
     ("evaluate.attacks.1.steps", "2"),
 ];
-
-/// Says nothing; ends the job after some steps by a panic, as a kill would.
-struct Dying {
-    after: Option<u64>,
-}
-
-impl Observer for Dying {
-    fn on(&mut self, event: Progress) {
-        if let (Progress::Step { .. }, Some(left)) = (event, &mut self.after) {
-            assert!(*left > 0, "killed");
-            *left -= 1;
-        }
-    }
-}
 
 fn config(settings: &[(&str, &str)]) -> Config {
     let settings: Vec<Setting> = BRIEF.iter().chain(settings).map(|(key, value)| Setting::new(key, value)).collect();
@@ -133,11 +123,7 @@ fn two_stage() {
     assert_eq!(*selected, scored[0].genotype);
     let mut tried = event::trials(&events, Some(Macs(1_000_000)));
     assert!(tried.any(|trial| trial.genotype == *selected));
-    let spent = events.iter().find_map(|event| match event {
-        Event::Stage(StageResult::Search { spent, .. }) => *spent,
-        _ => None,
-    });
-    assert!(spent.is_some_and(|spent| spent.training.0 > 0 && spent.evaluation.0 > 0));
+    assert!(event::search_spent(&events).is_some_and(|spent| spent.training.0 > 0 && spent.evaluation.0 > 0));
 }
 
 #[test]

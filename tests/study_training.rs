@@ -1,13 +1,17 @@
 //! Studies by training: one that is killed anywhere, or runs on one thread, ends as one that was left alone; more networks
 //! and searches extend it; and what it says follows from its lines.
 
+#[path = "fixtures/dying.rs"]
+mod dying;
+
 use std::path::Path;
 use std::process::Command;
 
+use dying::Dying;
 use robustnas::config::Config;
 use robustnas::error::Result;
+use robustnas::jobs::Interrupt;
 use robustnas::jobs::study::trained::{Job, run};
-use robustnas::jobs::{Interrupt, Observer, Progress};
 use robustnas::report::searches::SearchesReport;
 
 /// A study of seconds: every strategy, networks that learn next to nothing.
@@ -74,24 +78,10 @@ fn space(changes: &[(&str, &str)]) -> String {
     text
 }
 
-/// Says nothing; stops the job after some steps by an error that no network catches.
-struct Stopping {
-    after: Option<u64>,
-}
-
-impl Observer for Stopping {
-    fn on(&mut self, event: Progress) {
-        if let (Progress::Step { .. }, Some(left)) = (event, &mut self.after) {
-            assert!(*left > 0, "stopped");
-            *left -= 1;
-        }
-    }
-}
-
 fn study(text: &str, out: &Path, after: Option<u64>) -> Result<SearchesReport> {
     let config = Config::from_toml(text, Path::new("space.toml"), &[])?;
     let job = Job { config, out: out.into(), checkpoint_every: std::time::Duration::ZERO };
-    run(&job, &Interrupt::never(), &mut Stopping { after })
+    run(&job, &Interrupt::never(), &mut Dying { after })
 }
 
 fn bytes(folder: &Path, name: &str) -> Vec<u8> {

@@ -6,13 +6,14 @@ use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
 use super::memory::shortage;
+use super::strategy::supernet::selection_forwards;
 use super::time::{median_ms, timed};
 use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{self, Skeleton, derived};
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::strategy::{Method, Pool, Trials};
-use crate::config::{Config, Evaluate, Select};
+use crate::config::{Config, Evaluate};
 use crate::data::Dataset;
 use crate::data::batch::Augment;
 use crate::data::loader::Loader;
@@ -23,7 +24,6 @@ use crate::loss::cross_entropy;
 use crate::recipe::Time;
 use crate::search::evaluator::passes;
 use crate::search::learner::Supernet;
-use crate::search::select::measurements;
 use crate::seed::Seed;
 use crate::threat::Attack;
 use crate::train::fit::Learner;
@@ -54,8 +54,6 @@ pub struct BudgetPlan {
     pub choice: ScalingChoice,
     /// Networks that will be trained.
     pub networks: u32,
-    /// Full trainings that the trials of the search amount to.
-    pub trials: f64,
     /// Seconds a network; zero where its training does not fit into memory.
     pub seconds: f64,
     /// Bytes of memory a network.
@@ -80,6 +78,8 @@ pub struct SupernetPlan {
 pub struct Plan {
     /// The supernet, if the search has one.
     pub supernet: Option<SupernetPlan>,
+    /// Full trainings that the trials of the search amount to, at each budget.
+    pub trials: f64,
     /// The budgets.
     pub budgets: Vec<BudgetPlan>,
     /// Bytes of disk that the run may take.
@@ -174,9 +174,7 @@ impl Plan {
                 }
             };
             let bytes = memory.total();
-            let trials = trials(config);
-            let budget = *budget;
-            budgets.push(BudgetPlan { budget, met: count, choice, networks, trials, seconds, bytes, shortage });
+            budgets.push(BudgetPlan { budget: *budget, met: count, choice, networks, seconds, bytes, shortage });
         }
         go_on()?;
         let supernet = match whole {
@@ -187,13 +185,13 @@ impl Plan {
             }
             None => None,
         };
-        Ok(Plan { supernet, budgets, disk_bytes })
+        Ok(Plan { supernet, trials: trials(config), budgets, disk_bytes })
     }
 
     /// Seconds in all.
     pub fn seconds(&self) -> f64 {
         let search = self.supernet.as_ref().map_or(0.0, |supernet| supernet.seconds);
-        search + self.budgets.iter().map(|b| b.seconds * (f64::from(b.networks) + b.trials)).sum::<f64>()
+        search + self.budgets.iter().map(|b| b.seconds * (f64::from(b.networks) + self.trials)).sum::<f64>()
     }
 }
 
@@ -290,13 +288,7 @@ fn pool_passes(config: &Config) -> f64 {
 
 /// Forward passes of an image through the supernet that selecting a genotype from it takes.
 pub(super) fn selection_passes(config: &Config) -> f64 {
-    match config.derive.select {
-        Select::Argmax => 0.0,
-        Select::Perturb => {
-            let measured = measurements(&config.mix_layout(), config.derive.edges_per_node);
-            config.derive.images as f64 * 2.0 * measured as f64
-        }
-    }
+    config.derive.images as f64 * selection_forwards(config)
 }
 
 /// The epochs of the search by their stages, each with its own kind of step, and the reports behind them; and the seconds of
@@ -343,8 +335,8 @@ impl fmt::Display for Plan {
             let (time, mib) = (super::duration_words(*seconds), mib(*bytes));
             writeln!(f, "supernet: {params} parameters, {macs} MACs ({rule}); search about {time} and {mib} MiB")?;
         }
-        if let Some(trials) = self.budgets.first().map(|b| b.trials).filter(|trials| *trials > 0.0) {
-            writeln!(f, "trials that choose: {trials:.2} full trainings at each budget")?;
+        if self.trials > 0.0 {
+            writeln!(f, "trials that choose: {:.2} full trainings at each budget", self.trials)?;
         }
         writeln!(
             f,

@@ -18,7 +18,7 @@ use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 use crate::report::trials;
 use crate::search::trial::{Phase, Spent};
-use crate::store::event::{self, Event, StageResult};
+use crate::store::event::{self, Event};
 use crate::threat::Attack;
 use crate::units::Macs;
 
@@ -103,25 +103,26 @@ fn ledger(
             macs: macs.0 as f64 * weights * forwards,
         });
     }
-    let tried = |events: &mut dyn Iterator<Item = Spent>| {
-        events.fold((0, 0.0), |(n, macs), spent| (n + 1, macs + (spent.training.0 + spent.evaluation.0) as f64))
-    };
-    let selected = events.iter().filter_map(|event| match event {
-        Event::Stage(StageResult::Search { spent, .. }) => spent.map(|spent| Spent { training: Macs(0), ..spent }),
-        _ => None,
-    });
-    let scored = event::trials(events, None).map(|trial| trial.answer.spent);
-    let (n, macs) = tried(&mut selected.chain(scored));
-    if macs > 0.0 {
-        let how = "forward passes of the supernet on held-out images, one or two an image and mixture, and attacks";
-        rows.push(LedgerRow { part: format!("selection and {} scores in the supernet", n - 1), how: how.into(), macs });
+    let trials_at = |at: Option<Macs>| event::trials(events, at).map(|trial| trial.answer.spent).collect::<Vec<_>>();
+    let macs = |spent: Spent| (spent.training.0 + spent.evaluation.0) as f64;
+    let selection = event::search_spent(events).map_or(0.0, |spent| spent.evaluation.0 as f64);
+    let scores = trials_at(None);
+    if selection > 0.0 || !scores.is_empty() {
+        rows.push(LedgerRow {
+            part: format!("selection and {} scores in the supernet", scores.len()),
+            how: "forward passes of the supernet on held-out images, one or two an image and mixture, and attacks"
+                .into(),
+            macs: selection + scores.into_iter().map(macs).sum::<f64>(),
+        });
     }
     for budget in &config.budgets {
-        let shared = event::shared(events, *budget);
-        let (n, macs) = tried(&mut event::trials(events, Some(*budget)).map(|trial| trial.answer.spent).chain(shared));
-        if n > 0 {
-            let how = "training and measuring, in part or in full, and weights that networks share";
-            rows.push(LedgerRow { part: format!("{n} trials at {budget}"), how: how.into(), macs });
+        let (trials, shared) = (trials_at(Some(*budget)), event::shared(events, *budget));
+        if !trials.is_empty() || shared.is_some() {
+            rows.push(LedgerRow {
+                part: format!("{} trials at {budget}", trials.len()),
+                how: "training and measuring, in part or in full, and weights that networks share".into(),
+                macs: trials.into_iter().chain(shared).map(macs).sum(),
+            });
         }
     }
     let forwards = config.retrain.passes().forwards();

@@ -18,7 +18,7 @@ use crate::attack::pgd::{pgd, worst_of_restarts};
 use crate::attack::{Classifier, Target};
 use crate::config::{Collapse, Order, Search};
 use crate::data::loader::{Batch, Loader};
-use crate::engine::{Gradients, Logits, Network, NormMode, Work, Wrt, euclidean_norm};
+use crate::engine::{Gradients, Network, NormMode, Work, Wrt, euclidean_norm};
 use crate::error::{Error, Result};
 use crate::loss::{Targets, correct, cross_entropy};
 use crate::recipe::{Adversary, Time, cosine};
@@ -77,7 +77,7 @@ pub struct Supernet<'a> {
     arch: Loader<'a>,
     arch_order: (u32, Vec<u32>),
     /// The initial architecture parameters.
-    origin: Vec<f64>,
+    origin: Alpha,
 }
 
 impl<'a> Supernet<'a> {
@@ -102,7 +102,7 @@ impl<'a> Supernet<'a> {
         let adam = Adam::new(config.arch, alpha.0.len());
         let sgd = Sgd::new(config.weights, &network.weights()?)?;
         let arch_order = (0, arch.order(0));
-        let origin = alpha.0.clone();
+        let origin = alpha.clone();
         let state = SearchState { alpha, adam, sums: Sums::default(), watch: Watch::default() };
         Ok(Supernet { network, sgd, state, layout, config, edges_per_node, arch, arch_order, origin })
     }
@@ -301,13 +301,14 @@ impl<'a> Supernet<'a> {
     /// Those of [`attack`](Self::attack).
     pub fn shown(&mut self, loader: &Loader<'_>, seed: Seed) -> Result<Vec<Shown>> {
         let mix = self.mix();
-        let mut shown = Vec::new();
-        for batch in loader.plain() {
-            let batch = Batch { seed, ..batch? };
-            let attacked = self.attack(&batch, &mix)?;
-            shown.push(Shown { clean: batch.images, attacked, labels: batch.labels });
-        }
-        Ok(shown)
+        loader.plain().map(|batch| self.show(batch?, &mix, seed)).collect()
+    }
+
+    /// A batch as it is and attacked.
+    fn show(&mut self, batch: Batch, mix: &[f64], seed: Seed) -> Result<Shown> {
+        let batch = Batch { seed, ..batch };
+        let attacked = self.attack(&batch, mix)?;
+        Ok(Shown { clean: batch.images, attacked, labels: batch.labels })
     }
 
     /// How the supernet does with a mixture on images, with statistics of the batch.
@@ -318,14 +319,9 @@ impl<'a> Supernet<'a> {
         let (mut seen, mut images) = (Seen::default(), 0);
         for Shown { clean, attacked, labels } in shown {
             let mut target = Target { network: &mut self.network, mix, mode: NormMode::TrainNoRecord };
-            let tally = |logits: &Logits, tally: &mut Tally| {
-                for hit in correct(logits, labels) {
-                    *tally += Tally { hit: u64::from(hit), total: 1 };
-                }
-            };
-            tally(&target.logits(clean)?, &mut seen.clean);
+            seen.clean += correct(&target.logits(clean)?, labels).collect();
             let logits = target.logits(attacked)?;
-            tally(&logits, &mut seen.attacked);
+            seen.attacked += correct(&logits, labels).collect();
             seen.loss += cross_entropy(&logits, labels).value * labels.len() as f64;
             images += labels.len();
         }
@@ -333,10 +329,8 @@ impl<'a> Supernet<'a> {
         Ok(seen)
     }
 
-    /// The dominant eigenvalue of the Hessian of the loss under attack in the architecture parameters, on the first batch of
-    /// some images.
-    fn eigenvalue(&mut self, shown: &[Shown], seed: Seed) -> Result<f64> {
-        let Some(Shown { attacked, labels, .. }) = shown.first() else { return Ok(0.0) };
+    /// The dominant eigenvalue of the Hessian of the loss under attack in the architecture parameters, on a batch.
+    fn eigenvalue(&mut self, Shown { attacked, labels, .. }: &Shown, seed: Seed) -> Result<f64> {
         let Supernet { network, layout, state, .. } = self;
         dominant(&state.alpha.0, seed.child("eigenvalue"), &mut |alpha| {
             let mix = Alpha(alpha.to_vec()).mix(layout);
@@ -353,22 +347,27 @@ impl<'a> Supernet<'a> {
     /// Those of [`attack`](Self::attack).
     pub fn report(&mut self, epoch: u32, probe: &Loader<'_>, seed: Seed) -> Result<SearchEpoch> {
         let mix = self.mix();
-        let shown = self.shown(probe, seed)?;
-        let Seen { clean, attacked: adversarial, .. } = self.see(&shown, &mix)?;
+        let (mut clean, mut adversarial, mut first) = (Tally::default(), Tally::default(), None);
+        for batch in probe.plain() {
+            let shown = self.show(batch?, &mix, seed)?;
+            let seen = self.see(std::slice::from_ref(&shown), &mix)?;
+            clean += seen.clean;
+            adversarial += seen.attacked;
+            first.get_or_insert(shown);
+        }
         let stage = self.stage(epoch);
         let moved = stage > 0 && !self.state.watch.stays();
-        let eigenvalue = match self.config.collapse {
-            Some(Collapse { eigenvalue: Some(_), .. }) if moved => Some(self.eigenvalue(&shown, seed)?),
+        let eigenvalue = match (self.config.collapse, &first) {
+            (Some(Collapse { eigenvalue: Some(_), .. }), Some(shown)) if moved => Some(self.eigenvalue(shown, seed)?),
             _ => None,
         };
         let sums = std::mem::take(&mut self.state.sums);
         let mean = |sum: f64, n: u32| (n > 0).then(|| sum / f64::from(n));
-        let apart: Vec<f64> = self.state.alpha.0.iter().zip(&self.origin).map(|(a, b)| a - b).collect();
+        let apart: Vec<f64> = self.state.alpha.0.iter().zip(&self.origin.0).map(|(a, b)| a - b).collect();
         let cells = cell_states(&self.layout, &mix, self.edges_per_node, &apart);
-        let origin = Alpha(self.origin.clone());
         let back = match &self.config.collapse {
             Some(collapse) if moved => {
-                self.state.watch.epoch(collapse, &cells, eigenvalue, (&self.state.alpha, &origin))
+                self.state.watch.epoch(collapse, &cells, eigenvalue, (&self.state.alpha, &self.origin))
             }
             _ => None,
         };
@@ -732,7 +731,7 @@ mod tests {
         // Average pools win on the first edge of every cell.
         s.state.alpha.0.iter_mut().step_by(4).for_each(|a| *a += 3.0);
         let begun = s.state.alpha.clone();
-        s.origin.clone_from(&begun.0);
+        s.origin.clone_from(&begun);
         s.step(&batch, Time::FIRST).unwrap();
         assert_ne!(s.state.alpha, begun);
         assert!(s.report(0, &train, Seed::root(9)).unwrap().collapsed);

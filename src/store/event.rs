@@ -123,6 +123,14 @@ pub fn alpha(events: &[Event]) -> Option<&[f64]> {
     })
 }
 
+/// What the supernet of a run and the selection behind it cost, if they are over and the journal says so.
+pub fn search_spent(events: &[Event]) -> Option<Spent> {
+    events.iter().find_map(|event| match event {
+        Event::Stage(StageResult::Search { spent, .. }) => *spent,
+        _ => None,
+    })
+}
+
 /// The genotypes that were taken from the supernet of a run, if its search is over and it says which.
 pub fn selected(events: &[Event]) -> Option<&[String]> {
     events.iter().find_map(|event| match event {

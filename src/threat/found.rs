@@ -23,17 +23,17 @@ impl Found {
 
     /// Accuracy on clean images.
     pub fn clean(&self) -> Tally {
-        tally(self.clean.iter().copied())
+        self.clean.iter().copied().collect()
     }
 
     /// Accuracy in the worst case over all attacks.
     pub fn robust(&self) -> Tally {
-        tally(self.standing.iter().copied())
+        self.standing.iter().copied().collect()
     }
 
     /// The samples that are correct under an attack of the plan, out of all samples.
     pub fn under(&self, attack: usize) -> Tally {
-        tally(self.attacks[attack].iter().map(|s| *s == Some(true)))
+        self.attacks[attack].iter().map(|s| *s == Some(true)).collect()
     }
 
     /// The first attack under which a sample, by its position, is misclassified.
@@ -44,7 +44,7 @@ impl Found {
     /// Accuracy in the worst case over the attacks up to this one.
     pub fn robust_after(&self, attack: usize) -> Tally {
         let fell = |i: usize| self.attacks[..=attack].iter().any(|a| a[i] == Some(false));
-        tally((0..self.clean.len()).map(|i| self.clean[i] && !fell(i)))
+        (0..self.clean.len()).map(|i| self.clean[i] && !fell(i)).collect()
     }
 
     /// The number of samples that an attack got.
@@ -74,11 +74,4 @@ fn digit(right: Option<bool>) -> char {
         Some(false) => '0',
         None => '-',
     }
-}
-
-fn tally(hits: impl Iterator<Item = bool>) -> Tally {
-    hits.fold(Tally::default(), |mut sum, hit| {
-        sum += Tally { hit: u64::from(hit), total: 1 };
-        sum
-    })
 }

@@ -70,11 +70,9 @@ impl Leader<'_> {
         self.saver.keep(&Task::Search, epochs, &supernet)?;
         let held = supernet::held_out(config, data, splits, config.derive.images);
         self.observer.on(Progress::Note("selecting from the supernet".into()));
-        let selected = supernet::selected(&mut supernet, config, &held, seed, interrupt)?;
         let n = config.search.trials.map_or(config.derive.genotypes as usize, |trials| trials.pool.networks);
-        let list = supernet::preferred(&supernet, config, selected, n, seed);
-        let images = loader.steps() * batch.min(loader.ids.len());
-        let (training, evaluation) = supernet::spent(&mut supernet, config, images, held.ids.len());
+        let list = supernet::preferred(&mut supernet, config, &held, n, seed, interrupt)?;
+        let (training, evaluation) = supernet::spent(&mut supernet, config, &loader, &held);
         let alpha = supernet.learned().alpha.0.clone();
         if let Some(trials) = config.search.trials {
             let held = supernet::held_out(config, data, splits, trials.pool.images);

@@ -8,8 +8,9 @@ use super::supernet;
 use super::training::{ByTraining, Trainings};
 use crate::arch::genotype::Genotype;
 use crate::config::strategy::{Halving, Method, SinglePath as Constants};
+use crate::data::loader::Loader;
 use crate::error::{Error, Result};
-use crate::jobs::stage::{Saver, Stage};
+use crate::jobs::stage::{Saver, Stage, Staged};
 use crate::jobs::{Observer, Progress, Task, estimate};
 use crate::recipe::Recipe;
 use crate::search::evaluator::{Evaluator, Inherited, Relaxed};
@@ -88,8 +89,7 @@ impl<'a> Search<'a, '_> {
             let mut supernet = self.supernet()?;
             let Trainings { config, data, splits, interrupt, .. } = *self.trainings;
             let held = supernet::held_out(config, data, splits, config.derive.images);
-            let selected = supernet::selected(&mut supernet, config, &held, self.seed, interrupt)?;
-            let list = supernet::preferred(&supernet, config, selected, pool.networks, self.seed);
+            let list = supernet::preferred(&mut supernet, config, &held, pool.networks, self.seed, interrupt)?;
             let held = supernet::held_out(config, data, splits, pool.images);
             let attack = self.trainings.trials.objective;
             let mut evaluator = Relaxed { supernet: &mut supernet, loader: &held, attack };
@@ -209,7 +209,7 @@ impl<'a> Search<'a, '_> {
 
     /// The search's shared weights, from their folder as far as they are trained there.
     fn shared<'s>(&mut self, size: &'s dyn Fn(&Genotype) -> Result<SizedNet>) -> Result<SinglePath<'s>> {
-        let Trainings { config, trials, data, ids, interrupt, .. } = *self.trainings;
+        let Trainings { config, trials, data, ids, .. } = *self.trainings;
         let seed = self.seed.child("shared");
         let recipe = Recipe { epochs: trials.single_path.epochs, ..config.retrain.clone() };
         if let Some((key, why)) = recipe.fault() {
@@ -219,43 +219,48 @@ impl<'a> Search<'a, '_> {
         let (layout, keep) = (self.networks.space.layout().clone(), config.derive.edges_per_node);
         let mut shared = SinglePath::new(&largest, layout, keep, &recipe, size, seed)?;
         let loader = estimate::loader(config, data, ids, recipe.batch, seed.child("order"), &Device::Cpu);
-        let task = Task::Trial { name: format!("{}, shared weights", self.name) };
-        let (epochs, observer) = (recipe.epochs, &mut *self.observer);
-        let mut kept = self.saver.of(Checkpoints::open(&self.notes.folder())?);
-        let stage = Stage { task: task.clone(), loader: &loader, epochs, saver: Some(&mut kept), interrupt, observer };
-        stage.run(&mut shared, &mut |_, _, _| Ok(()))?;
-        if self.notes.shared().is_none() {
-            kept.keep(&task, epochs, &shared)?;
+        self.train_shared(&mut shared, &loader, recipe.epochs, "shared weights", |shared| {
             let shown = shared.macs() as f64 * recipe.batch.min(ids.len()) as f64 * recipe.passes().forwards();
-            self.keep_shared(Macs(shown.round() as u64), Macs(0))?;
-        }
+            (Macs(shown.round() as u64), Macs(0))
+        })?;
         Ok(shared)
     }
 
     /// The search's supernet, from its folder as far as it is trained there.
     fn supernet(&mut self) -> Result<Supernet<'a>> {
-        let Trainings { config, data, splits, interrupt, .. } = *self.trainings;
+        let Trainings { config, data, splits, .. } = *self.trainings;
         let seed = self.seed.child("supernet");
         let mut supernet = estimate::supernet(config, data, splits, seed, &Device::Cpu)?;
         let loader =
             estimate::loader(config, data, &splits.weights, config.search.batch, seed.child("weights"), &Device::Cpu);
-        let task = Task::Trial { name: format!("{}, supernet", self.name) };
-        let (epochs, observer) = (config.search.epochs, &mut *self.observer);
-        let mut kept = self.saver.of(Checkpoints::open(&self.notes.folder())?);
-        let stage = Stage { task: task.clone(), loader: &loader, epochs, saver: Some(&mut kept), interrupt, observer };
-        stage.run(&mut supernet, &mut |_, _, _| Ok(()))?;
-        if self.notes.shared().is_none() {
-            kept.keep(&task, epochs, &supernet)?;
-            let images = loader.steps() * loader.batch.min(loader.ids.len());
-            let held = config.derive.images.min(splits.arch.len());
-            let (training, evaluation) = supernet::spent(&mut supernet, config, images, held);
-            self.keep_shared(training, evaluation)?;
-        }
+        let held = supernet::held_out(config, data, splits, config.derive.images);
+        let epochs = config.search.epochs;
+        self.train_shared(&mut supernet, &loader, epochs, "supernet", |supernet| {
+            supernet::spent(supernet, config, &loader, &held)
+        })?;
         Ok(supernet)
     }
 
-    /// Writes down what shared weights cost.
-    fn keep_shared(&mut self, training: Macs, evaluation: Macs) -> Result<()> {
+    /// Trains weights that the networks of the search share, as far as their folder does not have them, and writes down what
+    /// that cost in training and evaluation.
+    fn train_shared<L: Staged>(
+        &mut self,
+        learner: &mut L,
+        loader: &Loader<'_>,
+        epochs: u32,
+        what: &str,
+        spent: impl FnOnce(&mut L) -> (Macs, Macs),
+    ) -> Result<()> {
+        let task = Task::Trial { name: format!("{}, {what}", self.name) };
+        let mut kept = self.saver.of(Checkpoints::open(&self.notes.folder())?);
+        let (interrupt, observer) = (self.trainings.interrupt, &mut *self.observer);
+        let stage = Stage { task: task.clone(), loader, epochs, saver: Some(&mut kept), interrupt, observer };
+        stage.run(learner, &mut |_, _, _| Ok(()))?;
+        if self.notes.shared().is_some() {
+            return Ok(());
+        }
+        kept.keep(&task, epochs, learner)?;
+        let (training, evaluation) = spent(learner);
         let whole = self.trainings.spent(self.networks.budget, Fidelity::FULL);
         let trainings = training.0 as f64 / whole.training.0 as f64;
         self.notes.keep_shared(Spent { trainings, training, evaluation })

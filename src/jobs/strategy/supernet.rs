@@ -33,11 +33,25 @@ pub fn held_out<'a>(config: &Config, data: &'a Dataset, splits: &'a Splits, imag
     Loader::new(&data.train, data.image, ids, config.search.batch, Seed::root(config.seed), &Device::Cpu)
 }
 
-/// The genotype that `derive.select` takes from a supernet.
+/// Different genotypes that a supernet prefers, at most `n`: first the one that `derive.select` takes, judged on held-out
+/// images, then draws from its distributions and changes of the first one in turn.
 ///
 /// # Errors
 /// [`crate::error::Error::Stopped`] after a signal; those of the search's attack.
-pub fn selected(
+pub fn preferred(
+    supernet: &mut Supernet<'_>,
+    config: &Config,
+    held: &Loader<'_>,
+    n: usize,
+    seed: Seed,
+    interrupt: &Interrupt,
+) -> Result<Vec<Genotype>> {
+    let selected = selected(supernet, config, held, seed, interrupt)?;
+    Ok(around(supernet, config, selected, n, seed))
+}
+
+/// The genotype that `derive.select` takes from a supernet.
+fn selected(
     supernet: &mut Supernet<'_>,
     config: &Config,
     held: &Loader<'_>,
@@ -57,9 +71,8 @@ pub fn selected(
     }
 }
 
-/// Different genotypes that a supernet prefers, at most `n`, the selected one first: draws from its distributions and changes
-/// of the selected one in turn.
-pub fn preferred(supernet: &Supernet<'_>, config: &Config, selected: Genotype, n: usize, seed: Seed) -> Vec<Genotype> {
+/// The selected genotype, draws and changes.
+fn around(supernet: &Supernet<'_>, config: &Config, selected: Genotype, n: usize, seed: Seed) -> Vec<Genotype> {
     let (layout, mix, keep) = (supernet.layout(), supernet.mix(), config.derive.edges_per_node);
     let space = Cells::new(layout.clone(), keep);
     let (draws, mut changes) = (seed.child("derive"), seed.child("changes").stream());
@@ -106,19 +119,25 @@ pub fn score(
     Ok(())
 }
 
-/// What a supernet's training took, whose epochs have so many images, and the selection behind it. The accuracies that every
-/// epoch reports are not counted.
-pub fn spent(supernet: &mut Supernet<'_>, config: &Config, images: usize, held: usize) -> (Macs, Macs) {
+/// What a supernet's training took, whose weights saw the images of a loader, and the selection on held-out ones behind it. The
+/// accuracies that every epoch reports are not counted.
+pub fn spent(supernet: &mut Supernet<'_>, config: &Config, weights: &Loader<'_>, held: &Loader<'_>) -> (Macs, Macs) {
+    let images = weights.steps() * weights.batch.min(weights.ids.len());
     let passes: f64 = (0..config.search.epochs).map(|epoch| forwards(config, supernet.stage(epoch))).sum();
-    let selection = match config.derive.select {
-        Select::Argmax => 0.0,
-        Select::Perturb => {
-            attack_forwards(config) + 2.0 * measurements(supernet.layout(), config.derive.edges_per_node) as f64
-        }
-    };
     let macs = cost(supernet.network().net()).macs.0 as f64;
     let of = |passes: f64| Macs((macs * passes).round() as u64);
-    (of(images as f64 * passes), of(held as f64 * selection))
+    (of(images as f64 * passes), of(held.ids.len() as f64 * selection_forwards(config)))
+}
+
+/// Forward passes that selecting a genotype takes an image.
+pub fn selection_forwards(config: &Config) -> f64 {
+    match config.derive.select {
+        Select::Argmax => 0.0,
+        Select::Perturb => {
+            let measured = measurements(&config.mix_layout(), config.derive.edges_per_node);
+            attack_forwards(config) + 2.0 * measured as f64
+        }
+    }
 }
 
 /// Forward passes that an image of an epoch's step costs: attack and weights; from stage one on the architecture's images

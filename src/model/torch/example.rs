@@ -15,7 +15,8 @@ const IMAGES: usize = 4;
 /// running statistics.
 ///
 /// # Errors
-/// [`crate::error::Error::Tensor`] where the device cannot be read; [`crate::error::Error::NotFinite`] for logits that are no numbers.
+/// [`crate::error::Error::Tensor`] where the device cannot be read; [`crate::error::Error::NotFinite`] for logits that are no
+/// numbers.
 pub fn example(network: &mut Network) -> Result<Vec<u8>> {
     let Shape { h, w, c } = network.net().input_shape();
     let mut stream = Seed::root(0).child("example").stream();

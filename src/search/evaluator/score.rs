@@ -27,8 +27,8 @@ impl Score {
     }
 }
 
-/// Measures a network, or a supernet with a mixture, on the images of a loader, each batch with `mode`'s statistics: running ones of a trained network, the
-/// batch's own of one that inherited its weights.
+/// Measures a network, or a supernet with a mixture, on the images of a loader, each batch with `mode`'s statistics: running
+/// ones of a trained network, the batch's own of one that inherited its weights.
 ///
 /// # Errors
 /// Those of the attack.
@@ -50,10 +50,8 @@ pub fn score(
         let attacked = run(target, batch.samples(loader.seed.child("attack")), attack)?;
         let logits = target.logits(&attacked)?;
         let stands = correct(&logits, &batch.labels);
-        for (clean, stands) in clean.into_iter().zip(stands) {
-            found.clean += Tally { hit: u64::from(clean), total: 1 };
-            found.attacked += Tally { hit: u64::from(clean && stands), total: 1 };
-        }
+        found.attacked += clean.iter().zip(stands).map(|(clean, stands)| *clean && stands).collect();
+        found.clean += clean.into_iter().collect();
     }
     Ok(found)
 }
