@@ -146,6 +146,8 @@ fn a_finished_study_is_extended() {
     let report = study(&space(&large), &grown, None).unwrap();
     assert_eq!(study(&space(&large), &direct, None).unwrap(), report);
     assert!(bytes(&direct, "study.json") == bytes(&grown, "study.json"));
+    let foretold = report.proxies.iter().filter(|proxy| proxy.name.contains("untrained"));
+    assert_eq!(foretold.map(|proxy| proxy.networks).collect::<Vec<_>>(), [5; 5]);
     // The same question again is answered from the journal.
     let before = bytes(&grown, "journal.jsonl");
     study(&space(&large), &grown, Some(0)).unwrap();

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings, skeleton};
 use super::memory::shortage;
-use super::strategy::supernet::selection_forwards;
+use super::strategy::supernet::{selection_bytes, selection_forwards};
 use super::time::{median_ms, timed};
 use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{self, Skeleton, derived};
@@ -140,9 +140,10 @@ impl Plan {
         };
         let mut search_bytes = 0;
         if let Some(whole) = &whole {
-            let search = Memory::of(whole, &Supernet::work_of(&config.search), Fusion::ALL, &Cpu::widest())?;
+            let mut search = Memory::of(whole, &Supernet::work_of(&config.search), Fusion::ALL, &Cpu::widest())?;
+            search.images += selection_bytes(config, data, splits);
             if let Some(reason) = shortage(search, "the search") {
-                let advice = "lower supernet.channels, supernet.layers or search.batch, or raise supernet.partial";
+                let advice = "lower supernet.channels, supernet.layers, search.batch or derive.images, or raise supernet.partial";
                 return Err(Error::Impossible(format!("{reason}; {advice}")));
             }
             search_bytes = search.total();

@@ -11,3 +11,4 @@ pub mod shared;
 pub mod space;
 pub mod strategy;
 pub mod trial;
+pub mod zero_cost;

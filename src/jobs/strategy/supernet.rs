@@ -140,6 +140,17 @@ pub fn selection_forwards(config: &Config) -> f64 {
     }
 }
 
+/// Bytes of the images that selecting a genotype holds, as they are and attacked, while the supernet is in memory.
+pub fn selection_bytes(config: &Config, data: &Dataset, splits: &Splits) -> u64 {
+    match config.derive.select {
+        Select::Argmax => 0,
+        Select::Perturb => {
+            let images = config.derive.images.min(splits.arch.len());
+            (2 * images * data.image.len() * size_of::<f32>()) as u64
+        }
+    }
+}
+
 /// Forward passes that an image of an epoch's step costs: attack and weights; from stage one on the architecture's images
 /// as well, attacked, with an objective a stage.
 pub fn forwards(config: &Config, stage: u8) -> f64 {

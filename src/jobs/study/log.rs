@@ -36,6 +36,11 @@ impl Log {
             .iter()
             .any(|line| matches!(line, Line::Trained(known) if (known.of, known.training) == (of, training)))
     }
+
+    /// Whether a random network's proxies are known.
+    pub fn foretold(&self, number: u32) -> bool {
+        self.lines.iter().any(|line| matches!(line, Line::Foretold { network, .. } if *network == number))
+    }
 }
 
 /// The lines of one search.

@@ -34,6 +34,7 @@ use crate::jobs::strategy::{Built, Networks, Search, Trainings};
 use crate::jobs::{Interrupt, Observer, Progress};
 use crate::report::searches::facts::{Compared, Line, SearchId};
 use crate::report::searches::{About, SearchesReport, picture};
+use crate::search::zero_cost::ZeroCost;
 use crate::seed::Seed;
 use crate::store::folder::Folder;
 
@@ -177,6 +178,7 @@ impl Work<'_, '_> {
             match part {
                 Part::Random { network, training } => {
                     let built = || self.networks.build(&random[network as usize]);
+                    self.foretell(&built, network)?;
                     self.compare(&built, Compared::Random { number: network }, training, observer)?;
                 }
                 Part::HandMade { training } => {
@@ -210,6 +212,24 @@ impl Work<'_, '_> {
         let trials = search.run()?;
         let best = trials.best().map(|trial| trial.proposal.arch.clone());
         best.ok_or_else(|| Error::Impossible(format!("{name}: none of {} trials has a result", trials.trials().len())))
+    }
+
+    /// Measures a random network's proxies on the first held-out training images, where that is not done. A network whose
+    /// fresh weights give none has no line.
+    fn foretell(&mut self, built: &dyn Fn() -> Result<Built>, network: u32) -> Result<()> {
+        if self.log.foretold(network) {
+            return Ok(());
+        }
+        let Trainings { config, trials, seed, interrupt, .. } = *self.trainings;
+        interrupt.check()?;
+        let seed = seed.child("foretold");
+        let held = self.trainings.held_out(config.retrain.batch, seed);
+        let images = held.batch(held.ids, 0, 0)?;
+        match ZeroCost::of(&built()?.net, &images, &trials.objective, seed) {
+            Ok(proxies) => self.log.append(Line::Foretold { network, proxies }),
+            Err(Error::NotFinite(_)) => Ok(()),
+            Err(other) => Err(other),
+        }
     }
 
     /// Trains a network for comparison, where that is not done.

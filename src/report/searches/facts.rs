@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::record::Evaluation;
 use crate::search::evaluator::Score;
 use crate::search::trial::{History, Phase, Spent, TrialLine};
+use crate::search::zero_cost::ZeroCost;
 use crate::units::{Macs, Params};
 
 /// A line.
@@ -35,6 +36,13 @@ pub enum Line {
         of: SearchId,
         /// What that cost.
         spent: Spent,
+    },
+    /// A random network's proxies before any training; no search sees them.
+    Foretold {
+        /// Which random network.
+        network: u32,
+        /// What its fresh weights say.
+        proxies: ZeroCost,
     },
     /// A random network was scored with inherited weights; no search sees it.
     Inherited {

@@ -56,7 +56,7 @@ pub(super) fn networks(lines: &[Line]) -> Vec<Network> {
         .iter()
         .filter_map(|line| match line {
             Line::Trained(trained) => Some(trained),
-            Line::Trial { .. } | Line::Shared { .. } | Line::Inherited { .. } => None,
+            Line::Trial { .. } | Line::Shared { .. } | Line::Foretold { .. } | Line::Inherited { .. } => None,
         })
         .collect();
     trained.sort_by_key(|t| (t.of, t.training));

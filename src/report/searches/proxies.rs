@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Network;
 use super::facts::{Compared, Line, SearchId};
 use crate::error::{Error, Result};
+use crate::search::zero_cost::ZeroCost;
 use crate::study::{Kendall, Moments, kendall, partial};
 
 /// The fewest networks that are correlated.
@@ -97,6 +98,28 @@ pub(super) fn all(random: &[&Network]) -> Result<Vec<Proxy>> {
         Proxy::of(name, &known)
     };
     Ok(numbers.into_iter().map(of).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// What fresh weights say.
+pub(super) fn foretold(lines: &[Line], random: &[&Network]) -> Result<Vec<Proxy>> {
+    let known: Vec<(ZeroCost, &Network)> = lines
+        .iter()
+        .filter_map(|line| match line {
+            Line::Foretold { network, proxies } => {
+                let of = Compared::Random { number: *network };
+                random.iter().find(|n| n.of == of).map(|n| (*proxies, *n))
+            }
+            _ => None,
+        })
+        .collect();
+    let names = known.first().map(|(proxies, _)| proxies.each().map(|(name, _)| name).collect::<Vec<_>>());
+    let mut found = Vec::new();
+    for (i, name) in names.into_iter().flatten().enumerate() {
+        let number = |proxies: &ZeroCost| proxies.each().nth(i).map(|(_, number)| number);
+        let own: Vec<(f64, &Network)> = known.iter().filter_map(|(proxies, n)| Some((number(proxies)?, *n))).collect();
+        found.extend(Proxy::of(name, &own)?);
+    }
+    Ok(found)
 }
 
 /// The scores with a search's shared weights.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Compared, Line, SearchId};
 use super::network::{Cost, Network, cost, networks, random_price};
-use super::proxies::{Noise, Proxy, all, inherited};
+use super::proxies::{Noise, Proxy, all, foretold, inherited};
 use super::questions::{Asked, correct};
 use crate::config::Config;
 use crate::config::strategy::Method;
@@ -148,7 +148,7 @@ impl SearchesReport {
             hand_made: moments(&hand_made)?,
             strategies,
             noise: Noise::of(&random)?,
-            proxies: all(&random)?,
+            proxies: [all(&random)?, foretold(lines, &random)?].concat(),
             networks,
             about,
         })
