@@ -37,8 +37,28 @@ fn seeds_lie_in_one_folder_and_are_compared() {
     assert_eq!(json(&["status", "--json", &name(&before)]).as_array().unwrap().len(), 2);
     let out = folder.path().join("frontier.json");
     assert_eq!(robustnas(&["frontier", &name(&before), "--out", &name(&out)]).0, Some(0));
-    let frontier: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
+    let frontier: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     assert_eq!(frontier["runs"][1]["name"], "before/seed-3");
+
+    // Both seeds as one band: the mean, from the one to the other.
+    let [csv, svg] = ["bands.csv", "bands.svg"].map(|file| folder.path().join(file));
+    for out in [&csv, &svg] {
+        let (code, _, err) = robustnas(&["frontier", "--bands", &name(&before), "--out", &name(out)]);
+        assert_eq!(code, Some(0), "{err}");
+    }
+    let robust = |run: usize| {
+        let points = frontier["runs"][run]["points"].as_array().unwrap();
+        let point = points.iter().find(|point| point["origin"] == "hand_made").unwrap();
+        point["robust"]["hit"].as_f64().unwrap() / point["robust"]["total"].as_f64().unwrap()
+    };
+    let table = std::fs::read_to_string(csv).unwrap();
+    let line = table.lines().find(|line| line.starts_with("before,hand-made,")).unwrap();
+    let numbers: Vec<f64> = line.split(',').skip(3).map(|number| number.parse().unwrap()).collect();
+    let (a, b) = (robust(0), robust(1));
+    assert_eq!(numbers[..4], [2.0, f64::midpoint(a, b), a.min(b), a.max(b)], "{table}");
+    assert!(std::fs::read_to_string(svg).unwrap().contains("seeds 2, 3"));
+    let (code, _, err) = robustnas(&["frontier", "--bands", &name(&before), "--out", &name(&out)]);
+    assert!(code == Some(2) && err.contains("a document has the runs themselves"), "{err}");
 
     // Both seeds against one of them: the same configuration but for the seed, which is no change.
     let compared = json(&["compare", "--json", &name(&before), &name(&after)]);

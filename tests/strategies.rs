@@ -36,7 +36,7 @@ const BRIEF: [(&str, &str); 22] = [
     ("search.probe", "16"),
     ("search.trials.spend", "3.2"),
     ("search.trials.halving", "{ networks = 4, eta = 2, rungs = 2, longest = 0.5 }"),
-    ("search.trials.pool", "{ networks = 6, images = 32 }"),
+    ("search.trials.pool", "{ networks = 6, images = 32, drawn = 1 }"),
     ("search.trials.single_path", "{ epochs = 1, candidates = 6, images = 32, population = 3, short = 2, eta = 2 }"),
     ("derive.images", "32"),
     ("derive.genotypes", "2"),
@@ -123,6 +123,12 @@ fn two_stage() {
     assert_eq!(*selected, scored[0].genotype);
     let mut tried = event::trials(&events, Some(Macs(1_000_000)));
     assert!(tried.any(|trial| trial.genotype == *selected));
+    // One of the four is drawn at every size, without a score.
+    for budget in [Macs(1_000_000), Macs(2_000_000)] {
+        let first = event::trials(&events, Some(budget)).filter(|trial| trial.fidelity.share() == 0.25);
+        let known: Vec<bool> = first.map(|t| scored.iter().any(|score| score.genotype == t.genotype)).collect();
+        assert_eq!((known.len(), known.iter().filter(|known| **known).count()), (4, 3), "{budget}");
+    }
     assert!(event::search_spent(&events).is_some_and(|spent| spent.training.0 > 0 && spent.evaluation.0 > 0));
 }
 

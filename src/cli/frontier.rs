@@ -1,13 +1,14 @@
 //! `robustnas frontier`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::console::Console;
 use super::figure::{FigureArguments, Format};
 use super::files;
-use super::rank::{among, ranked};
+use super::rank::{among, by_seeds, ranked};
 use crate::error::{Error, Result};
 use crate::jobs::state::name;
+use crate::report::bands::{self, Band};
 use crate::report::frontier::Frontier;
 use crate::report::plot::figure;
 use crate::report::protocol::Split;
@@ -43,16 +44,23 @@ pub struct FrontierArguments {
     /// The images whose accuracies are shown.
     #[arg(long, value_enum, default_value = "test")]
     split: SplitName,
+    /// Over seeds: the runs of a folder of several seeds are one band around the mean of their best networks at each budget.
+    #[arg(long)]
+    bands: bool,
     #[command(flatten)]
     figure: FigureArguments,
 }
 
 /// The frontiers of runs in one figure or document.
 pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
-    let FrontierArguments { runs, out, split, figure: options } = arguments;
+    let FrontierArguments { runs, out, split, bands, figure: options } = arguments;
     let is_document = out.extension().is_some_and(|extension| extension == "json");
     if !is_document {
         Format::of(out, &["json"])?;
+    }
+    if is_document && *bands {
+        let what = "--bands: a document has the runs themselves; expected .svg, .png, .pdf or .csv";
+        return Err(Error::Usage(format!("{}: {what}", out.display())));
     }
     let style = options.style()?;
     let all = among(runs, console)
@@ -62,15 +70,22 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
             if ranked.budgets.is_empty() {
                 return Err(Error::Usage(format!("{}: nothing is evaluated yet", run.display())));
             }
-            Ok((name(run), ranked))
+            Ok((run.clone(), ranked))
         })
         .collect::<Result<Vec<_>>>()?;
-    let list: Vec<(&str, &Ranked)> = all.iter().map(|(name, ranked)| (name.as_str(), ranked)).collect();
+    let names: Vec<String> = all.iter().map(|(run, _)| name(run)).collect();
+    let list: Vec<(&str, &Ranked)> =
+        names.iter().map(String::as_str).zip(all.iter().map(|(_, ranked)| ranked)).collect();
     let frontier = Frontier::combine(&list, (*split).into())?;
     if is_document {
         files::write(out, &frontier.to_json()?)?;
         console.wrote(out);
         return Ok(());
+    }
+    if *bands {
+        let of = |(folder, runs): (&Path, Vec<&Ranked>)| Band::of(&name(folder), &runs, (*split).into());
+        let bands: Vec<Band> = by_seeds(&all).into_iter().map(of).collect();
+        return options.write(out, &bands::figure(&frontier, &bands, &style)?, console);
     }
     options.write(out, &figure(&frontier, &style)?, console)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::console::{Console, width};
 use super::files;
 use crate::error::Result;
+use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 use crate::report::spread::Spread;
 use crate::report::table::table_within;
@@ -72,8 +73,8 @@ pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
         text += &table_within(ranked, width());
         text += "\n";
     }
-    for (folder, seeds) in of_several_seeds(&all) {
-        let spread = Spread::of(&seeds);
+    for (folder, seeds) in by_seeds(&all).into_iter().filter(|(_, seeds)| seeds.len() > 1) {
+        let spread = Spread::of(&seeds, Split::Test);
         let _ = writeln!(text, "== {} over {} seeds, test images", folder.display(), seeds.len());
         text += &spread.table();
         text += "\n";
@@ -81,16 +82,15 @@ pub fn rank(runs: &[PathBuf], json: bool, console: Console) -> Result<()> {
     files::print(&text)
 }
 
-/// The runs that lie in one folder with others, as those of several seeds do.
-fn of_several_seeds(all: &[(PathBuf, Ranked)]) -> Vec<(&Path, Vec<&Ranked>)> {
+/// Runs by what they are runs of: those of several seeds by the folder that they lie in, every other one for itself.
+pub fn by_seeds(all: &[(PathBuf, Ranked)]) -> Vec<(&Path, Vec<&Ranked>)> {
     let mut folders: Vec<(&Path, Vec<&Ranked>)> = Vec::new();
-    for (run, ranked) in all.iter().filter(|(run, _)| is_of_seed(run)) {
-        let folder = run.parent().unwrap_or(run);
+    for (run, ranked) in all {
+        let folder = if is_of_seed(run) { run.parent().unwrap_or(run) } else { run };
         match folders.iter_mut().find(|(of, _)| *of == folder) {
             Some((_, runs)) => runs.push(ranked),
             None => folders.push((folder, vec![ranked])),
         }
     }
-    folders.retain(|(_, runs)| runs.len() > 1);
     folders
 }

@@ -11,6 +11,7 @@ use crate::config::{Config, Setting};
 use crate::error::{Error, Result};
 use crate::jobs::DAY;
 use crate::jobs::search::{Crew, Job, begin, run};
+use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
 use crate::report::spread::Spread;
 use crate::report::table::table_within;
@@ -138,7 +139,7 @@ fn print(all: &[Ranked], json: bool) -> Result<()> {
         [ranked] => files::print(&table_within(ranked, width())),
         several => {
             let tables: Vec<String> = several.iter().map(|ranked| table_within(ranked, width())).collect();
-            let spread = Spread::of(&several.iter().collect::<Vec<_>>()).table();
+            let spread = Spread::of(&several.iter().collect::<Vec<_>>(), Split::Test).table();
             files::print(&format!("{}\nover {} seeds, test images\n{spread}", tables.join("\n"), several.len()))
         }
     }

@@ -150,11 +150,20 @@ pub struct Pool {
     pub networks: usize,
     /// Images of the architecture half that they are scored on, the first ones.
     pub images: usize,
+    /// How many of the networks that are tried are drawn from the whole space instead, without a score (optional; 0): a supernet
+    /// that misleads then costs trials, and the trials say whether it did.
+    #[serde(skip_serializing_if = "is_none")]
+    pub drawn: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(drawn: &usize) -> bool {
+    *drawn == 0
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Pool { networks: 64, images: 500 }
+        Pool { networks: 64, images: 500, drawn: 0 }
     }
 }
 
@@ -229,9 +238,11 @@ impl Trials {
             }
             Method::TwoStage => {
                 self.halving(at, check)?;
-                let Pool { networks, images } = self.pool;
-                let least = self.halving.networks;
-                check.range(&key("pool.networks"), networks, networks >= least, "at least `halving.networks`")?;
+                let Pool { networks, images, drawn } = self.pool;
+                let tried = self.halving.networks;
+                check.range(&key("pool.drawn"), drawn, drawn < tried, "less than `halving.networks`")?;
+                let least = networks >= tried - drawn;
+                check.range(&key("pool.networks"), networks, least, "at least `halving.networks` less `pool.drawn`")?;
                 check.range(&key("pool.images"), images, images >= 1, "at least 1")?;
                 affordable(self.halving.trainings())
             }

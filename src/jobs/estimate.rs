@@ -282,7 +282,7 @@ fn trials(config: &Config) -> f64 {
 
 /// Forward passes of an image through the supernet that the scores of its pool take.
 fn pool_passes(config: &Config) -> f64 {
-    config.search.trials.map_or(0.0, |Trials { pool: Pool { networks, images }, objective, .. }| {
+    config.search.trials.map_or(0.0, |Trials { pool: Pool { networks, images, .. }, objective, .. }| {
         (networks * images) as f64 * passes(&objective)
     })
 }

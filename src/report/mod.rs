@@ -2,6 +2,7 @@
 
 pub mod attacked;
 pub mod axis;
+pub mod bands;
 pub mod blocks;
 pub mod cells;
 pub mod choices;

@@ -14,12 +14,12 @@ pub(super) const INK: &str = "#222222";
 pub(super) const FAINT: &str = "#767676";
 pub(super) const GRID: &str = "#e6e6e6";
 
-const MARGIN: f64 = 24.0;
+pub(super) const MARGIN: f64 = 24.0;
 /// The margin of a figure that has little room.
-const NARROW_MARGIN: f64 = 6.0;
-const TEXT: f64 = 13.0;
-const LINE: f64 = 19.0;
-const PLOT_HEIGHT: f64 = 420.0;
+pub(super) const NARROW_MARGIN: f64 = 6.0;
+pub(super) const TEXT: f64 = 13.0;
+pub(super) const LINE: f64 = 19.0;
+pub(super) const PLOT_HEIGHT: f64 = 420.0;
 const LEGEND: f64 = 300.0;
 const MARKER: f64 = 5.0;
 
@@ -122,7 +122,7 @@ fn titles(frontier: &Frontier, width: f64) -> Vec<(String, f64)> {
 }
 
 /// What it was measured on and under.
-fn said_of(frontier: &Frontier) -> Vec<String> {
+pub(super) fn said_of(frontier: &Frontier) -> Vec<String> {
     let Some(s) = &frontier.protocol.data else { return vec!["nothing evaluated".to_owned()] };
     let on =
         format!("{} {} split, n = {} images (content {}, indices {})", s.data, s.split, s.n, s.data_id, s.index_id);
@@ -130,7 +130,7 @@ fn said_of(frontier: &Frontier) -> Vec<String> {
     vec![on, format!("robust = correct under every one of: {attacks}; bars are 95 % Wilson intervals")]
 }
 
-fn counted(frontier: &Frontier) -> String {
+pub(super) fn counted(frontier: &Frontier) -> String {
     format!("multiply-accumulates of one image, counted by {} (log scale)", frontier.protocol.counting_rule)
 }
 
@@ -176,16 +176,16 @@ impl Axes {
         })
     }
 
-    fn x(&self, macs: Macs) -> f64 {
+    pub(super) fn x(&self, macs: Macs) -> f64 {
         self.macs.at((macs.0 as f64).max(1.0))
     }
 
-    fn y(&self, rate: f64) -> f64 {
+    pub(super) fn y(&self, rate: f64) -> f64 {
         self.accuracy.at(100.0 * rate)
     }
 
     /// Grid, frame, ticks, labels and budgets.
-    fn draw(&self, svg: &mut Svg, frontier: &Frontier, narrow: bool) {
+    pub(super) fn draw(&self, svg: &mut Svg, frontier: &Frontier, narrow: bool) {
         let ((left, right), (bottom, top)) = (self.macs.pixels, self.accuracy.pixels);
         for tick in self.accuracy.ticks() {
             let y = self.accuracy.at(tick);
@@ -279,7 +279,7 @@ fn said(run: &str, point: &FrontierPoint) -> String {
 }
 
 /// Circle for searched, triangle for random, square for hand-made networks; about the same area each.
-fn marker(svg: &mut Svg, origin: &Origin, (x, y): (f64, f64), fill: &str, stroke: Stroke<'_>) {
+pub(super) fn marker(svg: &mut Svg, origin: &Origin, (x, y): (f64, f64), fill: &str, stroke: Stroke<'_>) {
     match origin {
         Origin::Searched { .. } => svg.circle((x, y), MARKER, fill, stroke),
         Origin::Random { .. } => {
@@ -294,16 +294,16 @@ fn marker(svg: &mut Svg, origin: &Origin, (x, y): (f64, f64), fill: &str, stroke
 }
 
 /// Rows of samples and words, written downwards.
-struct Legend<'a> {
-    svg: &'a mut Svg,
-    x: f64,
-    y: f64,
-    width: f64,
+pub(super) struct Legend<'a> {
+    pub(super) svg: &'a mut Svg,
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) width: f64,
 }
 
 impl Legend<'_> {
     /// A sample drawn at `(x, y)` and its meaning.
-    fn row(&mut self, text: &str, sample: impl Fn(&mut Svg, f64, f64)) {
+    pub(super) fn row(&mut self, text: &str, sample: impl Fn(&mut Svg, f64, f64)) {
         sample(self.svg, self.x, self.y);
         self.words(self.x + 32.0, INK, text);
     }
@@ -316,7 +316,7 @@ impl Legend<'_> {
         self.y += LINE / 2.0;
     }
 
-    fn words(&mut self, x: f64, colour: &str, text: &str) {
+    pub(super) fn words(&mut self, x: f64, colour: &str, text: &str) {
         self.svg.text(x, self.y + 4.5, TEXT, Anchor::Start, colour, &clip(text, self.width - MARGIN - x));
         self.y += LINE;
     }

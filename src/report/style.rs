@@ -62,6 +62,14 @@ impl Style {
     }
 }
 
+/// A colour as light as the ground of lines in it: four fifths white.
+pub fn tint(colour: &str) -> String {
+    let part = |at: usize| colour.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
+    let light = |part: u8| (0.2 * f64::from(part) + 0.8 * 255.0).round() as u8;
+    let [red, green, blue] = [1, 3, 5].map(|at| light(part(at)));
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
 /// The grey of a colour's luminance (ITU-R BT.709), as print without colours has it.
 pub fn grey(colour: &str) -> Option<String> {
     let digits = colour.strip_prefix('#').filter(|digits| digits.len() == 6)?;
@@ -80,6 +88,13 @@ mod tests {
         assert_eq!(grey("#0072b2").as_deref(), Some("#5e5e5e"));
         assert_eq!(grey("none"), None);
         assert!(GREYS.iter().all(|own| grey(own).as_deref() == Some(own)));
+    }
+
+    #[test]
+    fn tints_are_light_and_keep_their_hue() {
+        assert_eq!(tint("#0072b2"), "#cce3f0");
+        assert_eq!(tint("#000000"), "#cccccc");
+        assert_eq!(tint("#ffffff"), "#ffffff");
     }
 
     #[test]

@@ -22,16 +22,27 @@ pub fn sentence(budget: Macs, scores: &[&TrialLine], trials: &[&TrialLine]) -> O
         words += &format!(" have objectives from {first:.3} down to {last:.3}");
     }
     // Each genotype once, as its first trial found it: later rungs have the best alone.
-    let mut pairs: Vec<(&str, f64, f64)> = Vec::new();
+    let mut known: Vec<&str> = Vec::new();
+    let (mut pairs, mut drawn): (Vec<(f64, f64)>, Vec<f64>) = (Vec::new(), Vec::new());
     for trial in trained {
-        let score = scores.iter().find(|score| score.phase == Phase::Score && score.genotype == trial.genotype);
-        if let (Some(score), Some(found)) = (score.and_then(|score| objective(score)), objective(trial))
-            && pairs.iter().all(|(known, ..)| *known != trial.genotype)
-        {
-            pairs.push((&trial.genotype, score, found));
+        let Some(found) = objective(trial).filter(|_| !known.contains(&&trial.genotype[..])) else { continue };
+        known.push(&trial.genotype);
+        match scores.iter().find(|score| score.phase == Phase::Score && score.genotype == trial.genotype) {
+            Some(score) => pairs.extend(objective(score).map(|score| (score, found))),
+            None => drawn.push(found),
         }
     }
-    let (x, y): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(_, x, y)| (*x, *y)).unzip();
+    let (x, y): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+    if !y.is_empty() && !drawn.is_empty() {
+        let mean = |found: &[f64]| found.iter().sum::<f64>() / found.len() as f64;
+        words += &format!(
+            ". The first trials of the {} that have a score have {:.3} on average, those of the {} that were drawn at random {:.3}",
+            y.len(),
+            mean(&y),
+            drawn.len(),
+            mean(&drawn)
+        );
+    }
     if let Ok(found) = kendall(&x, &y) {
         words += &format!(
             ". The scores in inherited weights order {} of them with Kendall's tau {:.2} ({:.2} to {:.2})",
@@ -80,6 +91,14 @@ mod tests {
         );
         assert!(
             told.contains("from 0.700 down to 0.600") && told.contains("order 4 of them with Kendall's tau 1.00"),
+            "{told}"
+        );
+        assert!(!told.contains("drawn at random"), "{told}");
+        let told = sentence(Macs(4_000_000), &scores[2..], &trials).unwrap();
+        assert!(
+            told.contains(
+                "the 2 that have a score have 0.350 on average, those of the 2 that were drawn at random 0.150"
+            ),
             "{told}"
         );
         assert_eq!(sentence(Macs(1), &scores, &[]), None);

@@ -100,13 +100,16 @@ impl<'a> Search<'a, '_> {
         self.try_best()
     }
 
-    /// Successive halving of the networks that have the best scores, and of the selected one, which was scored first.
+    /// Successive halving of the networks that have the best scores, of the selected one, which was scored first, and of some
+    /// that are drawn without a score.
     ///
     /// # Errors
     /// As [`Search::run`].
     pub fn try_best(&mut self) -> Result<History<Genotype>> {
         let halving = self.trainings.trials.halving;
-        let best = self.best_scored(halving.networks, true)?;
+        let drawn = self.trainings.trials.pool.drawn;
+        let mut tried = self.best_scored(halving.networks - drawn, true)?;
+        tried.extend(self.drawn(drawn, &tried)?);
         let (left, spend) = (self.left(), self.trainings.trials.spend);
         if left < halving.trainings() {
             return Err(Error::Impossible(format!(
@@ -117,7 +120,7 @@ impl<'a> Search<'a, '_> {
                 halving.trainings()
             )));
         }
-        self.train(AnyStrategy::Halving(halving), Some(best), left)?;
+        self.train(AnyStrategy::Halving(halving), Some(tried), left)?;
         self.notes.trials(Phase::Train)
     }
 
@@ -139,6 +142,19 @@ impl<'a> Search<'a, '_> {
             return Err(Error::Impossible(format!("{}: no network could be scored", self.name)));
         }
         Ok(best.into_iter().map(|trial| trial.proposal.arch.clone()).collect())
+    }
+
+    /// Random networks of the budget, others than those that are tried already.
+    fn drawn(&self, n: usize, tried: &[Genotype]) -> Result<Vec<Genotype>> {
+        if n == 0 {
+            return Ok(Vec::new());
+        }
+        let space = &self.networks.space;
+        let known: Vec<_> = tried.iter().map(|genotype| space.key(genotype)).collect();
+        let mut drawn = self.networks.random(n + tried.len(), self.seed.child("drawn"))?;
+        drawn.retain(|genotype| !known.contains(&space.key(genotype)));
+        drawn.truncate(n);
+        Ok(drawn)
     }
 
     /// The networks that the search does not see and that have no score yet.

@@ -67,7 +67,7 @@ impl Plan {
         let Study { searches, trainings: each, random, repeated, hand_made, spend, single_path, halving, .. } = study;
         let supernet = match study.strategies.contains(&Method::TwoStage) {
             true => {
-                let Pool { networks, images } = study.pool;
+                let Pool { networks, images, .. } = study.pool;
                 let scores = (networks as f64 + f64::from(*random)) * images as f64 * passes(&study.objective);
                 let (trained, forward) = estimate::search_seconds(config, data, splits, seed, &Device::Cpu)?;
                 trained + (scores + estimate::selection_passes(config)) * forward
