@@ -10,6 +10,7 @@ use super::strategy::supernet::{selection_bytes, selection_forwards};
 use super::time::{median_ms, timed};
 use crate::arch::cost::{Cost, cost};
 use crate::arch::families::cells::{self, Skeleton, derived};
+use crate::arch::genotype::Genotype;
 use crate::arch::net::Net;
 use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::strategy::{Method, Pool, Trials};
@@ -32,6 +33,8 @@ use crate::units::Macs;
 
 /// Genotypes of the space whose scalings stand for all others.
 const SAMPLES: u32 = 8;
+/// Of these, how many are timed at a budget: networks of one size take up to twice as long as others.
+const MEASURED: usize = 3;
 /// Images of the small steps that are timed first.
 const TIMED: usize = 16;
 /// Timed steps of a kind.
@@ -123,8 +126,8 @@ pub fn loader<'a>(
 }
 
 impl Plan {
-    /// Draws the plan: counts scalings, foretells the memory of every part, and times one small step of the search and of a
-    /// training. `go_on` is asked between its parts.
+    /// Draws the plan: counts scalings, foretells the memory of every part, and times some small steps of the search and of the
+    /// trainings of a few networks. `go_on` is asked between its parts.
     ///
     /// # Errors
     /// [`Error::Impossible`] where a budget is out of reach of every sample or the search does not fit into memory; that of
@@ -159,23 +162,28 @@ impl Plan {
             }
         }
         let mut budgets = Vec::new();
-        for (budget, (count, choice, net)) in config.budgets.iter().zip(met) {
-            go_on()?;
+        for (budget, Met { count, choice, nets }) in config.budgets.iter().zip(met) {
             let kept = choice.kept.len() as u32;
             let networks = (config.derive.genotypes + config.derive.random) * kept + u32::from(config.derive.hand_made);
             // Weights of every network, and three checkpoints of weights and momentum while one is trained.
-            disk_bytes += 4 * ParamLayout::new(&net).len() as u64 * (u64::from(networks) + 6);
-            let memory = Trainee::memory_of(&net, &config.retrain)?;
-            let shortage = shortage(memory, "training");
-            let seconds = match shortage {
-                Some(_) => 0.0,
-                None => {
-                    let mut trainee = Trainee::timed(Network::new(net, seed, &device)?, &config.retrain)?;
-                    training_seconds(config, data, splits, &mut trainee, &device)?
+            let numbers = nets.iter().map(|net| ParamLayout::new(net).len() as u64).max().unwrap_or(0);
+            disk_bytes += 4 * numbers * (u64::from(networks) + 6);
+            let (mut bytes, mut short, mut times) = (0, None, Vec::new());
+            for net in nets {
+                go_on()?;
+                let memory = Trainee::memory_of(&net, &config.retrain)?;
+                bytes = bytes.max(memory.total());
+                match shortage(memory, "training") {
+                    Some(reason) => short = Some(reason),
+                    None => {
+                        let mut trainee = Trainee::timed(Network::new(net, seed, &device)?, &config.retrain)?;
+                        times.push(training_seconds(config, data, splits, &mut trainee, &device)?);
+                    }
                 }
-            };
-            let bytes = memory.total();
-            budgets.push(BudgetPlan { budget: *budget, met: count, choice, networks, seconds, bytes, shortage });
+            }
+            let seconds = times.iter().sum::<f64>() / times.len().max(1) as f64;
+            let (budget, met, shortage) = (*budget, (count, samples.len() as u32), short);
+            budgets.push(BudgetPlan { budget, met, choice, networks, seconds, bytes, shortage });
         }
         go_on()?;
         let supernet = match whole {
@@ -196,31 +204,36 @@ impl Plan {
     }
 }
 
-/// How many samples can be scaled to a budget, and the first one's scalings and network.
-fn sample(
-    config: &Config,
-    data: &Dataset,
-    samples: &[crate::arch::genotype::Genotype],
-    budget: Macs,
-) -> Result<((u32, u32), ScalingChoice, Net)> {
-    let mut found = None;
+/// What samples of the space are at a budget.
+struct Met {
+    /// How many can be scaled to it.
+    count: u32,
+    /// The scalings of the first that can.
+    choice: ScalingChoice,
+    /// The networks that are timed, of the first ones that can.
+    nets: Vec<Net>,
+}
+
+/// Scales samples to a budget.
+fn sample(config: &Config, data: &Dataset, samples: &[Genotype], budget: Macs) -> Result<Met> {
+    let (mut first, mut nets) = (None, Vec::new());
     let mut count = 0;
     let mut why = None;
     for genotype in samples {
         match scalings(config, data, genotype, budget) {
             Ok(choice) => {
                 count += 1;
-                if let (None, Some(first)) = (&found, choice.kept.first()) {
-                    let net = derived(&skeleton(config, data, &first.cells, &first.channels), genotype)?;
-                    found = Some((choice, net));
+                if let Some(scaled) = choice.kept.first().filter(|_| nets.len() < MEASURED) {
+                    nets.push(derived(&skeleton(config, data, &scaled.cells, &scaled.channels), genotype)?);
                 }
+                first.get_or_insert(choice);
             }
             Err(Error::Impossible(reason)) => why = Some(reason),
             Err(other) => return Err(other),
         }
     }
-    match found {
-        Some((choice, net)) => Ok(((count, samples.len() as u32), choice, net)),
+    match first {
+        Some(choice) => Ok(Met { count, choice, nets }),
         None => Err(Error::Impossible(why.unwrap_or_else(|| format!("no network of {budget}: the space is empty")))),
     }
 }
