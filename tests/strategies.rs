@@ -220,7 +220,7 @@ fn a_strategy_of_trials_needs_them() {
         Config::from_toml(SPACE, Path::new("space.toml"), &settings).unwrap_err().to_string()
     };
     let words = why(&[("search.strategy", "halving"), ("search.trials.spend", "0.5")]);
-    assert!(words.contains("`halving` takes 2.00 full trainings"), "{words}");
+    assert!(words.contains("`halving` takes 3.00 full trainings"), "{words}");
     let words = why(&[("search.strategy", "halfing")]);
     assert!(words.contains("halving"), "{words}");
     let words = why(&[("search.trials.halving", "{ networks = 3, eta = 2, rungs = 3 }")]);
