@@ -3,7 +3,9 @@
 
 use super::figure::{Figure, comma_separated};
 use super::frontier::Frontier;
-use super::plot::{Axes, FAINT, INK, LINE, Legend, MARGIN, NARROW_MARGIN, PLOT_HEIGHT, TEXT, counted, marker, said_of};
+use super::plot::{
+    Axes, FAINT, INK, LINE, Legend, MARGIN, NARROW_MARGIN, PLOT_HEIGHT, TEXT, counted, marker, measured,
+};
 use super::protocol::Split;
 use super::ranked::Ranked;
 use super::spread::{Spread, SpreadLine};
@@ -60,11 +62,7 @@ pub fn figure(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Figu
 }
 
 fn said(frontier: &Frontier) -> Vec<String> {
-    let mut said = said_of(frontier);
-    // The sentence about intervals is about single networks.
-    if let Some((attacks, _)) = said.pop().as_deref().and_then(|last| last.split_once("; ")) {
-        said.push(format!("{attacks}; best network of each run at a budget, chosen by validation"));
-    }
+    let mut said = measured(frontier, "best network of each run at a budget, chosen by validation");
     said.push(
         "lines are means over the seeds; bands and whiskers reach from the least to the most robust run".to_owned(),
     );

@@ -121,13 +121,18 @@ fn titles(frontier: &Frontier, width: f64) -> Vec<(String, f64)> {
     std::iter::once(("Accuracy over cost".to_owned(), 18.0)).chain(small).collect()
 }
 
-/// What it was measured on and under.
-pub(super) fn said_of(frontier: &Frontier) -> Vec<String> {
+/// What it was measured on and under, and what its bars are.
+fn said_of(frontier: &Frontier) -> Vec<String> {
+    measured(frontier, "bars are 95 % Wilson intervals")
+}
+
+/// What a frontier was measured on, and under which attacks; and a remark on what is shown of it.
+pub(super) fn measured(frontier: &Frontier, remark: &str) -> Vec<String> {
     let Some(s) = &frontier.protocol.data else { return vec!["nothing evaluated".to_owned()] };
     let on =
         format!("{} {} split, n = {} images (content {}, indices {})", s.data, s.split, s.n, s.data_id, s.index_id);
     let attacks = list(&frontier.protocol.attacks);
-    vec![on, format!("robust = correct under every one of: {attacks}; bars are 95 % Wilson intervals")]
+    vec![on, format!("robust = correct under every one of: {attacks}; {remark}")]
 }
 
 pub(super) fn counted(frontier: &Frontier) -> String {
