@@ -38,10 +38,12 @@ pub enum Packing {
     Always,
 }
 
-/// How many times the operations of full vectors channels may take. Packs of images are larger than the second-level cache from
-/// eight channels on, which costs as much as half-empty vectors do; docs/performance.md has what was measured: packs pay off
-/// from 2.7 times the operations on, and not at twice.
-const WASTE: f64 = 2.5;
+/// How many times the operations of full vectors channels may take before images are packed. Packs of sixteen images are larger
+/// than the second-level cache from eight channels on, which costs as much as half-empty vectors do: they pay off from 2.7 times
+/// the operations on, and not at twice. Packs of eight fit, and pay off at 1.3 times already (docs/performance.md).
+fn waste(lanes: usize) -> f64 {
+    if lanes > 8 { 2.5 } else { 1.2 }
+}
 
 /// The inverse of the least share that those operations have in all numbers of a network.
 const SHARE: usize = 8;
@@ -195,7 +197,7 @@ fn pack(plan: &Plan, isa: Isa, packing: Packing, dtype: DType) -> Option<usize> 
 }
 
 /// Whether channels fill vectors so badly that images fill them better: whether the vector operations that the planes of
-/// depthwise convolutions and pools take are [`WASTE`] times those of full vectors. Dense convolutions do not count: they are
+/// depthwise convolutions and pools take are [`waste`] times those of full vectors. Dense convolutions do not count: they are
 /// bounded by arithmetic, and their register tiles are as fast on odd channels. Where there are few others, nothing is packed.
 fn narrow(plan: &Plan, lanes: usize) -> bool {
     let by_channel = |node: &&KernelCall| {
@@ -207,7 +209,7 @@ fn narrow(plan: &Plan, lanes: usize) -> bool {
         full += h * w * c;
     }
     let all: usize = plan.nodes.iter().map(|node| node.shape.len()).sum();
-    SHARE * full >= all && taken as f64 >= WASTE * full as f64
+    SHARE * full >= all && taken as f64 >= waste(lanes) * full as f64
 }
 
 /// Vectors that some channels take: whole ones, ever narrower ones down to four lanes, then single numbers, as kernels do.
