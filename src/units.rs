@@ -230,6 +230,11 @@ pub fn grouped(count: u64, between: &str) -> String {
     groups.join(between)
 }
 
+/// Whether a count is none, so that a file can leave it out.
+pub fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

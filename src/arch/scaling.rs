@@ -31,7 +31,7 @@ use super::net::Net;
 use super::op::Shape;
 use crate::arch::keys::dashed;
 use crate::error::{Error, Result};
-use crate::units::Macs;
+use crate::units::{Macs, is_zero};
 
 /// Near misses that are listed; all are counted.
 const LISTED: usize = 16;
@@ -55,13 +55,8 @@ pub struct Scaling {
     pub channel_multiple: usize,
     /// How many multiples each stage's channels may be off the width rule (optional; 0), so that a network is nearer to its
     /// budget than the rule's own steps allow. Ours.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub slack: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_none(slack: &usize) -> bool {
-    *slack == 0
 }
 
 /// Depths of the stages: `total` divided as `2 : 2 : 1`.

@@ -64,15 +64,17 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
     }
     let style = options.style()?;
     let runs = among(runs, console);
-    let mut all = runs.iter().map(|run| Ok((run.clone(), ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
+    let all = runs.iter().map(|run| Ok((run.clone(), ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
     // Of several seeds the last ones may have only begun.
     let empty = |(_, ranked): &(PathBuf, Ranked)| ranked.budgets.is_empty();
-    let why = |run: &Path| format!("{}: nothing is evaluated yet", run.display());
-    if all.iter().all(empty) {
-        return Err(Error::Usage(all.first().map_or_else(String::new, |(run, _)| why(run))));
+    let (begun, all): (Vec<_>, Vec<_>) = all.into_iter().partition(empty);
+    for (run, _) in begun {
+        let why = format!("{}: nothing is evaluated yet", run.display());
+        if all.is_empty() {
+            return Err(Error::Usage(why));
+        }
+        console.warn(&format!("{why}, left out"));
     }
-    all.iter().filter(|run| empty(run)).for_each(|(run, _)| console.warn(&format!("{}, left out", why(run))));
-    all.retain(|run| !empty(run));
     let names: Vec<String> = all.iter().map(|(run, _)| name(run)).collect();
     let list: Vec<(&str, &Ranked)> =
         names.iter().map(String::as_str).zip(all.iter().map(|(_, ranked)| ranked)).collect();

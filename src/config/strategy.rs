@@ -6,6 +6,7 @@ use super::check::Check;
 use super::{Config, Search};
 use crate::error::{Error, Result};
 use crate::threat::Attack;
+use crate::units::is_zero;
 
 /// A way to search.
 #[derive(
@@ -152,13 +153,8 @@ pub struct Pool {
     pub images: usize,
     /// How many of the networks that are tried are drawn from the whole space instead, without a score (optional; 0): a supernet
     /// that misleads then costs trials, and the trials say whether it did.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub drawn: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_none(drawn: &usize) -> bool {
-    *drawn == 0
 }
 
 impl Default for Pool {
@@ -241,8 +237,13 @@ impl Trials {
                 let Pool { networks, images, drawn } = self.pool;
                 let tried = self.halving.networks;
                 check.range(&key("pool.drawn"), drawn, drawn < tried, "less than `halving.networks`")?;
-                let least = networks >= tried - drawn;
-                check.range(&key("pool.networks"), networks, least, "at least `halving.networks` less `pool.drawn`")?;
+                let enough = networks >= tried - drawn;
+                check.range(
+                    &key("pool.networks"),
+                    networks,
+                    enough,
+                    "at least `halving.networks` less `pool.drawn`",
+                )?;
                 check.range(&key("pool.images"), images, images >= 1, "at least 1")?;
                 affordable(self.halving.trainings())
             }

@@ -146,7 +146,8 @@ impl Plan {
             let mut search = Memory::of(whole, &Supernet::work_of(&config.search), Fusion::ALL, &Cpu::widest())?;
             search.images += selection_bytes(config, data, splits);
             if let Some(reason) = shortage(search, "the search") {
-                let advice = "lower supernet.channels, supernet.layers, search.batch or derive.images, or raise supernet.partial";
+                let advice = "lower supernet.channels, supernet.layers, search.batch or derive.images, or raise \
+                    supernet.partial";
                 return Err(Error::Impossible(format!("{reason}; {advice}")));
             }
             search_bytes = search.total();

@@ -4,7 +4,7 @@
 use super::figure::{Figure, comma_separated};
 use super::frontier::Frontier;
 use super::plot::{
-    Axes, FAINT, INK, LINE, Legend, MARGIN, NARROW_MARGIN, PLOT_HEIGHT, TEXT, counted, marker, measured,
+    Axes, FAINT, INK, LEGEND, LINE, Legend, MARGIN, NARROW_MARGIN, PLOT_HEIGHT, TEXT, counted, marker, measured,
 };
 use super::protocol::Split;
 use super::ranked::Ranked;
@@ -12,10 +12,8 @@ use super::spread::{Spread, SpreadLine};
 use super::style::{MOST, Style, tint};
 use super::svg::{Anchor, Stroke, Svg, wrap};
 use crate::error::{Error, Result};
-use crate::record::{Origin, OriginKind};
+use crate::record::OriginKind;
 
-/// Room for the names beside a plot.
-const LEGEND: f64 = 300.0;
 /// How far apart the whiskers of two kinds stand at a budget.
 const APART: f64 = 5.0;
 
@@ -41,7 +39,7 @@ impl Band {
     }
 
     fn of_kind(&self, kind: OriginKind) -> impl DoubleEndedIterator<Item = &SpreadLine> {
-        self.spread.lines.iter().filter(move |line| line.origin == kind.word())
+        self.spread.lines.iter().filter(move |line| line.kind == kind)
     }
 }
 
@@ -117,7 +115,7 @@ fn draw(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Svg> {
         };
         legend.row(words, |svg, x, y| {
             svg.line((x, y), (x + 24.0, y), stroke(FAINT, kind));
-            marker(svg, &example(kind), (x + 12.0, y), FAINT, Stroke::NONE);
+            marker(svg, kind, (x + 12.0, y), FAINT, Stroke::NONE);
         });
     }
     Ok(svg)
@@ -147,7 +145,7 @@ fn line(svg: &mut Svg, axes: &Axes, band: &Band, kind: OriginKind, (colour, plac
     for (line, at) in band.of_kind(kind).zip(&path) {
         let (low, high) = line.ends();
         svg.line((at.0, axes.y(low)), (at.0, axes.y(high)), Stroke::solid(colour, 1.0));
-        marker(svg, &example(kind), *at, colour, Stroke::solid("#ffffff", 0.8));
+        marker(svg, kind, *at, colour, Stroke::solid("#ffffff", 0.8));
     }
 }
 
@@ -159,14 +157,6 @@ fn stroke(colour: &str, kind: OriginKind) -> Stroke<'_> {
     }
 }
 
-fn example(kind: OriginKind) -> Origin {
-    match kind {
-        OriginKind::Searched => Origin::Searched { genotype: 0 },
-        OriginKind::Random => Origin::Random { genotype: 0 },
-        OriginKind::HandMade => Origin::HandMade,
-    }
-}
-
 /// A line a band, kind and budget.
 fn csv(bands: &[Band]) -> Result<String> {
     let lines = bands.iter().flat_map(|band| band.spread.lines.iter().map(move |line| (band, line)));
@@ -175,7 +165,7 @@ fn csv(bands: &[Band]) -> Result<String> {
         let sd = line.robust_moments.map_or(String::new(), |moments| moments.sd.to_string());
         let numbers = [line.mean(), low, high].map(|share| share.to_string());
         let words =
-            [band.name.clone(), line.origin.to_owned(), line.budget.0.to_string(), line.robust.len().to_string()];
+            [band.name.clone(), line.kind.word().to_owned(), line.budget.0.to_string(), line.robust.len().to_string()];
         words.into_iter().chain(numbers).chain([sd]).collect()
     });
     comma_separated("runs,kind,budget,seeds,robust_mean,robust_least,robust_most,robust_sd", rows)

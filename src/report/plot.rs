@@ -7,7 +7,7 @@ use super::protocol::list;
 use super::style::{MOST, Style};
 use super::svg::{Anchor, Stroke, Svg, text_width, wrap};
 use crate::error::{Error, Result};
-use crate::record::Origin;
+use crate::record::{Origin, OriginKind};
 use crate::units::{Macs, Tally};
 
 pub(super) const INK: &str = "#222222";
@@ -20,7 +20,7 @@ pub(super) const NARROW_MARGIN: f64 = 6.0;
 pub(super) const TEXT: f64 = 13.0;
 pub(super) const LINE: f64 = 19.0;
 pub(super) const PLOT_HEIGHT: f64 = 420.0;
-const LEGEND: f64 = 300.0;
+pub(super) const LEGEND: f64 = 300.0;
 const MARKER: f64 = 5.0;
 
 /// Draws a frontier as SVG: robust accuracy filled with its 95 % Wilson interval, clean accuracy hollow, a marker per
@@ -266,8 +266,8 @@ impl Axes {
 
     fn point(&self, svg: &mut Svg, point: &FrontierPoint, colour: &str) {
         let x = self.x(point.macs);
-        marker(svg, &point.origin, (x, self.y(point.clean.rate())), "#ffffff", Stroke::solid(colour, 1.6));
-        marker(svg, &point.origin, (x, self.y(point.robust.rate())), colour, Stroke::solid("#ffffff", 0.8));
+        marker(svg, point.origin.kind(), (x, self.y(point.clean.rate())), "#ffffff", Stroke::solid(colour, 1.6));
+        marker(svg, point.origin.kind(), (x, self.y(point.robust.rate())), colour, Stroke::solid("#ffffff", 0.8));
     }
 }
 
@@ -284,14 +284,14 @@ fn said(run: &str, point: &FrontierPoint) -> String {
 }
 
 /// Circle for searched, triangle for random, square for hand-made networks; about the same area each.
-pub(super) fn marker(svg: &mut Svg, origin: &Origin, (x, y): (f64, f64), fill: &str, stroke: Stroke<'_>) {
-    match origin {
-        Origin::Searched { .. } => svg.circle((x, y), MARKER, fill, stroke),
-        Origin::Random { .. } => {
+pub(super) fn marker(svg: &mut Svg, kind: OriginKind, (x, y): (f64, f64), fill: &str, stroke: Stroke<'_>) {
+    match kind {
+        OriginKind::Searched => svg.circle((x, y), MARKER, fill, stroke),
+        OriginKind::Random => {
             let (half, up, down) = (MARKER * 1.15, MARKER * 1.25, MARKER * 0.75);
             svg.polygon(&[(x, y - up), (x + half, y + down), (x - half, y + down)], fill, stroke)
         }
-        Origin::HandMade => {
+        OriginKind::HandMade => {
             let half = MARKER * 0.9;
             svg.rect(x - half, y - half, 2.0 * half, 2.0 * half, 0.0, fill, stroke)
         }
@@ -328,10 +328,10 @@ impl Legend<'_> {
 }
 
 /// Origins and what they are called.
-const ORIGINS: [(Origin, &str); 3] = [
-    (Origin::Searched { genotype: 0 }, "searched"),
-    (Origin::Random { genotype: 0 }, "random control"),
-    (Origin::HandMade, "hand-made control"),
+const ORIGINS: [(OriginKind, &str); 3] = [
+    (OriginKind::Searched, "searched"),
+    (OriginKind::Random, "random control"),
+    (OriginKind::HandMade, "hand-made control"),
 ];
 
 /// Where the legend is: right of the plot, or below it.
@@ -355,8 +355,8 @@ impl Beside<'_> {
             legend.words(self.x + 32.0, FAINT, &volume);
         }
         legend.gap();
-        for (origin, text) in &ORIGINS {
-            legend.row(text, |svg, x, y| markers(svg, origin, x, y));
+        for (kind, text) in ORIGINS {
+            legend.row(text, |svg, x, y| markers(svg, kind, x, y));
         }
         legend.note("filled: robust; hollow: clean");
         legend.gap();
@@ -388,8 +388,8 @@ impl Beside<'_> {
                 }),
             ));
         }
-        for (origin, text) in &ORIGINS {
-            items.push((text, Box::new(move |svg, x, y| markers(svg, origin, x, y))));
+        for (kind, text) in ORIGINS {
+            items.push((text, Box::new(move |svg, x, y| markers(svg, kind, x, y))));
         }
         for (stroke, text) in lines(FAINT, None, several).into_iter().zip(["best robust", "best clean"]) {
             items.push((text, Box::new(move |svg, x, y| step(svg, stroke, x, y))));
@@ -414,9 +414,9 @@ impl Beside<'_> {
 }
 
 /// A filled marker and a hollow one.
-fn markers(svg: &mut Svg, origin: &Origin, x: f64, y: f64) {
-    marker(svg, origin, (x + 5.0, y), FAINT, Stroke::NONE);
-    marker(svg, origin, (x + 19.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
+fn markers(svg: &mut Svg, kind: OriginKind, x: f64, y: f64) {
+    marker(svg, kind, (x + 5.0, y), FAINT, Stroke::NONE);
+    marker(svg, kind, (x + 19.0, y), "#ffffff", Stroke::solid(FAINT, 1.6));
 }
 
 /// A step of a line.

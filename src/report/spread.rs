@@ -1,7 +1,5 @@
 //! Runs that differ in the seed alone: what the best networks of each are worth on the mean, and how far that spreads.
 
-use serde::Serialize;
-
 use super::protocol::Split;
 use super::ranked::Ranked;
 use super::table::{Cell, align, number, word};
@@ -11,12 +9,12 @@ use crate::study::Moments;
 use crate::units::Macs;
 
 /// The best network of a kind at a budget, in every run: chosen by the validation images, told on those of one split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SpreadLine {
     /// The budget.
     pub budget: Macs,
-    /// What the networks are: `searched`, `random`, `hand-made`.
-    pub origin: &'static str,
+    /// What the networks are.
+    pub kind: OriginKind,
     /// The share of images that each run's network is right on under every attack, in the order of the runs.
     pub robust: Vec<f64>,
     /// The same without an attack.
@@ -41,7 +39,7 @@ impl SpreadLine {
 }
 
 /// Several runs of one configuration.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spread {
     /// Their seeds.
     pub seeds: Vec<u64>,
@@ -69,7 +67,7 @@ impl Spread {
                     continue;
                 }
                 let [robust_moments, clean_moments] = [&robust, &clean].map(|shares| Moments::of(shares).ok());
-                lines.push(SpreadLine { budget, origin: kind.word(), robust, clean, robust_moments, clean_moments });
+                lines.push(SpreadLine { budget, kind, robust, clean, robust_moments, clean_moments });
             }
         }
         Spread { seeds: runs.iter().map(|ranked| ranked.seed).collect(), lines }
@@ -88,7 +86,7 @@ impl Spread {
             let (least, most) = line.ends();
             rows.push(vec![
                 word(&line.budget.to_string()),
-                word(line.origin),
+                word(line.kind.word()),
                 number(&shown(&line.robust, line.robust_moments)),
                 number(&shown(&line.clean, line.clean_moments)),
                 number(&line.robust.len().to_string()),

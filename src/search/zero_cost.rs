@@ -35,7 +35,19 @@ pub struct ZeroCost {
     pub synflow: f64,
 }
 
+/// One of the proxies.
+pub type Number = fn(&ZeroCost) -> f64;
+
 impl ZeroCost {
+    /// Each with its name.
+    pub const NUMBERS: [(&'static str, Number); 5] = [
+        ("grad_norm, untrained", |z| z.grad_norm),
+        ("grad_norm under attack, untrained", |z| z.robust_grad_norm),
+        ("snip, untrained", |z| z.snip),
+        ("snip under attack, untrained", |z| z.robust_snip),
+        ("synflow, untrained", |z| z.synflow),
+    ];
+
     /// Of a network with fresh weights, on a batch with its own statistics.
     ///
     /// `synflow` is computed in double precision, on one image of ones, with the fresh running statistics, which divide by
@@ -60,23 +72,10 @@ impl ZeroCost {
         };
         let ((grad_norm, snip), (robust_grad_norm, robust_snip)) = (on(&batch.images)?, on(&attacked)?);
         let found = ZeroCost { grad_norm, robust_grad_norm, snip, robust_snip, synflow: synflow(net, &layers, seed)? };
-        match found.each().find(|(_, number)| !number.is_finite()) {
-            Some((name, number)) => Err(Error::NotFinite(format!("{name} of a fresh network is {number}"))),
+        match ZeroCost::NUMBERS.into_iter().find(|(_, number)| !number(&found).is_finite()) {
+            Some((name, number)) => Err(Error::NotFinite(format!("{name}: {}", number(&found)))),
             None => Ok(found),
         }
-    }
-
-    /// Each with its name.
-    pub fn each(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let ZeroCost { grad_norm, robust_grad_norm, snip, robust_snip, synflow } = *self;
-        [
-            ("grad_norm, untrained", grad_norm),
-            ("grad_norm under attack, untrained", robust_grad_norm),
-            ("snip, untrained", snip),
-            ("snip under attack, untrained", robust_snip),
-            ("synflow, untrained", synflow),
-        ]
-        .into_iter()
     }
 }
 
@@ -156,7 +155,7 @@ mod tests {
         };
         let (narrow, wide) = (of("resnet:20,width=4"), of("resnet:20,width=8"));
         assert_eq!(narrow, of("resnet:20,width=4"));
-        assert!(narrow.each().zip(wide.each()).all(|((_, a), (_, b))| a > 0.0 && a != b));
+        assert!(ZeroCost::NUMBERS.iter().all(|(_, of)| of(&narrow) > 0.0 && of(&narrow) != of(&wide)));
         assert_ne!(narrow.grad_norm, narrow.robust_grad_norm);
     }
 }

@@ -40,7 +40,8 @@ pub enum Packing {
 
 /// How many times the operations of full vectors channels may take before images are packed. Packs of sixteen images are larger
 /// than the second-level cache from eight channels on, which costs as much as half-empty vectors do: they pay off from 2.7 times
-/// the operations on, and not at twice. Packs of eight fit, and pay off at 1.3 times already (docs/performance.md).
+/// the operations on, and not at twice. Packs of eight fit: a network between the two limits trains 2.8 times as fast
+/// (docs/performance.md).
 fn waste(lanes: usize) -> f64 {
     if lanes > 8 { 2.5 } else { 1.2 }
 }

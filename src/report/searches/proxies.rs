@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Network;
 use super::facts::{Compared, Line, SearchId};
 use crate::error::{Error, Result};
-use crate::search::zero_cost::ZeroCost;
+use crate::search::zero_cost::{self, ZeroCost};
 use crate::study::{Kendall, Moments, kendall, partial};
 
 /// The fewest networks that are correlated.
@@ -102,24 +102,15 @@ pub(super) fn all(random: &[&Network]) -> Result<Vec<Proxy>> {
 
 /// What fresh weights say.
 pub(super) fn foretold(lines: &[Line], random: &[&Network]) -> Result<Vec<Proxy>> {
-    let known: Vec<(ZeroCost, &Network)> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Foretold { network, proxies } => {
-                let of = Compared::Random { number: *network };
-                random.iter().find(|n| n.of == of).map(|n| (*proxies, *n))
-            }
-            _ => None,
-        })
-        .collect();
-    let names = known.first().map(|(proxies, _)| proxies.each().map(|(name, _)| name).collect::<Vec<_>>());
-    let mut found = Vec::new();
-    for (i, name) in names.into_iter().flatten().enumerate() {
-        let number = |proxies: &ZeroCost| proxies.each().nth(i).map(|(_, number)| number);
-        let own: Vec<(f64, &Network)> = known.iter().filter_map(|(proxies, n)| Some((number(proxies)?, *n))).collect();
-        found.extend(Proxy::of(name, &own)?);
-    }
-    Ok(found)
+    let known = lines.iter().filter_map(|line| match line {
+        Line::Foretold { network, proxies } => numbered(random, *network).map(|n| (proxies, n)),
+        _ => None,
+    });
+    let known: Vec<(&ZeroCost, &Network)> = known.collect();
+    let of = |(name, number): (&str, zero_cost::Number)| {
+        Proxy::of(name, &known.iter().map(|(proxies, n)| (number(proxies), *n)).collect::<Vec<_>>())
+    };
+    Ok(ZeroCost::NUMBERS.into_iter().map(of).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 /// The scores with a search's shared weights.
@@ -128,13 +119,17 @@ pub(super) fn inherited(lines: &[Line], id: SearchId, random: &[&Network]) -> Re
         .iter()
         .filter_map(|line| match line {
             Line::Inherited { of, network, objective: Some(objective) } if *of == id => {
-                let of = Compared::Random { number: *network };
-                random.iter().find(|n| n.of == of).map(|n| (*objective, *n))
+                numbered(random, *network).map(|n| (*objective, n))
             }
             _ => None,
         })
         .collect();
     Proxy::of(&format!("inherited weights of search {}", id.search), &known)
+}
+
+/// The random network of a number.
+fn numbered<'a>(random: &[&'a Network], number: u32) -> Option<&'a Network> {
+    random.iter().copied().find(|n| n.of == Compared::Random { number })
 }
 
 /// Kendall's tau; nothing for few networks, or where a number is the same for all.
