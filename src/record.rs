@@ -143,6 +143,9 @@ pub struct Training {
     pub samples: u64,
     /// The run's seed.
     pub seed: u64,
+    /// Mean loss of the steps of each epoch; absent in records of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<f64>,
 }
 
 /// Why a candidate has no numbers.

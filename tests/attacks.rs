@@ -214,7 +214,7 @@ fn an_evaluation_raises_checks_on_a_masked_network() {
     assert_eq!(masked.checks, [Check::ZeroGradient]);
     let probed = scaled(1e5, true);
     assert_eq!(probed.checks, [Check::ZeroGradient, Check::LargerEpsNotStronger, Check::LossNotRising]);
-    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
+    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1, losses: vec![] };
     let record = Record {
         outcome: Outcome::Ok { training, validation: probed, test: None, speed: None },
         ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1)
@@ -236,7 +236,7 @@ fn a_constant_answer_is_not_ranked() {
     let found = doubted(&mut network, &loader(&data, &ids, 16), &[Attack::Fgsm { eps: fraction("8/255") }], false);
     assert_eq!((found.clean.hit, found.robust.hit), (10, 10));
     assert!([Check::ConstantAnswer, Check::CleanAtChance].iter().all(|c| found.checks.contains(c)), "{found:?}");
-    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1 };
+    let training = Training { method: "none".into(), epochs: 1, samples: 1, seed: 1, losses: vec![] };
     let outcome = Outcome::Ok { training, validation: found, test: None, speed: None };
     let record = Record { outcome, ..fixtures::record("0", Origin::HandMade, 1, 1, 1, 1) };
     assert!(record.ranked().is_none());

@@ -21,6 +21,7 @@ fn about() -> RunAbout {
         data: "synthetic".into(),
         data_id: "0011".into(),
         argv: vec!["robustnas".into(), "search".into()],
+        instructions: "AVX2".into(),
     }
 }
 

@@ -146,6 +146,62 @@ fn kills_of_workers_change_nothing() {
     assert!(left(&run) == expected(), "{kills} kills changed the answer");
 }
 
+/// What a worker of another version says of itself, on a machine that is not seen from here.
+const OTHER_VERSION: &str =
+    r#"{"host": "elsewhere", "pid": 7, "system": null, "version": "0.0.1", "instructions": "AVX2"}"#;
+
+#[test]
+#[cfg(unix)]
+fn another_version_is_refused_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let leader = lead(&run);
+    // Frozen, so that the run is not over before it is joined.
+    signal(&leader, "-STOP");
+    let other = run.join("workers/elsewhere-7-00000000");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("beat.json"), OTHER_VERSION).unwrap();
+    let refused = work(&run).output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(4), "{words}");
+    assert!(words.contains("robustnas 0.0.1 works at this run (pid 7 on elsewhere)"), "{words}");
+    assert!(words.contains("join it with that version"), "{words}");
+    std::fs::remove_dir_all(&other).unwrap();
+    signal(&leader, "-CONT");
+    finish(leader);
+    assert!(left(&run) == expected(), "a refused worker changed the answer");
+}
+
+/// A worker under a limit of the shell's `ulimit`.
+fn confined(limit: &str, run: &Path) -> Command {
+    let plain = work(run);
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("trap '' XFSZ; ulimit {limit}; exec \"$@\""), "sh"]);
+    command.arg(plain.get_program()).args(plain.get_args()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+/// A node whose disk takes no more ends with the reason, one with too little memory leaves trainings to others, and the run
+/// goes on without either.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_node_without_room_or_memory_does_not_fail_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let leader = lead(&run);
+    // No file of more than 2 KiB: claims can be written, states of a training cannot.
+    let full = confined("-f 4", &run).output().unwrap();
+    let words = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(6), "{words}");
+    assert!(words.contains("tasks/train-"), "{words}");
+    let small = confined("-d 49152", &run).output().unwrap();
+    let words = String::from_utf8_lossy(&small.stderr);
+    assert_eq!(small.status.code(), Some(0), "{words}");
+    assert!(words.contains("is left to others: training needs") && words.contains("Max data size"), "{words}");
+    finish(leader);
+    assert!(left(&run) == expected(), "nodes without room changed the answer");
+}
+
 #[test]
 fn what_cannot_be_joined_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,4 +212,13 @@ fn what_cannot_be_joined_is_refused() {
     let (code, words) = said(&["work", &folder.path().display().to_string()]);
     assert_eq!(code, Some(4), "{words}");
     assert!(words.contains("not a run folder"), "{words}");
+
+    // A machine without Slurm.
+    let run = folder.path().join("run");
+    begin(&run);
+    let mut submit = Command::new(env!("CARGO_BIN_EXE_robustnas"));
+    let output = submit.arg("submit").arg(&run).env("PATH", folder.path()).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("sbatch cannot be run") && words.contains("--print"), "{words}");
 }

@@ -41,6 +41,10 @@ fn facts(folder: &Path) -> Result<RunFacts> {
             networks.push(ArchFile::from_json(&std::fs::read_to_string(&path).at(&path)?, &path)?);
         }
     }
+    let mut machine = format!("{}, {}", file.host.name, file.host.system);
+    if let Some(instructions) = &file.host.instructions {
+        machine += &format!(", {instructions} (others round otherwise)");
+    }
     let image = networks.first().map(|(file, _)| (file.image, file.classes));
     Ok(RunFacts {
         name: state::name(folder),
@@ -53,10 +57,10 @@ fn facts(folder: &Path) -> Result<RunFacts> {
         config: text,
         provenance: vec![
             ("command".into(), file.host.argv.join(" ")),
-            ("version".into(), format!("robustnas {}", file.created_by_version)),
+            ("version".into(), format!("robustnas {}", file.host.build.unwrap_or(file.created_by_version))),
             ("seed".into(), file.seed.to_string()),
             ("data".into(), format!("{} (content {})", file.data, file.data_id)),
-            ("machine".into(), format!("{}, {}", file.host.name, file.host.system)),
+            ("machine".into(), machine),
         ],
     })
 }

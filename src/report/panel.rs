@@ -14,8 +14,10 @@ pub const EDGE: f64 = 46.0;
 const TEXT: f64 = 13.0;
 const LINE: f64 = 19.0;
 
-/// Curves from 0 upwards over the same epochs.
+/// Curves over the same epochs.
 pub struct Panel {
+    /// Where the axis upwards begins.
+    pub low: f64,
     /// The last epoch; the first is 1.
     pub last: u32,
     /// An epoch that is marked on named curves.
@@ -28,19 +30,19 @@ impl Panel {
     /// Draws it between pixels across and upwards: `up` is bottom and top.
     pub fn draw(&self, svg: &mut Svg, title: &str, series: &[Curve<'_>], across: (f64, f64), up: (f64, f64)) {
         let last = f64::from(self.last.max(2));
-        let values = || series.iter().flat_map(|(_, points)| points.iter().map(|(_, v)| *v));
+        let values = || series.iter().flat_map(|(_, points)| points.iter().map(|(_, v)| *v - self.low));
         let most = values().fold(0.0, f64::max);
         // Names of curves reach into a panel; a small one leaves them room.
         let room = if self.style.is_narrow() && series.len() > 1 { 1.25 } else { 1.05 };
-        let high = if most > 0.0 { room * most } else { 1.0 };
+        let high = self.low + if most > 0.0 { room * most } else { 1.0 };
         let x = Axis { values: (1.0, last), pixels: across, log: false };
-        let y = Axis { values: (0.0, high), pixels: up, log: false };
+        let y = Axis { values: (self.low, high), pixels: up, log: false };
         svg.text(across.0 - EDGE, up.1 - 12.0, TEXT, Anchor::Start, INK, title);
         for tick in y.ticks() {
             let at = y.at(tick);
             svg.line((across.0, at), (across.1, at), Stroke::solid(GRID, 1.0));
             // As many digits as tell ticks apart.
-            let digits = (1.0 - high.log10().floor()).max(0.0) as usize;
+            let digits = (1.0 - (high - self.low).log10().floor()).max(0.0) as usize;
             svg.text(across.0 - 6.0, at + 4.0, TEXT, Anchor::End, INK, &format!("{tick:.digits$}"));
         }
         for tick in x.ticks().into_iter().filter(|tick| tick.fract() == 0.0) {

@@ -1,6 +1,7 @@
 //! A search as TensorBoard's scalars: losses and accuracies by epoch, objectives by trial, accuracies by candidate.
 
 use super::events::Events;
+use crate::arch::file::short;
 use crate::record::{Outcome, Record, SearchEpoch};
 use crate::search::trial::{Outcome as Tried, Phase, TrialLine};
 use crate::units::Macs;
@@ -21,7 +22,9 @@ pub fn scalars(epochs: &[SearchEpoch], trials: &[(Option<Macs>, &TrialLine)], re
         events.scalars(numbers.next(&tag), &[(&tag, objective)]);
     }
     for record in records {
-        let Outcome::Ok { validation, test, .. } = &record.outcome else { continue };
+        let Outcome::Ok { training, validation, test, .. } = &record.outcome else { continue };
+        let curve = format!("training/{} {} {}/loss", record.budget, record.origin.word(), short(&record.arch));
+        (1..).zip(&training.losses).for_each(|(epoch, loss)| events.scalars(epoch, &[(&curve, *loss)]));
         let tag =
             |split: &str, what: &str| format!("candidates/{} {}/{split} {what}", record.budget, record.origin.word());
         let step = numbers.next(&tag("", ""));

@@ -226,7 +226,7 @@ impl TrainingReport {
             ("learning rate", &[("", of(|r| Some(r.lr)))]),
             ("radius of the training attack, 1/255", &[("", of(|r| r.eps.map(|eps| 255.0 * eps)))]),
         ];
-        let panel = Panel { last: self.epochs.last().map_or(1, |r| r.epoch), best: self.best, style: *style };
+        let panel = Panel { low: 0.0, last: self.epochs.last().map_or(1, |r| r.epoch), best: self.best, style: *style };
         let across = columns as f64;
         // One column leaves room for half of its last label; two for the labels of the second.
         let wide = if columns == 1 {

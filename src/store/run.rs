@@ -37,6 +37,8 @@ pub struct RunAbout {
     pub data_id: String,
     /// The command line; for information, not compared.
     pub argv: Vec<String>,
+    /// The vector instructions that the engine computes with; for information, not compared.
+    pub instructions: String,
 }
 
 /// The content of `run.json`. Two identical runs differ in `host` only.
@@ -67,6 +69,12 @@ pub struct Host {
     pub system: String,
     /// The command line.
     pub argv: Vec<String>,
+    /// What `--version` said: the version, the commit of a release build, and the features. Absent in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
+    /// The vector instructions that the engine computed with, since others round otherwise. Absent in older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
 }
 
 /// The state of a folder when it was opened.
@@ -249,6 +257,8 @@ impl RunFile {
                 name: lock::host(),
                 system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
                 argv: about.argv,
+                build: Some(env!("ROBUSTNAS_VERSION").to_owned()),
+                instructions: Some(about.instructions),
             },
         }
     }

@@ -54,6 +54,8 @@ struct Progress {
     /// Radii by which noise was raised.
     raised: u32,
     sums: Sums,
+    /// Mean loss of each epoch that was ended.
+    losses: Vec<f64>,
 }
 
 /// Sums over the steps of an epoch.
@@ -243,13 +245,20 @@ impl Trainee {
         let Sums { steps, loss, lr, strength } = std::mem::take(&mut self.progress.sums);
         let adapts = matches!(&self.recipe.adversary, Adversary::FrankWolfe(rule) if rule.monitor > 0);
         let adapted = self.progress.adapted;
+        let loss = loss / f64::from(steps.max(1));
+        self.progress.losses.push(loss);
         Epoch {
-            loss: loss / f64::from(steps.max(1)),
+            loss,
             lr,
             eps: self.recipe.adversary.eps().map(|eps| eps.value() * strength),
             distortion: adapted.mean().filter(|_| adapts),
             steps: adapted.steps.filter(|_| adapts),
         }
+    }
+
+    /// The mean loss of each epoch that was ended, those before an interruption among them.
+    pub fn losses(&self) -> &[f64] {
+        &self.progress.losses
     }
 
     /// The step on a batch as it is shown; returns the loss.

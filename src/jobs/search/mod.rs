@@ -43,6 +43,7 @@ use super::time::duration_words;
 use crate::config::Config;
 use crate::data::split::Splits;
 use crate::data::{Dataset, Source};
+use crate::engine::Isa;
 use crate::error::{Error, Result};
 use crate::report::ranked::Ranked;
 use crate::store::event::Event;
@@ -112,15 +113,19 @@ fn images(config: &Config, observer: &mut dyn Observer) -> Result<(String, Datas
 fn prepare(job: &Job, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<Prepared> {
     let idle = interrupt.idle()?;
     let begun = free_to_take(&job.out)?;
-    if begun {
-        // Damage is told before data are read.
-        History::read(&job.out)?;
-    }
+    // Damage is told before data are read.
+    let is_over = begun && History::read(&job.out)?.is_finished(&job.out);
     let (source, data, splits) = images(&job.config, observer)?;
     let data_id = data.content_id();
-    let about = RunAbout { seed: job.config.seed, data: source, data_id: data_id.clone(), argv: job.argv.clone() };
+    let about = RunAbout {
+        seed: job.config.seed,
+        data: source,
+        data_id: data_id.clone(),
+        argv: job.argv.clone(),
+        instructions: Isa::widest().to_string(),
+    };
     let mut disk_bytes = 0;
-    if job.estimate {
+    if job.estimate && !is_over {
         let plan = Plan::draw(&job.config, &data, &splits, &|| interrupt.check())?;
         let (seconds, too_long) = (plan.seconds(), !begun && plan.seconds() > job.longest);
         disk_bytes = plan.disk_bytes;

@@ -173,7 +173,11 @@ impl<'a> Work<'a> {
             interrupt: self.interrupt,
             observer,
         };
-        stage.run(&mut trainee, &mut |_, _, _| Ok(()))?;
+        stage.run(&mut trainee, &mut |trainee, _, _| {
+            trainee.end_epoch();
+            Ok(())
+        })?;
+        let losses = trainee.losses().to_vec();
         let mut network = trainee.into_network()?;
         let validation = self.measure(&mut network, Part::Train)?.evaluation();
         let bytes = weights::encode(&network, Layout::Own)?;
@@ -182,6 +186,7 @@ impl<'a> Work<'a> {
             epochs: config.retrain.epochs,
             samples: loader.ids.len() as u64,
             seed: config.seed,
+            losses,
         };
         let speed = if config.evaluate.time { Some(speed(&candidate.net, &config.retrain)?) } else { None };
         Ok((Outcome::Ok { training, validation, test: None, speed }, bytes))

@@ -77,6 +77,7 @@ struct RunPart<'a> {
     curves: Option<String>,
     choices: Vec<String>,
     trials: &'a [String],
+    trainings: Option<String>,
     networks: Vec<Drawn<'a>>,
     ledger: Vec<(&'a str, &'a str, String)>,
     config: &'a str,
@@ -147,6 +148,7 @@ fn part(i: usize, run: &RunFacts) -> RunPart<'_> {
             .map(|s| s.finish())
             .collect(),
         trials,
+        trainings: curves::trainings(ranked).map(|svg| svg.finish()),
         networks: drawn,
         ledger: ledger.iter().map(|row| (&row.part[..], &row.how[..], scientific(row.macs))).collect(),
         config,
