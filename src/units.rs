@@ -134,7 +134,8 @@ fn si(f: &mut fmt::Formatter<'_>, value: u64) -> fmt::Result {
         0..1_000 => format!("{value}"),
         1_000..1_000_000 => format!("{:.1}k", v / 1e3),
         1_000_000..1_000_000_000 => format!("{:.2}M", v / 1e6),
-        _ => format!("{:.3}G", v / 1e9),
+        1_000_000_000..1_000_000_000_000 => format!("{:.3}G", v / 1e9),
+        _ => format!("{:.3}T", v / 1e12),
     };
     f.pad(&text)
 }
@@ -162,6 +163,7 @@ impl FromStr for Macs {
             Some(b'k' | b'K') => (&t[..t.len() - 1], 1e3),
             Some(b'm' | b'M') => (&t[..t.len() - 1], 1e6),
             Some(b'g' | b'G') => (&t[..t.len() - 1], 1e9),
+            Some(b't' | b'T') => (&t[..t.len() - 1], 1e12),
             _ => (t, 1.0),
         };
         let value: f64 = digits.parse().map_err(|_| bad())?;

@@ -7,17 +7,19 @@ use std::path::Path;
 use fixtures::{evaluation, failed, record};
 use robustnas::error::Error;
 use robustnas::record::{Check, Origin, Outcome, Record};
+use robustnas::report::attacked::{AttackResultFile, Attacked, Source};
 use robustnas::report::evaluated::Evaluated;
 use robustnas::report::frontier::Frontier;
 use robustnas::report::plot::plot;
 use robustnas::report::protocol::Split;
 use robustnas::report::ranked::Ranked;
 use robustnas::report::schema::{NAMES, schema};
+use robustnas::report::style::Style;
 use robustnas::report::table::table;
 use robustnas::report::{document, png};
 use robustnas::store::history::History;
-use robustnas::threat::Attack;
-use robustnas::units::Fraction;
+use robustnas::threat::{Attack, AttackPlan};
+use robustnas::units::{Fraction, Macs, Params};
 use serde_json::Value;
 
 const M: u64 = 1_000_000;
@@ -287,6 +289,85 @@ fn committed_evaluations_are_written_as_they_were() {
 }
 
 /// A picture like that of a real night: two runs over four budgets.
+/// What `attack --like` finds on a network that is in no run.
+fn attacked(net: &str, macs: u64, clean: u64, robust: u64) -> AttackResultFile {
+    let sample = evaluation("validation", clean, robust).sample;
+    let n = sample.n;
+    let digits = |hit: u64| "1".repeat(hit as usize) + &"0".repeat((n - hit) as usize);
+    AttackResultFile {
+        schema_version: 1,
+        version: "0.1.0".into(),
+        network: Attacked {
+            net: net.into(),
+            arch: "eeee0001".into(),
+            weights: "w".into(),
+            params: Params(1000),
+            macs: Macs(macs),
+        },
+        source: None,
+        sample,
+        plan: AttackPlan { cascade: false, ..AttackPlan::new("evaluation", fixtures::attacks()) },
+        seed: 7,
+        n,
+        clean_correct: clean,
+        robust,
+        robust_accuracy: robust as f64 / n as f64,
+        interval: [0.0, 1.0],
+        attacks: Vec::new(),
+        checks: Vec::new(),
+        ids: (0..n as u32).collect(),
+        clean_flags: digits(clean),
+        robust_flags: digits(robust),
+    }
+}
+
+#[test]
+fn networks_of_no_run_are_points_beside_runs() {
+    let ranked = ranked();
+    let runs = || Frontier::combine(&[("night", &ranked)], Split::Validation).unwrap();
+    let (good, bad) = (attacked("mine.onnx", 19 * M, 64, 36), attacked("wrn:16-1", 60 * M, 20, 10));
+    let frontier = runs().beside(&[("mine", &good), ("wide", &bad)]).unwrap();
+    let found: Vec<(&str, bool)> = frontier.networks.iter().map(|n| (&n.name[..], n.dominated)).collect();
+    assert_eq!(found, [("mine", false), ("wide", true)]);
+    // Smaller and better than every network of the smaller budget, and none of the larger one's concern in its own run.
+    for point in &frontier.runs[0].points {
+        let before = runs();
+        let alone = before.runs[0].points.iter().find(|p| p.arch == point.arch).unwrap();
+        assert_eq!(alone.dominated, point.dominated, "{}", point.arch);
+        assert_eq!(point.dominated_overall, alone.dominated || point.budget == Macs(20 * M), "{}", point.arch);
+    }
+    assert_eq!(Frontier::from_json(Path::new("f.json"), &frontier.to_json().unwrap()).unwrap(), frontier);
+    let schema = jsonschema::validator_for(&serde_json::to_value(schema("frontier").unwrap()).unwrap()).unwrap();
+    assert!(schema.is_valid(&serde_json::from_slice(&frontier.to_json().unwrap()).unwrap()));
+    // Without such networks the document and the picture are as they were.
+    assert!(!String::from_utf8(runs().to_json().unwrap()).unwrap().contains("networks"));
+    let (alone, beside) = (plot(&runs()).unwrap(), plot(&frontier).unwrap());
+    assert!(beside.contains(">mine</text>") && beside.contains("of no run") && !alone.contains("of no run"));
+    let figure = robustnas::report::plot::figure(&frontier, &Style::default()).unwrap();
+    let line = "wide,eeee0001,attacked,,60000000,1000,0.2,0.1,";
+    assert!(figure.csv.as_deref().is_some_and(|csv| csv.lines().any(|l| l.starts_with(line))), "{:?}", figure.csv);
+
+    let refused = |found: &AttackResultFile| runs().beside(&[("mine", found)]).unwrap_err().to_string();
+    let mut others = good.clone();
+    others.plan.attacks.pop();
+    assert!(refused(&others).contains("attacks") && refused(&others).contains("attack --like RUN"));
+    let mut elsewhere = good.clone();
+    elsewhere.sample.index_id = "other".into();
+    assert!(refused(&elsewhere).contains("index_id"));
+    let mut transferred = good.clone();
+    let network = good.network.clone();
+    let flags = good.clean_flags.clone();
+    transferred.source = Some(Source {
+        network,
+        clean_correct: 64,
+        robust: 36,
+        robust_accuracy: 0.36,
+        clean_flags: flags.clone(),
+        robust_flags: flags,
+    });
+    assert!(refused(&transferred).contains("attacks on mine.onnx"));
+}
+
 fn two_runs() -> Frontier {
     let budgets = [10, 20, 40, 80];
     let run = |shift: u64| -> Vec<Record> {

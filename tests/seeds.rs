@@ -60,6 +60,21 @@ fn seeds_lie_in_one_folder_and_are_compared() {
     let (code, _, err) = robustnas(&["frontier", "--bands", &name(&before), "--out", &name(&out)]);
     assert!(code == Some(2) && err.contains("a document has the runs themselves"), "{err}");
 
+    // A network that is attacked as those of a run were tested has their numbers, and is a point beside them.
+    let own = folder.path().join("own");
+    let (code, _, err) = robustnas(&["attack", "--net", &name(&after), "--like", &name(&after), "--out", &name(&own)]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) = robustnas(&["frontier", &name(&after), &name(&own), "--out", &name(&out)]);
+    assert_eq!(code, Some(0), "{err}");
+    let both: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let point = &both["networks"][0];
+    assert_eq!(point["name"], "own");
+    let points = both["runs"][0]["points"].as_array().unwrap();
+    let same = points.iter().find(|known| known["arch"] == point["arch"]).unwrap();
+    assert_eq!((&same["clean"], &same["robust"], &same["macs"]), (&point["clean"], &point["robust"], &point["macs"]));
+    let (code, _, err) = robustnas(&["frontier", &name(&own), "--out", &name(&out)]);
+    assert!(code == Some(2) && err.contains("no run is among the folders"), "{err}");
+
     // Both seeds against one of them: the same configuration but for the seed, which is no change.
     let compared = json(&["compare", "--json", &name(&before), &name(&after)]);
     assert_eq!(compared["changed"], serde_json::json!([]));

@@ -26,7 +26,7 @@ pub struct AttackArguments {
     source_weights: Option<PathBuf>,
     /// Make no attacks, and measure --net on images that --save-adversarial kept: a file, or a folder of files. They are
     /// checked to be in the ball of --norm and --eps.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["plan", "n", "transfer_from", "out"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["plan", "n", "like", "transfer_from", "out"])]
     adversarial: Option<PathBuf>,
     /// A folder for verdicts and result; the same command continues an attack that was stopped.
     #[arg(long)]
@@ -48,9 +48,9 @@ pub fn attack(arguments: &AttackArguments, console: Console) -> Result<()> {
         let result = stored::run(job)?;
         return if *json { files::print_json(&result) } else { files::print(&table(&result)) };
     }
-    let Prepared { data, subject: network, plan, ids } = subject.prepare(console)?;
+    let Prepared { data, subject: network, plan, ids, seed } = subject.prepare(console)?;
     let source = arguments.source(&data, &network, console)?;
-    let SubjectArguments { seed, batch, .. } = *subject;
+    let batch = subject.batch;
     let (out, save_adversarial) = (out.clone(), *save_adversarial);
     let job = Job { data: &data, ids, subject: network, source, plan, seed, batch, out, save_adversarial };
     let result = run(job, &Interrupt::install(say, || ())?, &mut Terminal::new(console))?;

@@ -112,8 +112,8 @@ pub fn bench(verb: &BenchVerb, console: Console) -> Result<()> {
             tell(&line, measuring.json, true)
         }
         BenchVerb::Attack(BenchAttackArguments { subject, measuring }) => {
-            let Prepared { data, subject: Subject { network, .. }, plan, ids } = subject.prepare(console)?;
-            let (net, seed, batch) = (&subject.net, subject.seed, subject.batch);
+            let Prepared { data, subject: Subject { network, .. }, plan, ids, seed } = subject.prepare(console)?;
+            let (net, batch) = (&subject.net, subject.batch);
             let attack = attack::Attack { net, network, data: &data, ids: &ids, plan: &plan, seed, batch };
             tell(&attack::measure(attack, measuring.steps.get())?, measuring.json, true)
         }

@@ -6,8 +6,9 @@ use super::console::Console;
 use super::figure::{FigureArguments, Format};
 use super::files;
 use super::rank::{among, by_seeds, ranked};
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::jobs::state::name;
+use crate::report::attacked::AttackResultFile;
 use crate::report::bands::{self, Band};
 use crate::report::frontier::Frontier;
 use crate::report::plot::figure;
@@ -35,7 +36,8 @@ impl From<SplitName> for Split {
 /// What `frontier` takes.
 #[derive(clap::Args)]
 pub struct FrontierArguments {
-    /// Run folders.
+    /// Run folders; beside them folders of `robustnas attack --out`, whose networks are points by name where they were attacked
+    /// as the runs' were (`attack --like`).
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The figure or document: .svg, .png, .pdf, .csv or .json.
@@ -63,7 +65,13 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
         return Err(Error::Usage(format!("{}: {what}", out.display())));
     }
     let style = options.style()?;
-    let runs = among(runs, console);
+    let (attacked, runs): (Vec<_>, Vec<_>) = runs.iter().cloned().partition(|folder| is_attack(folder));
+    if runs.is_empty() {
+        let why = "no run is among the folders; networks that were attacked are shown beside runs";
+        return Err(Error::Usage(why.to_owned()));
+    }
+    let networks = networks(&attacked, console)?;
+    let runs = among(&runs, console);
     let all = runs.iter().map(|run| Ok((run.clone(), ranked(run, console)?))).collect::<Result<Vec<_>>>()?;
     // Of several seeds the last ones may have only begun.
     let empty = |(_, ranked): &(PathBuf, Ranked)| ranked.budgets.is_empty();
@@ -78,7 +86,8 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
     let names: Vec<String> = all.iter().map(|(run, _)| name(run)).collect();
     let list: Vec<(&str, &Ranked)> =
         names.iter().map(String::as_str).zip(all.iter().map(|(_, ranked)| ranked)).collect();
-    let frontier = Frontier::combine(&list, (*split).into())?;
+    let networks: Vec<(&str, &AttackResultFile)> = networks.iter().map(|(name, found)| (&name[..], found)).collect();
+    let frontier = Frontier::combine(&list, (*split).into())?.beside(&networks)?;
     if is_document {
         files::write(out, &frontier.to_json()?)?;
         console.wrote(out);
@@ -90,4 +99,28 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
         return options.write(out, &bands::figure(&frontier, &bands, &style)?, console);
     }
     options.write(out, &figure(&frontier, &style)?, console)
+}
+
+/// What an attack leaves in its folder.
+const RESULT: &str = "result.json";
+
+/// Whether a folder is one of an attack.
+fn is_attack(folder: &Path) -> bool {
+    folder.join(RESULT).is_file()
+}
+
+/// What attacks found, by the names of their folders. One that raised a check is no number to compare, and is left out.
+fn networks(folders: &[PathBuf], console: Console) -> Result<Vec<(String, AttackResultFile)>> {
+    let mut networks = Vec::new();
+    for folder in folders {
+        let path = folder.join(RESULT);
+        let found = AttackResultFile::from_json(&path, &std::fs::read(&path).at(&path)?)?;
+        if found.checks.is_empty() {
+            networks.push((name(folder), found));
+        } else {
+            let checks: Vec<&str> = found.checks.iter().map(|check| check.word()).collect();
+            console.warn(&format!("{}: the attack raised {}, left out", folder.display(), checks.join(", ")));
+        }
+    }
+    Ok(networks)
 }

@@ -7,13 +7,16 @@ use super::args::positive;
 use super::console::Console;
 use super::files;
 use super::named::network;
+use super::search::of_run;
 use crate::arch::cost::cost;
 use crate::arch::file::id_of;
+use crate::data::split::Splits;
 use crate::data::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::jobs::attack::Subject;
 use crate::model::{Model, weights};
 use crate::report::attacked::Attacked;
+use crate::store::run::read_run;
 use crate::threat::{AttackPlan, Norm, Threat};
 use crate::units::Fraction;
 
@@ -31,9 +34,14 @@ pub struct SubjectArguments {
     /// model.onnx has its own.
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// Images: npy:DIR, synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. The test half is attacked.
-    #[arg(long)]
-    data: String,
+    /// Images: npy:DIR, synthetic, cifar10:DIR, cifar100:DIR, hf:DIR or folder:DIR. The test half is attacked. Default, with
+    /// --like: those of the run.
+    #[arg(long, required_unless_present = "like")]
+    data: Option<String>,
+    /// Attack as the networks of this run were tested: its test images, its attacks and its seed, so that `frontier` can show
+    /// the result beside it.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["plan", "eps", "norm", "n"])]
+    like: Option<PathBuf>,
     /// autoattack, autoattack-plus, rand, apgd-only, one attack such as fgsm, pgd-20, apgd-t or square, or a .toml or
     /// .json file.
     #[arg(long, default_value = "autoattack")]
@@ -47,9 +55,9 @@ pub struct SubjectArguments {
     /// The first N images; 0: all.
     #[arg(long, default_value_t = 1000)]
     n: usize,
-    /// Seed of the attacks' random numbers.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// Seed of the attacks' random numbers. Default: 0; with --like, the run's.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Images a pass; no influence on the result.
     #[arg(long, default_value_t = 128)]
     pub batch: usize,
@@ -68,16 +76,24 @@ pub struct Prepared {
     pub plan: AttackPlan,
     /// The images that are attacked.
     pub ids: Vec<u32>,
+    /// The seed of the attacks.
+    pub seed: u64,
 }
 
 impl SubjectArguments {
     /// Reads network, images and plan.
     pub fn prepare(&self, console: Console) -> Result<Prepared> {
         let (data, subject) = self.measured(console)?;
-        let plan = self.plan()?.for_classes(subject.network.net().classes())?;
-        let images = data.test.len();
-        let count = if self.n == 0 { images } else { self.n.min(images) };
-        Ok(Prepared { data, subject, plan, ids: (0..count as u32).collect() })
+        let (plan, ids, seed) = match &self.like {
+            Some(run) => of_run_on(run, &data)?,
+            None => {
+                let images = data.test.len();
+                let count = if self.n == 0 { images } else { self.n.min(images) };
+                (self.plan()?, (0..count as u32).collect(), 0)
+            }
+        };
+        let plan = plan.for_classes(subject.network.net().classes())?;
+        Ok(Prepared { data, subject, plan, ids, seed: self.seed.unwrap_or(seed) })
     }
 
     /// Reads the images and the network.
@@ -85,9 +101,14 @@ impl SubjectArguments {
         if !(1..=LARGEST_BATCH).contains(&self.batch) {
             return Err(Error::Usage(format!("--batch {}: expected 1 to {LARGEST_BATCH}", self.batch)));
         }
-        let data = Source::parse(&self.data)?.load()?;
+        let source = match (&self.data, &self.like) {
+            (Some(source), _) => source.clone(),
+            (None, Some(run)) => of_run(run, None)?.data,
+            (None, None) => return Err(Error::Usage("--data is missing: it says where the images are".into())),
+        };
+        let data = Source::parse(&source)?.load()?;
         if data.test.is_empty() {
-            return Err(Error::Usage(format!("--data {}: there are no test images to attack", self.data)));
+            return Err(Error::Usage(format!("--data {source}: there are no test images to attack")));
         }
         let (weights, option) = (self.weights.as_deref(), "--weights");
         let named = Trained { net: &self.net, weights, option, classes: self.classes };
@@ -113,6 +134,20 @@ impl SubjectArguments {
         }
         AttackPlan::named(&self.plan, self.threat()?).map_err(|why| Error::Usage(format!("--plan: {why}")))
     }
+}
+
+/// By what and on which images the networks of a run were tested, and the seed of the attacks.
+///
+/// # Errors
+/// [`Error::Usage`] where the images are not the run's.
+fn of_run_on(run: &Path, data: &Dataset) -> Result<(AttackPlan, Vec<u32>, u64)> {
+    let (config, stated) = (of_run(run, None)?, read_run(run)?.file.data_id);
+    let found = data.content_id();
+    if found != stated {
+        let words = format!("the run's images have the content {stated}, those of --data {found}; give the run's");
+        return Err(Error::Usage(format!("--like {}: {words}", run.display())));
+    }
+    Ok((config.evaluate.plan(), Splits::of(data, &config.split)?.test, config.seed))
 }
 
 /// A network and its weights, by name and file.

@@ -24,7 +24,7 @@ pub use crate::arch::scaling::Scaling;
 use crate::arch::scaling::{STAGES, StageCells};
 use crate::error::{Error, Result};
 use crate::recipe::{Adam, Recipe, Sgd, SingleStep};
-use crate::threat::{Attack, AttackNorm, Pgd};
+use crate::threat::{Attack, AttackNorm, AttackPlan, Pgd};
 use crate::units::Macs;
 
 /// A resolved space file.
@@ -258,6 +258,14 @@ pub struct Evaluate {
     /// `robustnas attack --plan` takes) and of plan files, or one name alone. Names mean the ball of the optional keys
     /// `norm` (linf) and `eps` (8/255 under linf); paths are relative to the working directory.
     pub attacks: Vec<Attack>,
+}
+
+impl Evaluate {
+    /// The plan by which networks are measured.
+    pub fn plan(&self) -> AttackPlan {
+        let plan = AttackPlan::new("evaluation", self.attacks.clone());
+        AttackPlan { cascade: false, gradient_samples: self.gradient_samples, ..plan }
+    }
 }
 
 impl Config {

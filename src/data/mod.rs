@@ -78,6 +78,11 @@ impl Images {
 }
 
 impl Dataset {
+    /// What a network for these images must fit: their shape, and the number of classes.
+    pub fn seen(&self) -> (Shape, usize) {
+        (self.image, self.classes.len())
+    }
+
     /// The first 16 hexadecimal digits of a SHA-256 over shapes, images and labels: two records are comparable only if
     /// they carry the same one. Names are not part of it: renaming a folder does not change what was measured.
     pub fn content_id(&self) -> String {

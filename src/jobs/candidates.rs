@@ -6,6 +6,7 @@ use crate::arch::families::cells::{MixLayout, Skeleton, derived};
 use crate::arch::file::id_of;
 use crate::arch::genotype::Genotype;
 use crate::arch::net::Net;
+use crate::arch::op::Shape;
 use crate::arch::scaling::count::Counts;
 use crate::arch::scaling::{ScalingChoice, residual_control};
 use crate::config::Config;
@@ -73,19 +74,19 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// The network skeleton of a scaling.
-pub fn skeleton(config: &Config, data: &Dataset, cells: &[usize], channels: &[usize]) -> Skeleton {
-    config.scaled_skeleton(data.image, data.classes.len(), cells, channels)
-}
-
-/// The scalings of a genotype to a budget.
+/// The scalings of a genotype to a budget, for images of a shape and a number of classes.
 ///
 /// # Errors
 /// [`Error::Impossible`] where no network of the genotype is within band and tolerance; [`Error::Net`] for an image
 /// that is too small.
-pub fn scalings(config: &Config, data: &Dataset, genotype: &Genotype, budget: Macs) -> Result<ScalingChoice> {
+pub fn scalings(
+    config: &Config,
+    (image, classes): (Shape, usize),
+    genotype: &Genotype,
+    budget: Macs,
+) -> Result<ScalingChoice> {
     let count = |cells: &[usize], channels: &[usize]| {
-        Ok(cost(&derived(&skeleton(config, data, cells, channels), genotype)?).macs)
+        Ok(cost(&derived(&config.scaled_skeleton(image, classes, cells, channels), genotype)?).macs)
     };
     let counts = Counts::new(&count);
     config.scaling.candidates(budget, config.stage_cells()?, &|cells, channels| counts.macs(cells, channels))
@@ -140,10 +141,11 @@ pub fn derive(
         let origins = (0..).map(|genotype| Origin::Searched { genotype }).zip(searched);
         let randoms = (0..).map(|genotype| Origin::Random { genotype }).zip(&controls);
         for (origin, genotype) in origins.chain(randoms) {
-            match scalings(config, data, genotype, *budget) {
+            match scalings(config, data.seen(), genotype, *budget) {
                 Ok(choice) => {
                     for scaled in choice.kept {
-                        let skeleton = skeleton(config, data, &scaled.cells, &scaled.channels);
+                        let (image, classes) = data.seen();
+                        let skeleton = config.scaled_skeleton(image, classes, &scaled.cells, &scaled.channels);
                         let net = derived(&skeleton, genotype)?;
                         let summary = scaled.summary();
                         list.push(Candidate {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use candle_core::Device;
 
-use super::candidates::{random_genotypes, scalings, skeleton};
+use super::candidates::{random_genotypes, scalings};
 use super::memory::shortage;
 use super::strategy::supernet::{selection_bytes, selection_forwards};
 use super::time::{median_ms, timed};
@@ -221,11 +221,13 @@ fn sample(config: &Config, data: &Dataset, samples: &[Genotype], budget: Macs) -
     let mut count = 0;
     let mut why = None;
     for genotype in samples {
-        match scalings(config, data, genotype, budget) {
+        match scalings(config, data.seen(), genotype, budget) {
             Ok(choice) => {
                 count += 1;
                 if let Some(scaled) = choice.kept.first().filter(|_| nets.len() < MEASURED) {
-                    nets.push(derived(&skeleton(config, data, &scaled.cells, &scaled.channels), genotype)?);
+                    let (image, classes) = data.seen();
+                    let skeleton = config.scaled_skeleton(image, classes, &scaled.cells, &scaled.channels);
+                    nets.push(derived(&skeleton, genotype)?);
                 }
                 first.get_or_insert(choice);
             }

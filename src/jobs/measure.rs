@@ -109,11 +109,9 @@ pub fn evaluate(
     seed: u64,
     stop: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Measurement> {
-    let Evaluate { gradient_samples, probe, .. } = *protocol;
-    let plan = AttackPlan::new("evaluation", protocol.attacks.clone());
-    let plan = AttackPlan { cascade: false, gradient_samples, ..plan }.for_classes(network.net().classes())?;
+    let plan = protocol.plan().for_classes(network.net().classes())?;
     stop()?;
-    let measure = Measure { plan: &plan, loader, sample, seed, probe };
+    let measure = Measure { plan: &plan, loader, sample, seed, probe: protocol.probe };
     Ok(measure.run(network, None, &[], &mut |_| stop())?.network)
 }
 

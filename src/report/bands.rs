@@ -4,7 +4,8 @@
 use super::figure::{Figure, comma_separated};
 use super::frontier::Frontier;
 use super::plot::{
-    Axes, FAINT, INK, LEGEND, LINE, Legend, MARGIN, NARROW_MARGIN, PLOT_HEIGHT, TEXT, counted, marker, measured,
+    Axes, FAINT, INK, LEGEND, LINE, Legend, MARGIN, NARROW_MARGIN, OTHERS, PLOT_HEIGHT, TEXT, counted, diamonds,
+    marker, measured,
 };
 use super::protocol::Split;
 use super::ranked::Ranked;
@@ -76,7 +77,8 @@ fn draw(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Svg> {
     let top = margin + titles as f64 * LINE + 44.0;
     let (left, right) = (margin + 36.0, style.width - margin - if narrow { 0.0 } else { LEGEND });
     let bottom = top + if narrow { 0.72 * (right - left) } else { PLOT_HEIGHT };
-    let rows = (bands.len() * 2 + OriginKind::ALL.len()) as f64;
+    let rows = bands.len() * 2 + OriginKind::ALL.len() + usize::from(!frontier.networks.is_empty());
+    let rows = rows as f64;
     let below = if narrow { 76.0 + rows * LINE } else { 72.0 };
     let mut svg = Svg::new(style.width, bottom + below);
     if style.titled {
@@ -98,6 +100,7 @@ fn draw(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Svg> {
             line(&mut svg, &axes, band, kind, (colour, i as f64 - (bands.len() - 1) as f64 / 2.0));
         }
     }
+    axes.networks(&mut svg, frontier);
     let (x, y) = if narrow { (margin, bottom + 72.0) } else { (right + 28.0, top + 4.0) };
     let mut legend = Legend { svg: &mut svg, x, y, width: style.width };
     for (_, band, colour) in coloured() {
@@ -117,6 +120,9 @@ fn draw(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Svg> {
             svg.line((x, y), (x + 24.0, y), stroke(FAINT, kind));
             marker(svg, kind, (x + 12.0, y), FAINT, Stroke::NONE);
         });
+    }
+    if !frontier.networks.is_empty() {
+        legend.row(OTHERS, diamonds);
     }
     Ok(svg)
 }

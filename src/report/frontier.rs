@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::attacked::AttackResultFile;
 use super::document::{self, GENERATOR, SCHEMA_VERSION};
 use super::protocol::{Protocol, Split};
 use super::ranked::Ranked;
+use crate::arch::cost::RULE;
 use crate::error::{Error, Result};
 use crate::rank::{self, Point, Reference};
 use crate::record::{Origin, Record, Speed};
@@ -27,6 +29,51 @@ pub struct Frontier {
     pub reference: Reference,
     /// The runs in the order given.
     pub runs: Vec<FrontierRun>,
+    /// Networks of no run that were attacked alike, in the order given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<FrontierNetwork>,
+}
+
+/// A network of no run, which `robustnas attack` measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FrontierNetwork {
+    /// What it is called.
+    pub name: String,
+    /// As it was named on the command line.
+    pub net: String,
+    /// Architecture id.
+    pub arch: String,
+    /// Multiply-accumulates under the document's counting rule.
+    pub macs: Macs,
+    /// Trainable scalars.
+    pub params: Params,
+    /// Clean accuracy.
+    pub clean: Tally,
+    /// Accuracy under the worst case of all attacks.
+    pub robust: Tally,
+    /// Whether a point of any run in this document, or another network, dominates it.
+    pub dominated: bool,
+}
+
+impl FrontierNetwork {
+    fn new(name: &str, found: &AttackResultFile) -> Self {
+        let rate = |hit| Tally { hit, total: found.n };
+        FrontierNetwork {
+            name: name.to_owned(),
+            net: found.network.net.clone(),
+            arch: found.network.arch.clone(),
+            macs: found.network.macs,
+            params: found.network.params,
+            clean: rate(found.clean_correct),
+            robust: rate(found.robust),
+            dominated: false,
+        }
+    }
+
+    /// The point as [`rank`] sees it.
+    pub fn point(&self) -> Point {
+        Point { macs: self.macs, clean: self.clean.rate(), robust: self.robust.rate() }
+    }
 }
 
 /// One run's points.
@@ -91,7 +138,7 @@ pub struct FrontierPoint {
     pub robust: Tally,
     /// Whether another point of the same run dominates it.
     pub dominated: bool,
-    /// Whether a point of any run in this document dominates it.
+    /// Whether a point of any run in this document, or one of its other networks, dominates it.
     pub dominated_overall: bool,
 }
 
@@ -134,16 +181,59 @@ impl Frontier {
         };
         let largest = members.iter().flat_map(|(_, _, records)| records).map(|r| r.budget).max().unwrap_or_default();
         let reference = Reference::above(largest);
-        let mut runs: Vec<FrontierRun> = members
+        let runs: Vec<FrontierRun> = members
             .iter()
             .map(|(name, seed, records)| FrontierRun::new(name, *seed, records, split, reference))
             .collect();
-        let all: Vec<Point> = runs.iter().flat_map(|r| &r.points).map(FrontierPoint::point).collect();
+        let generator = GENERATOR.to_owned();
+        let mut frontier =
+            Frontier { schema_version: SCHEMA_VERSION, generator, protocol, reference, runs, networks: Vec::new() };
+        frontier.dominate();
+        Ok(frontier)
+    }
+
+    /// The same beside networks that were attacked, given by name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for one that was attacked on other images or otherwise than the runs' networks, or by attacks that were
+    /// made on another network.
+    pub fn beside(mut self, networks: &[(&str, &AttackResultFile)]) -> Result<Frontier> {
+        for (name, found) in networks {
+            if let Some(source) = &found.source {
+                let words = format!("{name} was measured with attacks on {}, which bounds nothing", source.network.net);
+                return Err(Error::Usage(format!("{words}; attack it itself")));
+            }
+            let own = Protocol {
+                counting_rule: RULE.to_owned(),
+                data: Some(found.sample.clone()),
+                attacks: found.plan.attacks.clone(),
+                gradient_samples: found.plan.gradient_samples,
+            };
+            let differences = self.protocol.differences(&own);
+            if !differences.is_empty() {
+                return Err(Error::Usage(format!(
+                    "{name} cannot be compared with the runs: {}; robustnas attack --like RUN attacks a network as the \
+                     networks of a run were tested",
+                    differences.join("; ")
+                )));
+            }
+            self.networks.push(FrontierNetwork::new(name, found));
+        }
+        self.dominate();
+        Ok(self)
+    }
+
+    /// Says of every point whether another one of the document dominates it.
+    fn dominate(&mut self) {
+        let points = self.runs.iter().flat_map(|run| &run.points).map(FrontierPoint::point);
+        let all: Vec<Point> = points.chain(self.networks.iter().map(FrontierNetwork::point)).collect();
         let mut on_frontier = rank::frontier(&all).into_iter();
-        for (point, best) in runs.iter_mut().flat_map(|r| &mut r.points).zip(&mut on_frontier) {
+        for (point, best) in self.runs.iter_mut().flat_map(|run| &mut run.points).zip(&mut on_frontier) {
             point.dominated_overall = !best;
         }
-        Ok(Frontier { schema_version: SCHEMA_VERSION, generator: GENERATOR.to_owned(), protocol, reference, runs })
+        for (network, best) in self.networks.iter_mut().zip(&mut on_frontier) {
+            network.dominated = !best;
+        }
     }
 
     /// Pretty JSON.

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::figure::{Figure, comma_separated};
-use super::frontier::{Frontier, FrontierPoint, FrontierRun};
+use super::frontier::{Frontier, FrontierNetwork, FrontierPoint, FrontierRun};
 use super::protocol::list;
 use super::style::{MOST, Style};
 use super::svg::{Anchor, Stroke, Svg, text_width, wrap};
@@ -98,6 +98,7 @@ fn draw(frontier: &Frontier, href: Option<Href<'_>>, style: &Style) -> Result<Sv
                     });
                 }
             }
+            axes.networks(&mut svg, frontier);
         }
     }
     if narrow {
@@ -151,7 +152,16 @@ fn csv(frontier: &Frontier) -> Result<String> {
         let last = [p.robust.total.to_string(), p.dominated.to_string(), p.summary.clone()];
         words.into_iter().chain(counts).chain(shares).chain(last).collect()
     });
-    comma_separated(titles, rows)
+    let networks = frontier.networks.iter().map(|network| {
+        let FrontierNetwork { name, net, arch, macs, params, clean, robust, dominated } = network;
+        let (low, high) = robust.wilson95();
+        let words = [name.clone(), arch.clone(), "attacked".to_owned(), String::new()];
+        let counts = [macs.0, params.0].map(|count| count.to_string());
+        let shares = [clean.rate(), robust.rate(), low, high].map(|share| share.to_string());
+        let last = [robust.total.to_string(), dominated.to_string(), net.clone()];
+        words.into_iter().chain(counts).chain(shares).chain(last).collect()
+    });
+    comma_separated(titles, rows.chain(networks))
 }
 
 /// The axes: multiply-accumulates on x, accuracy in per cent on y.
@@ -166,11 +176,18 @@ impl Axes {
     /// Axes that hold every point and budget; `None` when there is no point.
     pub fn over(frontier: &Frontier, across: (f64, f64), up: (f64, f64)) -> Option<Axes> {
         let points: Vec<&FrontierPoint> = frontier.runs.iter().flat_map(|r| &r.points).collect();
-        let macs = || points.iter().flat_map(|p| [p.macs, p.budget]).map(|m| (m.0 as f64).max(1.0));
-        let (least, most) = (macs().reduce(f64::min)?, macs().reduce(f64::max)?);
+        let networks = &frontier.networks;
+        let macs = points.iter().flat_map(|p| [p.macs, p.budget]).chain(networks.iter().map(|n| n.macs));
+        let macs: Vec<f64> = macs.map(|m| (m.0 as f64).max(1.0)).collect();
+        let (least, most) = (macs.iter().copied().reduce(f64::min)?, macs.iter().copied().reduce(f64::max)?);
         let percent = |rate: f64| 100.0 * rate;
-        let highest = points.iter().map(|p| percent(p.clean.rate().max(p.robust.wilson95().1))).fold(0.0, f64::max);
-        let lowest = points.iter().map(|p| percent(p.clean.rate().min(p.robust.wilson95().0))).fold(100.0, f64::min);
+        let measured = || {
+            let points = points.iter().map(|p| (p.clean, p.robust));
+            points.chain(networks.iter().map(|n| (n.clean, n.robust)))
+        };
+        let highest = measured().map(|(clean, robust)| percent(clean.rate().max(robust.wilson95().1)));
+        let lowest = measured().map(|(clean, robust)| percent(clean.rate().min(robust.wilson95().0)));
+        let (highest, lowest) = (highest.fold(0.0, f64::max), lowest.fold(100.0, f64::min));
         // Multiples of ten around the points with a margin; at least twenty points.
         let low = ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0;
         let high = (((highest + 2.0) / 10.0).ceil() * 10.0).clamp(low + 20.0, 100.0);
@@ -264,6 +281,21 @@ impl Axes {
         }
     }
 
+    /// Networks of no run, with their names.
+    pub(super) fn networks(&self, svg: &mut Svg, frontier: &Frontier) {
+        for FrontierNetwork { name, macs, clean, robust, .. } in &frontier.networks {
+            let (x, (low, high)) = (self.x(*macs), robust.wilson95());
+            svg.line((x, self.y(low)), (x, self.y(high)), Stroke::solid(INK, 0.6));
+            diamond(svg, (x, self.y(clean.rate())), "#ffffff", Stroke::solid(INK, 1.6));
+            diamond(svg, (x, self.y(robust.rate())), INK, Stroke::solid("#ffffff", 0.8));
+            let (left, right) = self.macs.pixels;
+            let name = clip(name, (right - left) / 3.0);
+            let fits = x + 9.0 + text_width(&name, 11.0) <= right;
+            let (x, anchor) = if fits { (x + 9.0, Anchor::Start) } else { (x - 9.0, Anchor::End) };
+            svg.text(x, self.y(robust.rate()) + 4.0, 11.0, anchor, INK, &name);
+        }
+    }
+
     fn point(&self, svg: &mut Svg, point: &FrontierPoint, colour: &str) {
         let x = self.x(point.macs);
         marker(svg, point.origin.kind(), (x, self.y(point.clean.rate())), "#ffffff", Stroke::solid(colour, 1.6));
@@ -297,6 +329,21 @@ pub(super) fn marker(svg: &mut Svg, kind: OriginKind, (x, y): (f64, f64), fill: 
         }
     };
 }
+
+/// What networks of no run have for a marker.
+fn diamond(svg: &mut Svg, (x, y): (f64, f64), fill: &str, stroke: Stroke<'_>) {
+    let half = MARKER * 1.25;
+    svg.polygon(&[(x, y - half), (x + half, y), (x, y + half), (x - half, y)], fill, stroke);
+}
+
+/// A filled diamond and a hollow one.
+pub(super) fn diamonds(svg: &mut Svg, x: f64, y: f64) {
+    diamond(svg, (x + 5.0, y), INK, Stroke::NONE);
+    diamond(svg, (x + 19.0, y), "#ffffff", Stroke::solid(INK, 1.6));
+}
+
+/// What the legend calls networks of no run.
+pub(super) const OTHERS: &str = "of no run, attacked alike";
 
 /// Rows of samples and words, written downwards.
 pub(super) struct Legend<'a> {
@@ -358,6 +405,9 @@ impl Beside<'_> {
         for (kind, text) in ORIGINS {
             legend.row(text, |svg, x, y| markers(svg, kind, x, y));
         }
+        if !frontier.networks.is_empty() {
+            legend.row(OTHERS, diamonds);
+        }
         legend.note("filled: robust; hollow: clean");
         legend.gap();
         for (stroke, text) in lines(FAINT, None, frontier.runs.len() > 1)
@@ -390,6 +440,9 @@ impl Beside<'_> {
         }
         for (kind, text) in ORIGINS {
             items.push((text, Box::new(move |svg, x, y| markers(svg, kind, x, y))));
+        }
+        if !frontier.networks.is_empty() {
+            items.push((OTHERS, Box::new(diamonds)));
         }
         for (stroke, text) in lines(FAINT, None, several).into_iter().zip(["best robust", "best clean"]) {
             items.push((text, Box::new(move |svg, x, y| step(svg, stroke, x, y))));

@@ -9,7 +9,7 @@ use crate::arch::scaling::{Scaled, residual_control};
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::jobs::candidates::{scalings, skeleton};
+use crate::jobs::candidates::scalings;
 use crate::report::searches::facts::Described;
 use crate::search::shared::SizedNet;
 use crate::search::space::{Space, cells::Cells};
@@ -47,8 +47,13 @@ impl<'a> Networks<'a> {
         Networks { config, data, space, budget }
     }
 
+    fn skeleton(&self, cells: &[usize], channels: &[usize]) -> Skeleton {
+        let (image, classes) = self.data.seen();
+        self.config.scaled_skeleton(image, classes, cells, channels)
+    }
+
     fn scaled(&self, genotype: &Genotype) -> Result<Scaled> {
-        let choice = scalings(self.config, self.data, genotype, self.budget)?;
+        let choice = scalings(self.config, self.data.seen(), genotype, self.budget)?;
         choice.kept.into_iter().next().ok_or_else(|| Error::Internal("a scaling without a network".into()))
     }
 
@@ -62,7 +67,7 @@ impl<'a> Networks<'a> {
 
     fn sized(&self, genotype: &Genotype) -> Result<(Scaled, SizedNet)> {
         let scaled = self.scaled(genotype)?;
-        let skeleton = skeleton(self.config, self.data, &scaled.cells, &scaled.channels);
+        let skeleton = self.skeleton(&scaled.cells, &scaled.channels);
         let net = derived(&skeleton, genotype)?;
         Ok((scaled, SizedNet { net, skeleton }))
     }
@@ -151,7 +156,7 @@ impl<'a> Networks<'a> {
             return Err(Error::Impossible(format!("none of {SIZES} random networks has a size of {budget}")));
         }
         depths.sort_unstable();
-        Ok(depths.iter().map(|cells| skeleton(self.config, self.data, cells, &widest)).collect())
+        Ok(depths.iter().map(|cells| self.skeleton(cells, &widest)).collect())
     }
 }
 

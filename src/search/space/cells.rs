@@ -21,6 +21,26 @@ impl Cells {
         Cells { layout, edges_per_node }
     }
 
+    /// How many genotypes there are; those that differ in the order of edges are one.
+    ///
+    /// Of each node the ways to keep so many edges, each with one of its operations: the elementary symmetric polynomial of
+    /// the edges' numbers of operations. In double precision, since spaces of the field exceed 64 bits.
+    pub fn count(&self) -> f64 {
+        let node = |(kind, to): (&MixKind, usize)| {
+            let edges: Vec<f64> =
+                (0..to).map(|from| choices(kind, from, to).count() as f64).filter(|n| *n > 0.0).collect();
+            let keep = self.edges_per_node.min(edges.len());
+            let mut ways = vec![0.0; keep + 1];
+            ways[0] = 1.0;
+            for operations in edges {
+                (1..=keep).rev().for_each(|k| ways[k] += ways[k - 1] * operations);
+            }
+            ways[keep]
+        };
+        let nodes = self.layout.kinds.iter().flat_map(|kind| (2..2 + kind.nodes).map(move |to| (kind, to)));
+        nodes.map(node).product()
+    }
+
     /// The edges and operations to choose from.
     pub fn layout(&self) -> &MixLayout {
         &self.layout
@@ -107,6 +127,24 @@ mod tests {
             neighbour.cells[0].validate().unwrap();
             assert!(space.neighbours(neighbour).iter().any(|back| space.key(back) == space.key(&arch)));
         }
+    }
+
+    /// Two edges at the first node, of three operations each; two of three at the second. And DARTS' cells with its seven
+    /// operations, as Liu et al. (2019) count them: about 10^9 for each of two kinds.
+    #[test]
+    fn genotypes_are_counted() {
+        assert_eq!(space().count(), (3.0 * 3.0) * (3.0 * 3.0 * 3.0));
+        let mut drawn: Vec<_> = (0..4000).map(|i| space().draw(&mut Seed::root(i).stream())).collect();
+        let space_of_all = space();
+        drawn.sort_by_key(|genotype| space_of_all.key(genotype));
+        drawn.dedup_by_key(|genotype| space_of_all.key(genotype));
+        assert_eq!(drawn.len(), 243);
+        let edges = (2..6).flat_map(|to| (0..to).map(move |from| (from, to)));
+        let edges =
+            edges.map(|(from, to)| MixEdge { from, to, ops: vec![CellOp::SkipConnect; 7], offset: 0 }).collect();
+        let kind = MixKind { kind: "normal".into(), nodes: 4, edges, concat: vec![2, 3, 4, 5] };
+        let darts = Cells::new(MixLayout { kinds: vec![kind], partial: 1 }, 2).count();
+        assert_eq!(darts, 180.0 * 7f64.powi(8));
     }
 
     #[test]
