@@ -233,6 +233,26 @@ fn standard_error_that_takes_nothing_is_no_panic() {
     refuses(&["cost", folder.path().join("model.onnx").to_str().unwrap()], 3, &["no regular file"]);
 }
 
+/// Data that a model keeps in a file beside it are read from a file alone: a link to an endless device, or a pipe that nobody
+/// writes to, would be read for ever.
+#[test]
+#[cfg(unix)]
+fn external_data_are_read_from_a_file_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, data) = (folder.path().join("external.onnx"), folder.path().join("external.data"));
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx");
+    std::fs::copy(fixtures.join("external.onnx"), &model).unwrap();
+    std::fs::copy(fixtures.join("external.data"), &data).unwrap();
+    let cost = ["cost", model.to_str().unwrap()];
+    assert!(program(&cost).status.success(), "{}", said(&program(&cost)));
+    std::fs::remove_file(&data).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &data).unwrap();
+    refuses(&cost, 3, &["external.data", "no regular file"]);
+    std::fs::remove_file(&data).unwrap();
+    assert!(Command::new("mkfifo").arg(&data).status().unwrap().success());
+    refuses(&cost, 3, &["external.data", "no regular file"]);
+}
+
 #[test]
 fn quiet_is_quiet() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,6 +3,8 @@
 
 #[path = "fixtures/attacked.rs"]
 mod attacked;
+#[path = "fixtures/quarters.rs"]
+mod quarters;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ const SPACE: &str = include_str!("../search_spaces/dsara-tiny.toml");
 
 /// A search of seconds whose networks learn enough to be ranked.
 const QUICK: [(&str, &str); 21] = [
-    ("budgets", "['2M']"),
+    ("budgets", "['500k']"),
     ("split.train", "600"),
     ("split.validation", "100"),
     ("split.test", "50"),
@@ -77,7 +79,9 @@ fn is_step(event: &Progress) -> bool {
 }
 
 fn search_job(out: &Path) -> search::Job {
-    let settings = QUICK.map(|(key, value)| Setting::new(key, value));
+    let data = format!("'{}'", quarters::source(out.parent().unwrap(), 16));
+    let settings: Vec<Setting> =
+        QUICK.iter().chain(&[("data", &data[..])]).map(|(key, value)| Setting::new(key, value)).collect();
     let config = Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings).unwrap();
     let (argv, checkpoint_every) = (vec!["test".into()], Duration::from_secs(3600));
     search::Job { argv, checkpoint_every, ..search::Job::new(config, out.into()) }
@@ -142,7 +146,7 @@ fn a_search_tells_its_events_in_order() {
     let stopped = search::run(&job, &first.interrupt(), &mut first);
     assert!(matches!(stopped, Err(Error::Stopped { signal: "TEST" })));
     let seen = &first.seen;
-    assert!(matches!(&seen[0], Progress::Reading { source } if source == "synthetic"), "{:?}", seen[0]);
+    assert!(matches!(&seen[0], Progress::Reading { source } if source.starts_with("mnist:")), "{:?}", seen[0]);
     assert!(matches!(&seen[1], Progress::Planned(plan) if plan.budgets.len() == 1), "{:?}", seen[1]);
     assert_eq!(seen[2], Progress::RunStarted { folder: job.out.clone() });
     let Progress::TaskStarted { task: Task::Search, done: 0, steps: all } = seen[3] else { panic!("{:?}", seen[3]) };
@@ -166,7 +170,7 @@ fn a_search_tells_its_events_in_order() {
     // A genotype is selected, three are scored in the supernet, and two of them tried; each part is told by its name.
     assert_eq!(second[end + 1], Progress::Note("selecting from the supernet".into()));
     let mut at = end + 2;
-    let names = ["scores in the supernet", "2.00M two-stage, trial 0 at 0.250", "2.00M two-stage, trial 1 at 0.250"];
+    let names = ["scores in the supernet", "500.0k two-stage, trial 0 at 0.250", "500.0k two-stage, trial 1 at 0.250"];
     for (name, scored) in names.iter().zip([true, false, false]) {
         let Progress::TaskStarted { task, done: 0, steps: all } = &second[at] else { panic!("{:?}", second[at]) };
         assert!(matches!(task, Task::Trial { name: told } if told.starts_with(name)), "{task}");

@@ -47,18 +47,21 @@ fn kills_and_threads_change_nothing() {
     println!("{done} kills over a search of {whole:?}: same bytes");
 }
 
+/// A terminal that goes away as well as a batch system's warning.
 #[test]
 #[cfg(unix)]
 fn a_signal_saves_and_exits_75() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    let mut child = search(&out, "2").spawn().unwrap();
-    // However long a loaded machine takes; a run that ends before it saved is caught below.
-    while !out.join("checkpoint").exists() && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(20));
+    for signal in ["-USR1", "-HUP"] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let mut child = search(&out, "2").spawn().unwrap();
+        // However long a loaded machine takes; a run that ends before it saved is caught below.
+        while !out.join("checkpoint").exists() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        assert_eq!(child.wait().unwrap().code(), Some(75), "{signal}");
+        assert!(out.join("checkpoint").join("LATEST").exists(), "{signal}");
     }
-    let status = Command::new("kill").args(["-USR1", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-    assert_eq!(child.wait().unwrap().code(), Some(75));
-    assert!(out.join("checkpoint").join("LATEST").exists());
 }

@@ -10,7 +10,7 @@ use robustnas::record::{Check, Origin, Outcome, Record};
 use robustnas::report::attacked::{AttackResultFile, Attacked, Source};
 use robustnas::report::evaluated::Evaluated;
 use robustnas::report::frontier::Frontier;
-use robustnas::report::plot::plot;
+use robustnas::report::plot::{Axes, plot};
 use robustnas::report::protocol::Split;
 use robustnas::report::ranked::Ranked;
 use robustnas::report::schema::{NAMES, schema};
@@ -366,6 +366,19 @@ fn networks_of_no_run_are_points_beside_runs() {
         robust_flags: flags,
     });
     assert!(refused(&transferred).contains("attacks on mine.onnx"));
+}
+
+/// Networks that are all right, or all wrong, are points like others: axes end at 0 and at 100 %.
+#[test]
+fn axes_hold_whatever_accuracies_there_are() {
+    for (clean, robust, ends) in [(100, 100, (80.0, 100.0)), (96, 95, (80.0, 100.0)), (3, 0, (0.0, 20.0))] {
+        let records = [searched("aaaa0001", 20, 196, clean, robust), searched("aaaa0002", 20, 201, clean, robust)];
+        let ranked = Ranked::new(7, &records).unwrap();
+        let frontier = Frontier::combine(&[("night", &ranked)], Split::Validation).unwrap();
+        let axes = Axes::over(&frontier, (0.0, 100.0), (100.0, 0.0)).unwrap();
+        assert_eq!(axes.accuracy.values, ends, "{clean} {robust}");
+        assert!(plot(&frontier).is_ok());
+    }
 }
 
 fn two_runs() -> Frontier {

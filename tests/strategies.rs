@@ -3,6 +3,8 @@
 
 #[path = "fixtures/dying.rs"]
 mod dying;
+#[path = "fixtures/quarters.rs"]
+mod quarters;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,9 +24,12 @@ use robustnas::units::Macs;
 
 const SPACE: &str = include_str!("../search_spaces/dsara-tiny.toml");
 
-/// Two sizes, few images, networks that learn next to nothing.
+/// The images' side.
+const SIDE: usize = 8;
+
+/// Two sizes, few and small images.
 const BRIEF: [(&str, &str); 22] = [
-    ("budgets", "['1M', '2M']"),
+    ("budgets", "['64k', '128k']"),
     ("split.train", "180"),
     ("split.validation", "48"),
     ("split.test", "48"),
@@ -48,13 +53,17 @@ const BRIEF: [(&str, &str); 22] = [
     ("evaluate.attacks.1.steps", "2"),
 ];
 
-fn config(settings: &[(&str, &str)]) -> Config {
-    let settings: Vec<Setting> = BRIEF.iter().chain(settings).map(|(key, value)| Setting::new(key, value)).collect();
+/// That search, on images in a folder.
+fn config(settings: &[(&str, &str)], folder: &Path) -> Config {
+    let data = format!("'{}'", quarters::source(folder, SIDE));
+    let all = BRIEF.iter().chain(settings).copied().chain([("data", &data[..])]);
+    let settings: Vec<Setting> = all.map(|(key, value)| Setting::new(key, value)).collect();
     Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings).unwrap()
 }
 
 fn search(settings: &[(&str, &str)], out: &Path, after: Option<u64>) -> Result<Ranked> {
-    let job = Job { checkpoint_every: Duration::ZERO, estimate: false, ..Job::new(config(settings), out.into()) };
+    let config = config(settings, out.parent().unwrap());
+    let job = Job { checkpoint_every: Duration::ZERO, estimate: false, ..Job::new(config, out.into()) };
     run(&job, &Interrupt::never(), &mut Dying { after })
 }
 
@@ -94,7 +103,7 @@ fn at(events: &[Event], budget: Macs) -> (usize, f64, Vec<String>) {
 
 /// What every strategy leaves: trials at both sizes within what it may spend, and the best of them as candidates.
 fn holds(word: &str, events: &[Event]) {
-    for budget in [Macs(1_000_000), Macs(2_000_000)] {
+    for budget in [Macs(64_000), Macs(128_000)] {
         let (trials, spent, found) = at(events, budget);
         let shared = event::shared(events, budget).map_or(0.0, |spent| spent.trainings);
         assert!(
@@ -121,10 +130,10 @@ fn two_stage() {
     assert!(scored.iter().all(|trial| trial.answer.spent.trainings == 0.0 && trial.answer.spent.evaluation.0 > 0));
     let selected = &event::selected(&events).unwrap()[0];
     assert_eq!(*selected, scored[0].genotype);
-    let mut tried = event::trials(&events, Some(Macs(1_000_000)));
+    let mut tried = event::trials(&events, Some(Macs(64_000)));
     assert!(tried.any(|trial| trial.genotype == *selected));
     // One of the four is drawn at every size, without a score.
-    for budget in [Macs(1_000_000), Macs(2_000_000)] {
+    for budget in [Macs(64_000), Macs(128_000)] {
         let first = event::trials(&events, Some(budget)).filter(|trial| trial.fidelity.share() == 0.25);
         let known: Vec<bool> = first.map(|t| scored.iter().any(|score| score.genotype == t.genotype)).collect();
         assert_eq!((known.len(), known.iter().filter(|known| **known).count()), (4, 3), "{budget}");
@@ -137,7 +146,7 @@ fn halving() {
     let events = killed_and_calm("halving");
     holds("halving", &events);
     // Four networks at a quarter, two at a half, and as many again: the first two rungs cost 2.
-    let shares: Vec<f64> = event::trials(&events, Some(Macs(2_000_000))).map(|trial| trial.fidelity.share()).collect();
+    let shares: Vec<f64> = event::trials(&events, Some(Macs(128_000))).map(|trial| trial.fidelity.share()).collect();
     assert_eq!(shares[..6], [0.25, 0.25, 0.25, 0.25, 0.5, 0.5]);
 }
 
@@ -145,7 +154,7 @@ fn halving() {
 fn single_path() {
     let events = killed_and_calm("single-path");
     holds("single-path", &events);
-    assert!(event::shared(&events, Macs(2_000_000)).is_some_and(|spent| spent.training.0 > 0));
+    assert!(event::shared(&events, Macs(128_000)).is_some_and(|spent| spent.training.0 > 0));
 }
 
 #[test]
@@ -154,7 +163,7 @@ fn strategies_of_full_trainings() {
     for method in [Method::Random, Method::Evolution, Method::Local] {
         let events = killed_and_calm(method.word());
         holds(method.word(), &events);
-        let mut trials = event::trials(&events, Some(Macs(1_000_000)));
+        let mut trials = event::trials(&events, Some(Macs(64_000)));
         assert!(trials.all(|trial| trial.fidelity.share() == 1.0));
     }
 }
@@ -169,10 +178,11 @@ fn arg_max_without_trials() {
         let (_, after) = rest.split_once("[search.weights]").unwrap();
         format!("{before}[search.weights]{after}")
     };
+    let data = format!("'{}'", quarters::source(folder.path(), SIDE));
     let settings: Vec<Setting> = BRIEF
         .iter()
         .filter(|(key, _)| !key.starts_with("search.trials"))
-        .chain(&[("derive.select", "argmax")])
+        .chain(&[("derive.select", "argmax"), ("data", &data)])
         .map(|(key, value)| Setting::new(key, value))
         .collect();
     let config = Config::from_toml(&text, Path::new("space.toml"), &settings).unwrap();
@@ -190,7 +200,7 @@ fn arg_max_without_trials() {
         let records = records.filter(|r| r.budget == Macs(budget) && matches!(r.origin, Origin::Searched { .. }));
         records.map(|record| of(&record)).collect()
     };
-    for budget in [1_000_000, 2_000_000] {
+    for budget in [64_000, 128_000] {
         let found = genotypes(budget);
         assert!(!found.is_empty() && found.iter().all(|genotype| selected.contains(genotype)), "{found:?}");
     }
@@ -203,9 +213,10 @@ fn threads_change_nothing() {
         let out = folder.path().join(threads);
         let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
         command.args(["search", "dsara-tiny", "--threads", threads, "--yes", "--quiet"]);
-        for (key, value) in BRIEF.iter().chain(&[("budgets", "['1M']")]) {
+        for (key, value) in BRIEF.iter().chain(&[("budgets", "['64k']")]) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
+        command.arg("--data").arg(quarters::source(folder.path(), SIDE));
         let output = command.arg("--out").arg(&out).stdout(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         answer(&out)

@@ -3,6 +3,8 @@
 
 #[path = "fixtures/dying.rs"]
 mod dying;
+#[path = "fixtures/quarters.rs"]
+mod quarters;
 
 use std::path::Path;
 use std::process::Command;
@@ -56,12 +58,14 @@ images = 32
 /// Its strategies.
 const ALL: &str = r#"["single-path", "random", "evolution", "local", "halving", "two-stage"]"#;
 
-/// The tiny space with that study; `changes` are made to its text.
-fn space(changes: &[(&str, &str)]) -> String {
+/// The tiny space with that study, on small images in a folder; `changes` are made to its text.
+fn space(folder: &Path, changes: &[(&str, &str)]) -> String {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("search_spaces/dsara-tiny.toml");
     let mut text = std::fs::read_to_string(tiny).unwrap() + STUDY;
+    let data = format!("data = '{}'", quarters::source(folder, 8));
     let brief = [
-        ("budgets = [\"2M\", \"4M\"]", "budgets = [\"1M\"]"),
+        ("data = \"synthetic\"", &data[..]),
+        ("budgets = [\"2M\", \"4M\"]", "budgets = [\"64k\"]"),
         ("train = 1500", "train = 180"),
         ("validation = 250", "validation = 48"),
         ("test = 250", "test = 48"),
@@ -93,7 +97,7 @@ fn bytes(folder: &Path, name: &str) -> Vec<u8> {
 fn kills_and_threads_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let [calm, killed, single] = ["calm", "killed", "single"].map(|name| folder.path().join(name));
-    let text = space(&[]);
+    let text = space(folder.path(), &[]);
     let report = study(&text, &calm, None).unwrap();
     // In a comparison, in shared weights, in trials of a search.
     for after in [3, 9, 14, 31] {
@@ -129,7 +133,7 @@ fn kills_and_threads_change_nothing() {
     }
     assert_eq!(report.noise.as_ref().map(|noise| noise.networks), Some(4));
     assert_eq!(report.networks.len(), 5 + 1 + 12);
-    let off = |macs: u64| (macs as f64 / 1e6 - 1.0).abs();
+    let off = |macs: u64| (macs as f64 / 64e3 - 1.0).abs();
     assert!(report.networks.iter().all(|n| off(n.network.macs.0) <= 0.05));
     // Networks that learnt nothing may all be equally good, so that nothing can be asked; chance can be told of always.
     assert!(report.text().contains("4 random networks trained twice"), "{}", report.text());
@@ -142,24 +146,25 @@ fn a_finished_study_is_extended() {
     let small =
         [(ALL, "[\"single-path\", \"two-stage\"]"), ("random = 5", "random = 3"), ("repeated = 4", "repeated = 2")];
     let large = [(ALL, "[\"single-path\", \"two-stage\", \"random\"]"), ("searches = 2", "searches = 3")];
-    study(&space(&small), &grown, None).unwrap();
-    let report = study(&space(&large), &grown, None).unwrap();
-    assert_eq!(study(&space(&large), &direct, None).unwrap(), report);
+    study(&space(folder.path(), &small), &grown, None).unwrap();
+    let report = study(&space(folder.path(), &large), &grown, None).unwrap();
+    assert_eq!(study(&space(folder.path(), &large), &direct, None).unwrap(), report);
     assert!(bytes(&direct, "study.json") == bytes(&grown, "study.json"));
     let foretold = report.proxies.iter().filter(|proxy| proxy.name.contains("untrained"));
     assert_eq!(foretold.map(|proxy| proxy.networks).collect::<Vec<_>>(), [5; 5]);
     // The same question again is answered from the journal.
     let before = bytes(&grown, "journal.jsonl");
-    study(&space(&large), &grown, Some(0)).unwrap();
+    study(&space(folder.path(), &large), &grown, Some(0)).unwrap();
     assert!(before == bytes(&grown, "journal.jsonl"));
     // A smaller one, too, and it says of itself what it has.
-    assert_eq!(study(&space(&small), &grown, Some(0)).unwrap().strategies.len(), 2);
-    let why = study(&space(&[("spend = 3.2", "spend = 4.2")]), &grown, None).unwrap_err().to_string();
+    assert_eq!(study(&space(folder.path(), &small), &grown, Some(0)).unwrap().strategies.len(), 2);
+    let why = study(&space(folder.path(), &[("spend = 3.2", "spend = 4.2")]), &grown, None).unwrap_err().to_string();
     assert!(why.contains("belongs to another study: config"), "{why}");
 }
 
 #[test]
 fn what_cannot_be_is_told_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
     for (from, to, words) in [
         ("searches = 2", "searches = 1", "`study.searches` must be at least 2"),
         ("repeated = 4", "repeated = 6", "`study.repeated` must be at most `study.random`, got 6"),
@@ -168,18 +173,20 @@ fn what_cannot_be_is_told_with_its_line() {
         ("images = 32", "images = 49", "`study.single_path.images` must be from 1 to `split.validation`"),
         ("spend = 3.2", "spend = 2.2", "`single-path` takes 3.05 full trainings"),
         ("eta = 2\n", "eta = 3\n", "`study.single_path.eta` must be from 2 to `short`"),
-        ("budgets = [\"1M\"]", "budgets = [\"1M\", \"2M\"]", "has one, at which all are compared"),
+        ("budgets = [\"64k\"]", "budgets = [\"64k\", \"128k\"]", "has one, at which all are compared"),
     ] {
-        let text = space(&[(from, to)]);
+        let text = space(folder.path(), &[(from, to)]);
         let line = 1 + text[..text.find(to).unwrap()].matches('\n').count();
         let why = Config::from_toml(&text, Path::new("space.toml"), &[]).unwrap_err().to_string();
         assert!(why.contains(words) && why.contains(&format!("space.toml:{line}")), "{to}: {why}");
     }
-    let folder = tempfile::tempdir().unwrap();
-    let none = space(&[]).split("[study]").next().unwrap().to_owned();
+    let none = space(folder.path(), &[]).split("[study]").next().unwrap().to_owned();
     let why = study(&none, folder.path(), None).unwrap_err().to_string();
     assert!(why.contains("the space `dsara-tiny` has no [study]"), "{why}");
-    let unmet = space(&[("budgets = [\"1M\"]", "budgets = [1234567]"), ("tolerance = 0.05", "tolerance = 0.0001")]);
+    let unmet = space(
+        folder.path(),
+        &[("budgets = [\"64k\"]", "budgets = [1234567]"), ("tolerance = 0.05", "tolerance = 0.0001")],
+    );
     let why = study(&unmet, folder.path(), None).unwrap_err().to_string();
     assert!(why.contains("the hand-made network nearest to"), "{why}");
 }

@@ -189,9 +189,8 @@ impl Axes {
         let lowest = measured().map(|(clean, robust)| percent(clean.rate().min(robust.wilson95().0)));
         let (highest, lowest) = (highest.fold(0.0, f64::max), lowest.fold(100.0, f64::min));
         // Multiples of ten around the points with a margin; at least twenty points.
-        let low = ((lowest - 2.0) / 10.0).floor().max(0.0) * 10.0;
+        let low = (((lowest - 2.0) / 10.0).floor() * 10.0).clamp(0.0, 80.0);
         let high = (((highest + 2.0) / 10.0).ceil() * 10.0).clamp(low + 20.0, 100.0);
-        let low = low.min(high - 20.0);
         Some(Axes {
             macs: Axis { values: (least / 1.15, most * 1.15), pixels: across, log: true },
             accuracy: Axis { values: (low, high), pixels: up, log: false },

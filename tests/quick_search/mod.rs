@@ -1,7 +1,13 @@
 //! A search of seconds by the program, and what it leaves.
 
+#[path = "../fixtures/quarters.rs"]
+mod quarters;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+/// The images' side: a search takes long enough to be joined and killed in, and no longer.
+const SIDE: usize = 16;
 
 /// A search of seconds: every stage, few images, and networks that learn enough to be tested.
 const SETTINGS: [&str; 22] = [
@@ -29,10 +35,11 @@ const SETTINGS: [&str; 22] = [
     "scaling.tolerance=0.4",
 ];
 
-/// The search, in a folder.
+/// The search, in a folder. Its images lie beside that.
 pub fn search(out: &Path, threads: &str) -> Command {
+    let data = quarters::source(out.parent().unwrap(), SIDE);
     let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
-    command.args(["search", "--budgets", "2M", "--checkpoint-every", "0.2", "--threads", threads]);
+    command.args(["search", "--budgets", "500k", "--checkpoint-every", "0.2", "--threads", threads, "--data", &data]);
     for setting in SETTINGS {
         command.args(["--set", setting]);
     }
