@@ -26,7 +26,7 @@ const SPACE: &str = include_str!("../search_spaces/dsara-tiny.toml");
 
 /// A search of seconds whose networks learn enough to be ranked.
 const QUICK: [(&str, &str); 21] = [
-    ("budgets", "['500k']"),
+    ("budgets", "['128k']"),
     ("split.train", "600"),
     ("split.validation", "100"),
     ("split.test", "50"),
@@ -79,7 +79,7 @@ fn is_step(event: &Progress) -> bool {
 }
 
 fn search_job(out: &Path) -> search::Job {
-    let data = format!("'{}'", quarters::source(out.parent().unwrap(), 16));
+    let data = format!("'{}'", quarters::source(8));
     let settings: Vec<Setting> =
         QUICK.iter().chain(&[("data", &data[..])]).map(|(key, value)| Setting::new(key, value)).collect();
     let config = Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings).unwrap();
@@ -170,7 +170,7 @@ fn a_search_tells_its_events_in_order() {
     // A genotype is selected, three are scored in the supernet, and two of them tried; each part is told by its name.
     assert_eq!(second[end + 1], Progress::Note("selecting from the supernet".into()));
     let mut at = end + 2;
-    let names = ["scores in the supernet", "500.0k two-stage, trial 0 at 0.250", "500.0k two-stage, trial 1 at 0.250"];
+    let names = ["scores in the supernet", "128.0k two-stage, trial 0 at 0.250", "128.0k two-stage, trial 1 at 0.250"];
     for (name, scored) in names.iter().zip([true, false, false]) {
         let Progress::TaskStarted { task, done: 0, steps: all } = &second[at] else { panic!("{:?}", second[at]) };
         assert!(matches!(task, Task::Trial { name: told } if told.starts_with(name)), "{task}");

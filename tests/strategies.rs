@@ -53,17 +53,15 @@ const BRIEF: [(&str, &str); 22] = [
     ("evaluate.attacks.1.steps", "2"),
 ];
 
-/// That search, on images in a folder.
-fn config(settings: &[(&str, &str)], folder: &Path) -> Config {
-    let data = format!("'{}'", quarters::source(folder, SIDE));
+fn config(settings: &[(&str, &str)]) -> Config {
+    let data = format!("'{}'", quarters::source(SIDE));
     let all = BRIEF.iter().chain(settings).copied().chain([("data", &data[..])]);
     let settings: Vec<Setting> = all.map(|(key, value)| Setting::new(key, value)).collect();
     Config::from_toml(SPACE, Path::new("dsara-tiny.toml"), &settings).unwrap()
 }
 
 fn search(settings: &[(&str, &str)], out: &Path, after: Option<u64>) -> Result<Ranked> {
-    let config = config(settings, out.parent().unwrap());
-    let job = Job { checkpoint_every: Duration::ZERO, estimate: false, ..Job::new(config, out.into()) };
+    let job = Job { checkpoint_every: Duration::ZERO, estimate: false, ..Job::new(config(settings), out.into()) };
     run(&job, &Interrupt::never(), &mut Dying { after })
 }
 
@@ -178,7 +176,7 @@ fn arg_max_without_trials() {
         let (_, after) = rest.split_once("[search.weights]").unwrap();
         format!("{before}[search.weights]{after}")
     };
-    let data = format!("'{}'", quarters::source(folder.path(), SIDE));
+    let data = format!("'{}'", quarters::source(SIDE));
     let settings: Vec<Setting> = BRIEF
         .iter()
         .filter(|(key, _)| !key.starts_with("search.trials"))
@@ -216,7 +214,7 @@ fn threads_change_nothing() {
         for (key, value) in BRIEF.iter().chain(&[("budgets", "['64k']")]) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
-        command.arg("--data").arg(quarters::source(folder.path(), SIDE));
+        command.arg("--data").arg(quarters::source(SIDE));
         let output = command.arg("--out").arg(&out).stdout(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         answer(&out)

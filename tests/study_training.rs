@@ -58,11 +58,11 @@ images = 32
 /// Its strategies.
 const ALL: &str = r#"["single-path", "random", "evolution", "local", "halving", "two-stage"]"#;
 
-/// The tiny space with that study, on small images in a folder; `changes` are made to its text.
-fn space(folder: &Path, changes: &[(&str, &str)]) -> String {
+/// The tiny space with that study, on small images; `changes` are made to its text.
+fn space(changes: &[(&str, &str)]) -> String {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("search_spaces/dsara-tiny.toml");
     let mut text = std::fs::read_to_string(tiny).unwrap() + STUDY;
-    let data = format!("data = '{}'", quarters::source(folder, 8));
+    let data = format!("data = '{}'", quarters::source(8));
     let brief = [
         ("data = \"synthetic\"", &data[..]),
         ("budgets = [\"2M\", \"4M\"]", "budgets = [\"64k\"]"),
@@ -97,7 +97,7 @@ fn bytes(folder: &Path, name: &str) -> Vec<u8> {
 fn kills_and_threads_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let [calm, killed, single] = ["calm", "killed", "single"].map(|name| folder.path().join(name));
-    let text = space(folder.path(), &[]);
+    let text = space(&[]);
     let report = study(&text, &calm, None).unwrap();
     // In a comparison, in shared weights, in trials of a search.
     for after in [3, 9, 14, 31] {
@@ -146,19 +146,19 @@ fn a_finished_study_is_extended() {
     let small =
         [(ALL, "[\"single-path\", \"two-stage\"]"), ("random = 5", "random = 3"), ("repeated = 4", "repeated = 2")];
     let large = [(ALL, "[\"single-path\", \"two-stage\", \"random\"]"), ("searches = 2", "searches = 3")];
-    study(&space(folder.path(), &small), &grown, None).unwrap();
-    let report = study(&space(folder.path(), &large), &grown, None).unwrap();
-    assert_eq!(study(&space(folder.path(), &large), &direct, None).unwrap(), report);
+    study(&space(&small), &grown, None).unwrap();
+    let report = study(&space(&large), &grown, None).unwrap();
+    assert_eq!(study(&space(&large), &direct, None).unwrap(), report);
     assert!(bytes(&direct, "study.json") == bytes(&grown, "study.json"));
     let foretold = report.proxies.iter().filter(|proxy| proxy.name.contains("untrained"));
     assert_eq!(foretold.map(|proxy| proxy.networks).collect::<Vec<_>>(), [5; 5]);
     // The same question again is answered from the journal.
     let before = bytes(&grown, "journal.jsonl");
-    study(&space(folder.path(), &large), &grown, Some(0)).unwrap();
+    study(&space(&large), &grown, Some(0)).unwrap();
     assert!(before == bytes(&grown, "journal.jsonl"));
     // A smaller one, too, and it says of itself what it has.
-    assert_eq!(study(&space(folder.path(), &small), &grown, Some(0)).unwrap().strategies.len(), 2);
-    let why = study(&space(folder.path(), &[("spend = 3.2", "spend = 4.2")]), &grown, None).unwrap_err().to_string();
+    assert_eq!(study(&space(&small), &grown, Some(0)).unwrap().strategies.len(), 2);
+    let why = study(&space(&[("spend = 3.2", "spend = 4.2")]), &grown, None).unwrap_err().to_string();
     assert!(why.contains("belongs to another study: config"), "{why}");
 }
 
@@ -175,18 +175,15 @@ fn what_cannot_be_is_told_with_its_line() {
         ("eta = 2\n", "eta = 3\n", "`study.single_path.eta` must be from 2 to `short`"),
         ("budgets = [\"64k\"]", "budgets = [\"64k\", \"128k\"]", "has one, at which all are compared"),
     ] {
-        let text = space(folder.path(), &[(from, to)]);
+        let text = space(&[(from, to)]);
         let line = 1 + text[..text.find(to).unwrap()].matches('\n').count();
         let why = Config::from_toml(&text, Path::new("space.toml"), &[]).unwrap_err().to_string();
         assert!(why.contains(words) && why.contains(&format!("space.toml:{line}")), "{to}: {why}");
     }
-    let none = space(folder.path(), &[]).split("[study]").next().unwrap().to_owned();
+    let none = space(&[]).split("[study]").next().unwrap().to_owned();
     let why = study(&none, folder.path(), None).unwrap_err().to_string();
     assert!(why.contains("the space `dsara-tiny` has no [study]"), "{why}");
-    let unmet = space(
-        folder.path(),
-        &[("budgets = [\"64k\"]", "budgets = [1234567]"), ("tolerance = 0.05", "tolerance = 0.0001")],
-    );
+    let unmet = space(&[("budgets = [\"64k\"]", "budgets = [1234567]"), ("tolerance = 0.05", "tolerance = 0.0001")]);
     let why = study(&unmet, folder.path(), None).unwrap_err().to_string();
     assert!(why.contains("the hand-made network nearest to"), "{why}");
 }

@@ -8,8 +8,9 @@ use crate::attack::Target;
 use crate::attack::suite::Suite;
 use crate::data::Dataset;
 use crate::data::loader::Loader;
-use crate::engine::{Network, NormMode, Work, Wrt};
+use crate::engine::Network;
 use crate::error::Result;
+use crate::jobs::measure::work;
 use crate::jobs::resident;
 use crate::seed::Seed;
 use crate::threat::AttackPlan;
@@ -54,8 +55,7 @@ pub struct Attack<'a> {
 pub fn measure(attack: Attack<'_>, steps: usize) -> Result<Line<Attacking>> {
     let Attack { net, mut network, data, ids, plan, seed, batch } = attack;
     let before = resident();
-    let passes = vec![(Wrt::INPUT, NormMode::Eval)];
-    let needs = Needs::of(&network, &Work { batch: batch.min(ids.len()), passes, vectors: 0, images: 3 }, before)?;
+    let needs = Needs::of(&network, &work(batch.min(ids.len())), before)?;
     let seed = Seed::root(seed);
     let loader = Loader::new(&data.test, data.image, ids, batch, seed, &Device::Cpu);
     let suite = Suite { plan, loader: &loader, seed };

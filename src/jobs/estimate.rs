@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::Device;
 
 use super::candidates::{random_genotypes, scalings};
-use super::memory::shortage;
+use super::memory::{Needs, shortage};
 use super::strategy::supernet::{selection_bytes, selection_forwards};
 use super::time::{median_ms, timed};
 use crate::arch::cost::{Cost, cost};
@@ -172,9 +172,9 @@ impl Plan {
             let (mut bytes, mut short, mut times) = (0, None, Vec::new());
             for net in nets {
                 go_on()?;
-                let memory = Trainee::memory_of(&net, &config.retrain)?;
-                bytes = bytes.max(memory.total());
-                match shortage(memory, "training") {
+                let needs = Needs::of(&net, &config.retrain, &config.evaluate)?;
+                bytes = bytes.max(needs.most());
+                match needs.shortage() {
                     Some(reason) => short = Some(reason),
                     None => {
                         let mut trainee = Trainee::timed(Network::new(net, seed, &device)?, &config.retrain)?;

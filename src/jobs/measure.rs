@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::data::batch::labels;
 use crate::data::loader::Loader;
 use crate::data::split::index_id;
-use crate::engine::Network;
+use crate::engine::{Network, NormMode, Work, Wrt};
 use crate::error::Result;
 use crate::record::{Measurement, Sample};
 use crate::seed::Seed;
@@ -113,6 +113,11 @@ pub fn evaluate(
     stop()?;
     let measure = Measure { plan: &plan, loader, sample, seed, probe: protocol.probe };
     Ok(measure.run(network, None, &[], &mut |_| stop())?.network)
+}
+
+/// What attacks on a trained network hold in memory, in batches of a size.
+pub fn work(batch: usize) -> Work {
+    Work { batch, passes: vec![(Wrt::INPUT, NormMode::Eval)], vectors: 0, images: 3 }
 }
 
 /// What results say about some images of a data set; `data_id` is its content's hash.

@@ -4,7 +4,45 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::engine::Memory;
+use crate::arch::net::Net;
+use crate::config::Evaluate;
+use crate::engine::{Cpu, Fusion, Memory};
+use crate::error::Result;
+use crate::jobs::measure;
+use crate::recipe::Recipe;
+use crate::train::trainee::Trainee;
+
+/// What a network needs to be trained by a recipe, and then to be measured.
+pub struct Needs {
+    training: Memory,
+    evaluation: Memory,
+}
+
+impl Needs {
+    /// Of a network in single precision.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Internal`] as a plan's.
+    pub fn of(net: &Net, recipe: &Recipe, evaluate: &Evaluate) -> Result<Needs> {
+        let evaluation = Memory::of(net, &measure::work(evaluate.batch), Fusion::ALL, &Cpu::widest())?;
+        Ok(Needs { training: Trainee::memory_of(net, recipe)?, evaluation })
+    }
+
+    /// The larger of both in bytes.
+    pub fn most(&self) -> u64 {
+        self.training.total().max(self.evaluation.total())
+    }
+
+    /// The reason why the network cannot be trained and measured here, if it cannot.
+    pub fn shortage(&self) -> Option<String> {
+        shortage(self.training, "training").or_else(|| self.shortage_of_evaluation())
+    }
+
+    /// The same of measuring it alone.
+    pub fn shortage_of_evaluation(&self) -> Option<String> {
+        shortage(self.evaluation, "evaluation in batches of evaluate.batch")
+    }
+}
 
 /// The reason why some work (`training`) does not fit, if it does not and the system tells.
 pub fn shortage(need: Memory, what: &str) -> Option<String> {

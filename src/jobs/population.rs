@@ -9,8 +9,9 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::measure::{evaluate, sample};
+use super::memory::Needs;
 use super::stage::Stage;
-use super::{Interrupt, Observer, Progress, Task, memory};
+use super::{Interrupt, Observer, Progress, Task};
 use crate::arch::design_space::{Drawn, parameters};
 use crate::arch::file::id_of;
 use crate::config::population::{Population, Protocol};
@@ -176,11 +177,11 @@ impl Work<'_> {
     fn train(&self, drawn: &Drawn, task: Task, seed: Seed, observer: &mut dyn Observer) -> Result<Trained> {
         let device = &Device::Cpu;
         let Protocol { images, retrain, evaluate: protocol } = self.protocol;
-        let network = Network::new(drawn.net.clone(), seed.child("init"), device)?;
-        let mut trainee = Trainee::new(network, retrain.clone(), seed)?;
-        if let Some(reason) = memory::shortage(trainee.memory()?, "training") {
+        if let Some(reason) = Needs::of(&drawn.net, retrain, protocol)?.shortage() {
             return Ok(Trained::Failed { reason });
         }
+        let network = Network::new(drawn.net.clone(), seed.child("init"), device)?;
+        let mut trainee = Trainee::new(network, retrain.clone(), seed)?;
         let (ids, augment) = (&self.splits.weights, Augment { crop_pad: images.crop_pad, flip: images.flip });
         let loader = Loader::new(&self.data.train, self.data.image, ids, retrain.batch, seed.child("data"), device)
             .augmented(augment);

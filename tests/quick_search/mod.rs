@@ -35,9 +35,9 @@ const SETTINGS: [&str; 22] = [
     "scaling.tolerance=0.4",
 ];
 
-/// The search, in a folder. Its images lie beside that.
+/// The search, in a folder.
 pub fn search(out: &Path, threads: &str) -> Command {
-    let data = quarters::source(out.parent().unwrap(), SIDE);
+    let data = quarters::source(SIDE);
     let mut command = Command::new(env!("CARGO_BIN_EXE_robustnas"));
     command.args(["search", "--budgets", "500k", "--checkpoint-every", "0.2", "--threads", threads, "--data", &data]);
     for setting in SETTINGS {

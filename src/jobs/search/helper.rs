@@ -109,9 +109,7 @@ fn help(worker: &Worker, job: &Job, expected: &str, interrupt: &Interrupt, obser
             held.release();
             continue;
         }
-        if part == Part::Train
-            && let Some(reason) = work.shortage(candidate)?
-        {
+        if let Some(reason) = work.shortage(part, candidate)? {
             observer.on(Progress::Warning(format!("{} is left to others: {reason}", part.task(at, candidate))));
             declined.push(at);
             held.release();

@@ -157,7 +157,8 @@ impl Leader<'_> {
             }
             let Some(held) = self.worker.claim(&part.task(at, candidate))? else { continue };
             let held = Arc::new(held);
-            let shortage = if part == Part::Train { self.work.shortage(candidate)? } else { None };
+            // What a network was trained with suffices to test it, or will again: that is for the pass to say.
+            let shortage = if part == Part::Train { self.work.shortage(part, candidate)? } else { None };
             let done = match shortage {
                 Some(reason) => self.work.failed(&held, FailureKind::Oom, reason),
                 None => self.work.perform(part, candidate, &held, self.observer),

@@ -21,7 +21,7 @@ use crate::jobs::candidates::Candidate;
 use crate::jobs::estimate;
 use crate::jobs::interrupt::Interrupt;
 use crate::jobs::measure::{evaluate, sample};
-use crate::jobs::memory;
+use crate::jobs::memory::Needs;
 use crate::jobs::progress::{Observer, Progress};
 use crate::jobs::speed::speed;
 use crate::jobs::stage::{Saver, Stage};
@@ -146,9 +146,13 @@ impl<'a> Work<'a> {
         held.finish(&Done::Trained(Box::new(Outcome::Failed { kind, reason })), &[])
     }
 
-    /// Why a candidate cannot be trained on this machine, if it cannot.
-    pub fn shortage(&self, candidate: &Candidate) -> Result<Option<String>> {
-        Ok(memory::shortage(Trainee::memory_of(&candidate.net, &self.config.retrain)?, "training"))
+    /// Why this machine has not the memory for a part of a candidate, if it has not.
+    pub fn shortage(&self, part: Part, candidate: &Candidate) -> Result<Option<String>> {
+        let needs = Needs::of(&candidate.net, &self.config.retrain, &self.config.evaluate)?;
+        Ok(match part {
+            Part::Train => needs.shortage(),
+            Part::Test => needs.shortage_of_evaluation(),
+        })
     }
 
     /// Trains a candidate and evaluates it on the validation images; its outcome and its weights.

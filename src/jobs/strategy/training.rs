@@ -11,8 +11,9 @@ use crate::data::loader::Loader;
 use crate::data::split::Splits;
 use crate::engine::{Network, NormMode};
 use crate::error::{Error, Result};
+use crate::jobs::memory::Needs;
 use crate::jobs::stage::{Saver, Stage};
-use crate::jobs::{Interrupt, Observer, Progress, Task, estimate, memory};
+use crate::jobs::{Interrupt, Observer, Progress, Task, estimate};
 use crate::search::evaluator::{Evaluator, Score, passes, score};
 use crate::search::trial::{Answer, Fidelity, Outcome, Proposal, Spent};
 use crate::seed::Seed;
@@ -82,7 +83,7 @@ impl Trainings<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(Network, Score)> {
         let (recipe, seed) = (&self.config.retrain, seeds.fresh.child(&built.described.arch));
-        if let Some(reason) = memory::shortage(Trainee::memory_of(&built.net, recipe)?, "training") {
+        if let Some(reason) = Needs::of(&built.net, recipe, &self.config.evaluate)?.shortage() {
             return Err(Error::Impossible(reason));
         }
         let network = Network::new(built.net.clone(), seed, &Device::Cpu)?;
