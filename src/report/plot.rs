@@ -219,6 +219,8 @@ impl Axes {
             svg.line((x, top), (x, bottom), Stroke::solid(GRID, 1.0));
             svg.line((x, bottom), (x, bottom + 5.0), Stroke::solid(INK, 1.0));
             let half = text_width(&label, TEXT) / 2.0;
+            // A label does not leave the figure.
+            let x = x.min(svg.size().0 - half - 2.0);
             if x - half >= free {
                 svg.text(x, bottom + 20.0, TEXT, Anchor::Middle, INK, &label);
                 free = x + half + 4.0;

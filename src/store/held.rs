@@ -1,6 +1,5 @@
 //! A task that this process has, by a claim that only one process can make.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::atomic;
@@ -8,6 +7,8 @@ use super::scratch;
 use crate::error::{Error, Result};
 
 const CLAIM: &str = "claim-";
+/// What stands in a claim that was given back. Names of workers end with a process and a number.
+const NOBODY: &str = "nobody";
 
 /// A task that this process has.
 #[derive(Debug)]
@@ -37,10 +38,10 @@ impl Held {
         self.check().is_err()
     }
 
-    /// Gives the task back, as if it had not been taken.
+    /// Gives the task back. The claim stays, in nobody's name: whoever had the task before, and has left it since, must not be
+    /// taken for its owner again.
     pub fn release(&self) {
-        scratch::remove(&claim_file(&self.folder, self.token));
-        drop(fs::remove_dir(&self.folder));
+        scratch::replace(&claim_file(&self.folder, self.token), NOBODY.as_bytes());
     }
 }
 

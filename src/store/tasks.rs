@@ -359,3 +359,38 @@ fn numbering() -> Option<String> {
     let numbers = fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{} {}", boot.trim(), numbers.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(run: &Path) -> Worker {
+        Worker::join(run, "work".into(), "AVX2", LOST_AFTER).unwrap()
+    }
+
+    #[test]
+    fn a_task_has_one_owner_until_it_is_given_back() {
+        let run = tempfile::tempdir().unwrap();
+        let [one, two] = [(); 2].map(|()| worker(run.path()));
+        let held = one.claim("a").unwrap().unwrap();
+        assert!(two.claim("a").unwrap().is_none() && one.claim("a").unwrap().is_none() && !held.is_lost());
+        held.release();
+        assert!(two.claim("a").unwrap().is_some());
+    }
+
+    /// One takes a task over and gives it back. Whoever had it has left it at that, and must be able to take it anew, or nobody
+    /// would ever do it.
+    #[test]
+    fn a_task_that_was_taken_over_and_given_back_is_free() {
+        let run = tempfile::tempdir().unwrap();
+        let [one, two] = [(); 2].map(|()| worker(run.path()));
+        let held = one.claim("a").unwrap().unwrap();
+        // What `two` does where `one` shows no sign of life for long.
+        std::fs::write(claim_file(&held.folder, held.token + 1), &two.name).unwrap();
+        assert!(held.is_lost());
+        Held { token: held.token + 1, folder: held.folder.clone(), work: held.work.clone() }.release();
+        assert!(held.is_lost(), "an abandoned claim counts again");
+        let again = one.claim("a").unwrap().unwrap();
+        assert_eq!(again.token, held.token + 2);
+    }
+}
