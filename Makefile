@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
+.PHONY: help search test cuda-machine test-cuda examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -90,6 +90,29 @@ methods: ## Train a small network by every method, attack what comes out, write 
 peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer and learn-peer
 	python3 -m venv .venv
 	.venv/bin/python -m pip install torch numpy pyarrow pillow git+https://github.com/fra31/auto-attack
+
+# The CUDA machine in software, and what builds candle with it. NVCC stands in for the compiler of candle's own kernels.
+CUDA_MACHINE = $(abspath target/cuda-machine)
+CUDA_TARGET ?= target/cuda
+CUDA_ENV = env -u CUDA_PATH -u CUDA_ROOT -u CUDA_TOOLKIT_ROOT_DIR CUDA_HOME=$(CUDA_MACHINE) CUDARC_CUDA_VERSION=13000 \
+	CUDA_COMPUTE_CAP=90 NVCC=$(abspath tests/cuda-machine/nvcc) LD_LIBRARY_PATH=$(CUDA_MACHINE)/lib:$$LD_LIBRARY_PATH
+# Kernels run in the machine, not in this crate's vector code: optimising it takes longer than it saves.
+CUDA_CARGO = --target-dir $(CUDA_TARGET) --no-default-features --features cuda \
+	--config profile.dev.opt-level=1 --config profile.dev.package.robustnas.opt-level=1
+# Orders of threads and blocks that test-cuda runs.
+CUDA_SEEDS ?= 0 1 2
+
+target/cuda-machine/lib/stamp: $(wildcard tests/cuda-machine/*.* tests/cuda-machine/include/* tests/cuda-machine/include/*/*)
+	cargo fetch
+	tests/cuda-machine/build.sh target/cuda-machine
+
+cuda-machine: target/cuda-machine/lib/stamp ## Build the CUDA machine in software into target/cuda-machine; needs g++
+
+test-cuda: cuda-machine ## Test the CUDA backend on the machine in software, every access checked; CUDA_SEEDS="0 1 2" are thread orders
+	$(CUDA_ENV) cargo test $(CUDA_CARGO) --test cuda --no-run
+	for seed in $(CUDA_SEEDS); do \
+		SOFT_SEED=$$seed $(CUDA_ENV) cargo test $(CUDA_CARGO) --test cuda -- --test-threads=1 || exit 1; \
+	done
 
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
