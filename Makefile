@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test cuda-machine test-cuda examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
+.PHONY: help search test cuda-machine test-cuda cuda-compile examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -113,6 +113,12 @@ test-cuda: cuda-machine ## Test the CUDA backend on the machine in software, eve
 	for seed in $(CUDA_SEEDS); do \
 		SOFT_SEED=$$seed $(CUDA_ENV) cargo test $(CUDA_CARGO) --test cuda -- --test-threads=1 || exit 1; \
 	done
+
+# The Python that has NVIDIA's NVRTC.
+CUDA_PYTHON ?= target/cuda-machine/venv/bin/python
+
+cuda-compile: ## Compile every CUDA kernel by the real NVRTC and print what it takes; CUDA_PYTHON=/path/to/python has the wheel
+	$(CUDA_PYTHON) tests/cuda-machine/check_real.py
 
 doc: ## Build the documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps

@@ -49,6 +49,7 @@
 //! 8. Every attack stays in the ball and the box, changes nothing at eps 0, gives the same bytes for the same seed, and
 //!    leaves the running statistics alone.
 //! 9. Every file in `search_spaces/` parses, resolves, round-trips and has a golden cost.
+//! 10. Only `engine/device.rs` and `engine/cuda/` name CUDA; the default build needs none of it.
 
 #![warn(missing_docs)]
 

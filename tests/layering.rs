@@ -65,10 +65,21 @@ const ONLY: &[Only] = &[
         why: "randomness comes through crate::seed alone",
     },
     Only {
+        names: &["cudarc", "cuda_backend", "CudaDevice", "CudaStorage"],
+        places: &["engine/device.rs", "engine/cuda"],
+        why: "the default build needs no CUDA",
+    },
+    Only {
         names: &["unsafe"],
-        places: &["engine/cpu/vector.rs", "engine/cpu/pack.rs", "engine/cpu/kernels", "engine/cpu/pages.rs"],
-        why: "registers are filled through pointers, packs are seen where scalars lie, inner loops read behind one check of their furthest index, and the \
-              processor and the system are told what memory comes next",
+        places: &[
+            "engine/cpu/vector.rs",
+            "engine/cpu/pack.rs",
+            "engine/cpu/kernels",
+            "engine/cpu/pages.rs",
+            "engine/cuda/launch.rs",
+        ],
+        why: "registers are filled through pointers, packs are seen where scalars lie, inner loops read behind one check of their furthest index, the \
+              processor and the system are told what memory comes next, and a driver is handed addresses",
     },
 ];
 

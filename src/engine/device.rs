@@ -4,6 +4,8 @@ use candle_core::Device;
 
 use super::backend::Backend;
 use super::cpu::Cpu;
+#[cfg(feature = "cuda")]
+use super::cuda::Cuda;
 use crate::error::{Error, Result};
 
 /// The backend of a device.
@@ -13,8 +15,14 @@ use crate::error::{Error, Result};
 pub fn backend_of(device: &Device) -> Result<Box<dyn Backend>> {
     match device {
         Device::Cpu => Ok(Box::new(Cpu::widest())),
-        Device::Cuda(_) | Device::Metal(_) => {
-            Err(Error::Tensor(format!("no kernels for {device:?} in this build; use the CPU")))
-        }
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(Box::new(Cuda::on(device))),
+        #[cfg(not(feature = "cuda"))]
+        Device::Cuda(_) => Err(no_kernels(device)),
+        Device::Metal(_) => Err(no_kernels(device)),
     }
+}
+
+fn no_kernels(device: &Device) -> Error {
+    Error::Tensor(format!("no kernels for {device:?} in this build; use the CPU"))
 }

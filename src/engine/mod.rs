@@ -5,7 +5,7 @@
 
 //!
 //! The neutral half turns a graph into a [`Plan`]: `fuse` rewrites it into kernel calls, `schedule` orders them and the
-//! lifetimes of their buffers give these places. A [`Backend`] runs plans: [`cpu`].
+//! lifetimes of their buffers give these places. A [`Backend`] runs plans: [`cpu`], and with the feature `cuda` a card.
 
 mod answer;
 mod arena;
@@ -13,6 +13,8 @@ mod backend;
 mod call;
 mod compile;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod device;
 mod fuse;
 mod layout;
@@ -33,6 +35,8 @@ pub use call::{
     Separable, Softmax,
 };
 pub use cpu::{Cpu, Isa, Packing, Real};
+#[cfg(feature = "cuda")]
+pub use cuda::Cuda;
 pub use device::backend_of;
 pub use fuse::{Choice, Fusion};
 pub use layout::ArenaLayout;

@@ -236,7 +236,8 @@ impl Network {
         let params = if wrt.params { part(0, weights)? } else { None };
         let mix = match part(weights, mixing)? {
             Some(found) if wrt.mix => {
-                let mut found = found.to_dtype(DType::F64)?.to_vec1()?;
+                // Nothing cannot be converted on every device.
+                let mut found = if mixing > 0 { found.to_dtype(DType::F64)?.to_vec1()? } else { Vec::new() };
                 // Weights beyond the last one that the network uses have no influence.
                 found.resize(mix.len(), 0.0);
                 Some(found)

@@ -69,7 +69,17 @@ pub(super) fn verify(plan: &Plan, together: &[usize]) -> Result<(), String> {
     }
     // Two groups of images and one more: what one group does to the next, and a last one that is not full.
     let most = together.iter().copied().max().unwrap_or(1);
-    let mut memory = Memory::new(&plan.places, 2 * most + 1);
+    verify_images(plan, together, 2 * most + 1)
+}
+
+/// The same when all images of a batch take a step before any takes the next: then they are as one image of their size.
+#[cfg(feature = "cuda")]
+pub(super) fn verify_at_once(plan: &Plan) -> Result<(), String> {
+    verify_images(plan, &vec![1; plan.forward.len() + plan.backward.len()], 1)
+}
+
+fn verify_images(plan: &Plan, together: &[usize], images: usize) -> Result<(), String> {
+    let mut memory = Memory::new(&plan.places, images);
     for (segment, together) in plan.forward.iter().chain(&plan.backward).zip(together) {
         let merged = segment.merged.iter().flat_map(|b| (0..memory.images).map(move |image| (*b, image)));
         for (buffer, image) in merged {
