@@ -89,7 +89,7 @@ impl From<&Look> for Window {
     }
 }
 
-/// A count as kernels take it. Whoever lays out a batch sees to it that every count of numbers fits (`Layout::new`).
+/// A count as kernels take it. A batch with more numbers than fit is refused before (`Memory::check`).
 pub fn int(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

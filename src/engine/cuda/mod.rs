@@ -1,8 +1,9 @@
 //! The CUDA backend: the same plans on a card, in f32 and on one stream.
 //!
-//! A pass is a *tape* of launches ([`tape`]), which [`trace`] makes from the plan without a device: a few launches a call, each
-//! for the whole batch, in the order of the plan. [`compile`] makes the kernels by NVRTC, [`launch`] plays the tape. Every
-//! reduction has an order that shapes alone decide, and nothing is added atomically: same seed, same bytes on the same kind of card.
+//! A pass is a *tape* of launches (`tape.rs`), which `trace.rs` makes from the plan without a device: a few launches a call, each
+//! for the whole batch, in the order of the plan. `compile.rs` makes the kernels by NVRTC, `launch.rs` plays the tape. Every
+//! reduction has an order that shapes alone decide, and nothing is added atomically: same seed, same bytes on the same kind of
+//! card.
 //!
 //! Whatever the CPU backend has and this one has not is an error when the plan is prepared, never done elsewhere.
 
