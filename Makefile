@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help search test cuda-machine test-cuda cuda-compile examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
+.PHONY: help search test cuda-machine test-cuda cuda-venv cuda-compile examples check prove bench bench-count bench-peer learn-peer peer-venv doc golden pictures onnx-venv onnx-check onnx-graphs zoo-venv zoo torch-venv torch-check cifar-check table-check break fuzz fuzz-coverage long attack-long methods study watch-check optuna-venv optuna-check slurm-unpack slurm-check
 
 PICTURES ?= target/pictures
 # The Python that has PyTorch, the processes a case, and the cases (all of them when empty) of bench-peer.
@@ -95,12 +95,14 @@ peer-venv: ## Make .venv with PyTorch and the official AutoAttack for bench-peer
 CUDA_MACHINE = $(abspath target/cuda-machine)
 CUDA_TARGET ?= target/cuda
 CUDA_ENV = env -u CUDA_PATH -u CUDA_ROOT -u CUDA_TOOLKIT_ROOT_DIR CUDA_HOME=$(CUDA_MACHINE) CUDARC_CUDA_VERSION=13000 \
-	CUDA_COMPUTE_CAP=90 NVCC=$(abspath tests/cuda-machine/nvcc) LD_LIBRARY_PATH=$(CUDA_MACHINE)/lib:$$LD_LIBRARY_PATH
+	CUDA_COMPUTE_CAP=90 NVCC=$(abspath tests/cuda-machine/nvcc) LD_LIBRARY_PATH=$(CUDA_MACHINE)/lib$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}
 # Kernels run in the machine, not in this crate's vector code: optimising it takes longer than it saves.
 CUDA_CARGO = --target-dir $(CUDA_TARGET) --no-default-features --features cuda \
-	--config profile.dev.opt-level=1 --config profile.dev.package.robustnas.opt-level=1
-# Orders of threads and blocks that test-cuda runs.
+	--config profile.dev.opt-level=1 --config profile.dev.package.robustnas.opt-level=0
+# Orders of threads and blocks that test-cuda runs, and what the machine makes of kernels: `cpp`, what the C++ compiler
+# understands of them, or `ptx`, what the real NVRTC makes of them.
 CUDA_SEEDS ?= 0 1 2
+CUDA_FRONT ?= cpp
 
 target/cuda-machine/lib/stamp: $(wildcard tests/cuda-machine/*.* tests/cuda-machine/include/* tests/cuda-machine/include/*/*)
 	cargo fetch
@@ -108,14 +110,18 @@ target/cuda-machine/lib/stamp: $(wildcard tests/cuda-machine/*.* tests/cuda-mach
 
 cuda-machine: target/cuda-machine/lib/stamp ## Build the CUDA machine in software into target/cuda-machine; needs g++
 
-test-cuda: cuda-machine ## Test the CUDA backend on the machine in software, every access checked; CUDA_SEEDS="0 1 2" are thread orders
+test-cuda: cuda-machine ## Test the CUDA backend on the machine in software, every access checked; CUDA_SEEDS="0 1 2" CUDA_FRONT=ptx
 	$(CUDA_ENV) cargo test $(CUDA_CARGO) --test cuda --no-run
 	for seed in $(CUDA_SEEDS); do \
-		SOFT_SEED=$$seed $(CUDA_ENV) cargo test $(CUDA_CARGO) --test cuda -- --test-threads=1 || exit 1; \
+		SOFT_SEED=$$seed SOFT_FRONT=$(CUDA_FRONT) $(CUDA_ENV) cargo test $(CUDA_CARGO) --test cuda -- --test-threads=1 || exit 1; \
 	done
 
 # The Python that has NVIDIA's NVRTC.
 CUDA_PYTHON ?= target/cuda-machine/venv/bin/python
+
+cuda-venv: ## Make target/cuda-machine/venv with NVIDIA's NVRTC for cuda-compile and CUDA_FRONT=ptx; nothing else of CUDA
+	test -x target/cuda-machine/venv/bin/python || python3 -m venv target/cuda-machine/venv
+	target/cuda-machine/venv/bin/python -m pip install --quiet --no-deps nvidia-cuda-nvrtc==13.0.88
 
 cuda-compile: ## Compile every CUDA kernel by the real NVRTC and print what it takes; CUDA_PYTHON=/path/to/python has the wheel
 	$(CUDA_PYTHON) tests/cuda-machine/check_real.py

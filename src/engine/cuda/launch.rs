@@ -1,6 +1,7 @@
 //! Plays tapes on a device's stream. The one place that hands addresses to the driver.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaFunction, DeviceRepr, LaunchConfig, PushKernelArg};
@@ -42,9 +43,8 @@ impl Kernels {
     pub fn load<'t>(device: &CudaDevice, tapes: impl IntoIterator<Item = &'t Tape>) -> Result<Kernels> {
         let mut functions = HashMap::new();
         for launch in tapes.into_iter().flat_map(|tape| &tape.launches) {
-            let key = launch.kernel.key();
-            if !functions.contains_key(&key) {
-                functions.insert(key, compile::load(device, &launch.kernel)?);
+            if let Entry::Vacant(free) = functions.entry(launch.kernel.key()) {
+                free.insert(compile::load(device, &launch.kernel)?);
             }
         }
         Ok(Kernels { device: device.clone(), functions })
