@@ -99,7 +99,12 @@ fn help(worker: &Worker, job: &Job, expected: &str, interrupt: &Interrupt, obser
         let taken = parts.find_map(|(at, candidate, part)| {
             worker.claim(&part.task(at, candidate)).map(|held| held.map(|held| (at, candidate, part, held))).transpose()
         });
-        let Some((at, candidate, part, held)) = taken.transpose()? else {
+        let taken = match taken.transpose() {
+            // Whoever led the run may have ended it meanwhile, and its tasks with it.
+            Err(_) if History::read(out)?.is_finished(out) => return Ok(()),
+            taken => taken?,
+        };
+        let Some((at, candidate, part, held)) = taken else {
             std::thread::sleep(WAIT);
             continue;
         };
