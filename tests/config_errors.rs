@@ -101,7 +101,7 @@ fn wrong_types() {
     refuses("lambda = 0.1 ", "lambda = true", &["`search.lambda`: expected a number"]);
     refuses("order = \"first\"", "order = \"third\"", &["unknown value `third`", "first"]);
     refuses("name = \"n_fgsm\"", "name = \"n_fgms\"", &["`retrain.method.name`", "did you mean `n_fgsm`?"]);
-    refuses("budgets = [\"1M\",", "budgets = [\"1T\",", &["`1T` is not a count", "such as 20M"]);
+    refuses("budgets = [\"1M\",", "budgets = [\"1X\",", &["`1X` is not a count", "such as 20M"]);
 }
 
 #[test]
