@@ -120,6 +120,48 @@ fn a_run_is_led_by_whoever_is_left() {
     assert!(left(&run) == expected(), "a killed leader or a frozen worker changed the answer");
 }
 
+/// A library that takes the place of the system's `flock` and says what a file system without locks says.
+#[cfg(target_os = "linux")]
+fn without_locks(folder: &Path) -> std::path::PathBuf {
+    let (source, library) = (folder.join("locks.c"), folder.join("locks.so"));
+    let text = "#include <errno.h>\nint flock(int file, int how) { errno = ENOSYS; return -1; }\n";
+    std::fs::write(&source, text).unwrap();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    assert!(built.expect("cc, by which Rust links").success());
+    library
+}
+
+/// On a file system without locks a run has one leader all the same, and another where that one is killed.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_locks_of_the_file_system_are_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, library) = (folder.path().join("run"), without_locks(folder.path()));
+    let bare = |mut command: Command| {
+        command.env("LD_PRELOAD", &library);
+        command
+    };
+    finish(bare(search(&run, "1")).arg("--begin").spawn().unwrap());
+    assert_eq!(std::fs::read_to_string(run.join("lock")).unwrap(), "nobody\n", "the lock is none of the file system's");
+    let mut leader = bare(search(&run, "1")).spawn().unwrap();
+    while !run.join("tasks/leader/claim-1").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Frozen, so that it is there as long as it is asked for.
+    signal(&leader, "-STOP");
+    let refused = bare(search(&run, "1")).output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(4), "{words}");
+    assert!(words.contains(&format!("another process (pid {} on", leader.id())), "{words}");
+    signal(&leader, "-CONT");
+    let mut helper = bare(work(&run)).spawn().unwrap();
+    assert!(claimed(&run, &mut helper), "the run ended before its second worker had a task");
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    finish(helper);
+    assert!(left(&run) == expected(), "a run without locks has another answer");
+}
+
 /// Processes join and are killed at random moments, until one is let alone.
 #[test]
 #[ignore = "takes minutes: make long"]

@@ -24,7 +24,7 @@ pub struct WorkArguments {
     /// Seconds between checkpoints; no influence on the result.
     #[arg(long, default_value = "60")]
     checkpoint_every: Seconds,
-    /// Seconds without a sign of life after which another worker counts as lost and its tasks are taken over.
+    /// Seconds without a sign of life after which this worker counts as lost and others take its tasks over.
     #[arg(long, default_value = "60")]
     lost_after: Seconds,
     /// Stop, as at a signal, where standard input ends: with the process that began this one.

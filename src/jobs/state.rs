@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::record::{Outcome, Record, SearchEpoch};
 use crate::report::choices::{EdgeCourse, EdgeShares, arrow, certainty};
 use crate::search::distribution::Alpha;
+use crate::store::beat::{LOST_AFTER, Seen, workers};
 use crate::store::event::{self, Event};
 use crate::store::history::History;
 use crate::store::run::{Run, RunFile, is_of_seed, worker};
-use crate::store::tasks::{LOST_AFTER, Seen, workers};
 
 /// A run as far as it is.
 #[derive(Clone, Debug)]

@@ -18,6 +18,9 @@ use super::folder::Folder;
 use crate::attack::suite::Verdicts;
 use crate::error::Result;
 
+/// The answer's file.
+pub const RESULT: &str = "result.json";
+
 /// A finished batch and how long it took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timed {

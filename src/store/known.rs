@@ -7,6 +7,8 @@ use super::atomic;
 use super::journal::Files;
 use crate::error::{Error, Result};
 
+/// The description of a run: a folder that has it is one.
+pub(super) const RUN: &str = "run.json";
 pub(super) const JOURNAL: &str = "journal.jsonl";
 pub(super) const ARCHS: &str = "archs";
 pub(super) const CONFIG: &str = "config.toml";

@@ -2,6 +2,7 @@
 
 pub mod atomic;
 pub mod attack;
+pub mod beat;
 pub mod checkpoint;
 mod claim;
 pub mod disk;
@@ -12,6 +13,7 @@ pub mod history;
 pub mod journal;
 mod known;
 pub mod lock;
+mod process;
 pub mod run;
 pub mod scratch;
 pub mod tasks;

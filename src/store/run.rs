@@ -11,8 +11,9 @@ use super::checkpoint::Checkpoints;
 use super::claim::Claim;
 use super::event::Event;
 use super::journal::{Files, Journal, Journaled};
-use super::known::{ARCHS, CONFIG, JOURNAL, OUTPUTS, intact, lost, present};
-use super::lock::{self, Lock};
+use super::known::{ARCHS, CONFIG, JOURNAL, OUTPUTS, RUN, intact, lost, present};
+use super::lock::Lock;
+use super::process::host;
 use super::tasks::{LEADER, Worker};
 use crate::arch::cost::RULE;
 use crate::error::{Error, IoContext, Result};
@@ -20,7 +21,6 @@ use crate::error::{Error, IoContext, Result};
 /// The version of `run.json` and of the folder's layout. From 2 on the journal says what every file holds.
 pub const SCHEMA_VERSION: u32 = 2;
 
-const RUN: &str = "run.json";
 const LOCK: &str = "lock";
 const CHECKPOINT: &str = "checkpoint";
 /// What the folders of runs of several seeds are called, with the seed behind it.
@@ -254,7 +254,7 @@ impl RunFile {
             data_id: about.data_id,
             counting_rule: RULE.to_owned(),
             host: Host {
-                name: lock::host(),
+                name: host(),
                 system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
                 argv: about.argv,
                 build: Some(env!("ROBUSTNAS_VERSION").to_owned()),

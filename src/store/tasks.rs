@@ -11,8 +11,7 @@
 //! A claim is a file that only one process can create. A task whose worker has not written its beat for some time is taken
 //! over under the next token, and goes on from its checkpoint. A worker looks at the tokens before every write and leaves
 //! a task that is no longer its own (fencing). Between that look and the write both may write; a task gives the same bytes
-//! whoever does it, so that moment is harmless. Ages are differences of two times of files in this folder, so that no clock
-//! of a worker counts, and no lock of the file system is needed.
+//! whoever does it, so that moment is harmless. No lock of the file system is needed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,66 +24,27 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
+use super::beat::{About, BEAT, Pulse, WORKERS, workers};
 use super::checkpoint::Checkpoints;
 use super::claim::Claim;
 use super::held::{Held, claim_file, highest};
 use super::journal::sum;
-use super::lock::host;
-use super::scratch;
 use crate::error::{Error, IoContext, Result};
 
 const TASKS: &str = "tasks";
-const WORKERS: &str = "workers";
-const BEAT: &str = "beat.json";
 const RESULT: &str = "result.json";
 const CHECKPOINT: &str = "checkpoint";
 /// The task of the process that appends to the run's journal.
 pub(super) const LEADER: &str = "leader";
-/// Time without a beat after which a worker usually counts as lost.
-pub const LOST_AFTER: Duration = Duration::from_secs(60);
-/// Beats in the time after which a worker counts as lost.
-const BEATS: u32 = 12;
-
-/// Who a worker is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
-    /// The machine's name.
-    pub host: String,
-    /// The process.
-    pub pid: u32,
-    /// The system and the numbering of processes in which `pid` names it, where Linux tells.
-    pub system: Option<String>,
-    /// The program's version.
-    pub version: String,
-    /// The vector instructions that it computes with. Others give other roundings.
-    pub instructions: String,
-}
 
 /// A worker of a run, until it is dropped. Others take it for lost where its [`Pulse`] does not beat.
 #[derive(Debug)]
 pub struct Worker {
     run: PathBuf,
     name: String,
-    about: About,
     lost_after: Duration,
     work: String,
     pulse: Pulse,
-}
-
-/// A worker's sign of life.
-#[derive(Clone, Debug)]
-pub struct Pulse {
-    path: PathBuf,
-    text: Vec<u8>,
-    /// Time from one beat to the next.
-    pub every: Duration,
-}
-
-impl Pulse {
-    /// Says that the worker is at work.
-    pub fn beat(&self) {
-        scratch::replace(&self.path, &self.text);
-    }
 }
 
 /// What came out of a task.
@@ -105,23 +65,16 @@ pub struct Finished<T> {
 }
 
 impl Worker {
-    /// Joins the workers of a run that has begun, whose work has the name `work`. A worker counts as lost when it has not
-    /// beaten for `lost_after`.
+    /// Joins the workers of a run that has begun, whose work has the name `work`. Others count this one as lost when it has
+    /// not beaten for `lost_after`.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder cannot be written.
     pub fn join(run: &Path, work: String, instructions: &str, lost_after: Duration) -> Result<Worker> {
-        let (host, pid) = (host(), std::process::id());
-        let about = About {
-            host: host.clone(),
-            pid,
-            system: numbering(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            instructions: instructions.to_owned(),
-        };
+        let about = About::this(instructions, lost_after);
         let unique = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.subsec_nanos());
-        let plain: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let name = format!("{plain}-{pid}-{unique:08x}");
+        let plain: String = about.host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let name = format!("{plain}-{}-{unique:08x}", about.pid);
         let folder = run.join(WORKERS).join(&name);
         // The last worker to end removes the common folder, maybe at this moment.
         let begin = || {
@@ -129,11 +82,8 @@ impl Worker {
             atomic::create_inner(&folder)
         };
         begin().or_else(|_| begin())?;
-        let text = serde_json::to_vec(&about).map_err(|e| Error::run(&folder, e.to_string()))?;
-        let path = folder.join(BEAT);
-        atomic::write(&path, &text)?;
-        let pulse = Pulse { path, text, every: lost_after / BEATS };
-        Ok(Worker { run: run.to_owned(), name, about, lost_after, work, pulse })
+        let pulse = Pulse::begin(&folder, &about)?;
+        Ok(Worker { run: run.to_owned(), name, lost_after, work, pulse })
     }
 
     /// What must beat as long as it works.
@@ -188,34 +138,15 @@ impl Worker {
         }
         // Between creating a claim and writing a name into it, the claim itself tells its age.
         if owner.is_empty() {
-            return Ok(self.is_fresh(claim));
+            return Ok(self.pulse.is_fresh(claim, self.lost_after));
         }
-        Ok(self.is_alive(&self.run.join(WORKERS).join(owner).join(BEAT)))
-    }
-
-    /// Whether a worker is at work, by its beat.
-    fn is_alive(&self, beat: &Path) -> bool {
-        self.is_fresh(beat) && self.exists(beat)
-    }
-
-    /// Whether a file was written not long before this worker's last beat.
-    fn is_fresh(&self, path: &Path) -> bool {
-        let (Some(theirs), Some(ours)) = (written(path), written(&self.pulse.path)) else { return false };
-        !ours.duration_since(theirs).is_ok_and(|age| age > self.lost_after)
-    }
-
-    /// Whether the process of a beat exists, as far as it can be seen from here.
-    fn exists(&self, beat: &Path) -> bool {
-        let about = fs::read(beat).ok().and_then(|text| serde_json::from_slice::<About>(&text).ok());
-        let Some(about) = about else { return true };
-        let visible = about.host == self.about.host && about.system.is_some() && about.system == self.about.system;
-        !visible || Path::new("/proc").join(about.pid.to_string()).exists()
+        Ok(self.pulse.hears(&self.run.join(WORKERS).join(owner).join(BEAT)))
     }
 
     /// The other workers that are alive.
     pub fn others(&self) -> Vec<About> {
         let others = workers(&self.run).into_iter().filter(|seen| seen.folder != self.folder());
-        others.filter(|seen| self.is_alive(&seen.folder.join(BEAT))).map(|seen| seen.about).collect()
+        others.filter(|seen| self.pulse.hears(&seen.folder.join(BEAT))).map(|seen| seen.about).collect()
     }
 
     /// Whether a process leads the run: one that appends to its journal.
@@ -235,7 +166,7 @@ impl Worker {
         let workers = self.run.join(WORKERS);
         for name in atomic::names(&workers)? {
             let folder = workers.join(&name);
-            if name != self.name && !self.is_alive(&folder.join(BEAT)) {
+            if name != self.name && !self.pulse.hears(&folder.join(BEAT)) {
                 atomic::remove_folder(&folder)?;
             }
         }
@@ -322,46 +253,9 @@ pub fn taken(run: &Path, task: &str) -> Result<()> {
     Ok(())
 }
 
-/// A worker as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// What it writes about itself.
-    pub folder: PathBuf,
-    /// Who it is.
-    pub about: About,
-    /// Time since its last beat, by this machine's clock.
-    pub silent: Duration,
-}
-
-/// The workers of a run that have not ended. One that was killed is among them, and silent.
-pub fn workers(run: &Path) -> Vec<Seen> {
-    let folder = run.join(WORKERS);
-    let names = atomic::names(&folder).unwrap_or_default();
-    let seen = |name: String| {
-        let folder = folder.join(name);
-        let beat = folder.join(BEAT);
-        let about = serde_json::from_slice(&fs::read(&beat).ok()?).ok()?;
-        let silent = SystemTime::now().duration_since(written(&beat)?).unwrap_or_default();
-        Some(Seen { folder, about, silent })
-    };
-    names.into_iter().filter_map(seen).collect()
-}
-
-/// When a file was last written. It is opened for that: network file systems then ask the server.
-fn written(path: &Path) -> Option<SystemTime> {
-    File::open(path).and_then(|file| file.metadata()).and_then(|found| found.modified()).ok()
-}
-
-/// Names the system that has been running since its last start, and the numbering of its processes: in the same, a process
-/// that is not seen is not there.
-fn numbering() -> Option<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let numbers = fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{} {}", boot.trim(), numbers.display()))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::beat::LOST_AFTER;
     use super::*;
 
     fn worker(run: &Path) -> Worker {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::crew::Crew;
 use crate::config::Config;
-use crate::store::tasks::LOST_AFTER;
+use crate::store::beat::LOST_AFTER;
 
 /// What the user asked for.
 pub struct Job {
@@ -17,7 +17,7 @@ pub struct Job {
     pub argv: Vec<String>,
     /// Time between checkpoints; has no influence on the outcome.
     pub checkpoint_every: Duration,
-    /// Time without a beat after which a worker of the run counts as lost.
+    /// Time without a beat after which others count this process as lost.
     pub lost_after: Duration,
     /// Whether to tell beforehand what the run will take, from timed steps, and whether all budgets can be met.
     pub estimate: bool,
