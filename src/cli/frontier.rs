@@ -14,6 +14,7 @@ use crate::report::frontier::Frontier;
 use crate::report::plot::figure;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
+use crate::store::attack::RESULT;
 
 /// The images whose accuracies a frontier shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -100,9 +101,6 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
     }
     options.write(out, &figure(&frontier, &style)?, console)
 }
-
-/// What an attack leaves in its folder.
-const RESULT: &str = "result.json";
 
 /// Whether a folder is one of an attack.
 fn is_attack(folder: &Path) -> bool {

@@ -19,7 +19,7 @@ use crate::report::document::SCHEMA_VERSION;
 use crate::report::examples::{Example, picture};
 use crate::report::robustbench::{ModelInfo, Said, standard};
 use crate::seed::Seed;
-use crate::store::attack::{Timed, open};
+use crate::store::attack::{RESULT, Timed, open};
 use crate::store::folder::Folder;
 use crate::threat::{AttackPlan, Found};
 
@@ -114,7 +114,7 @@ pub fn run(job: Job<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> 
     let seconds: Vec<f64> = (0..plan.attacks.len()).map(|i| log.sum(Some(i)).2).collect();
     let result = AttackResultFile::new(about, reported, &measured, &seconds);
     let Some(folder) = &mut folder else { return Ok(result) };
-    folder.write("result.json", &json!(result))?;
+    folder.write(RESULT, &json!(result))?;
     match ModelInfo::new(&result, data.image, network.net().classes(), Said::default()) {
         Ok(info) => folder.write("model_info.json", &json!(info))?,
         // Other attacks are not meant for it.

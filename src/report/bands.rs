@@ -1,17 +1,18 @@
 //! The picture of several runs of a configuration that differ in their seeds: at each budget the mean of the runs' best networks
 //! and how far they spread, so that a difference between two searches can be held against the luck of a seed.
 
+use super::axes::{Axes, counted};
 use super::figure::{Figure, comma_separated};
+use super::frame::Frame;
 use super::frontier::Frontier;
-use super::plot::{
-    Axes, FAINT, INK, LEGEND, LINE, Legend, MARGIN, NARROW_MARGIN, OTHERS, PLOT_HEIGHT, TEXT, counted, diamonds,
-    marker, measured,
-};
+use super::legend::{Legend, OTHERS};
+use super::marks::{diamonds, marker};
+use super::plot::measured;
 use super::protocol::Split;
 use super::ranked::Ranked;
 use super::spread::{Spread, SpreadLine};
-use super::style::{MOST, Style, tint};
-use super::svg::{Anchor, Stroke, Svg, wrap};
+use super::style::{FAINT, LINE, MOST, Style, tint};
+use super::svg::{Stroke, Svg};
 use crate::error::{Error, Result};
 use crate::record::OriginKind;
 
@@ -69,28 +70,13 @@ fn said(frontier: &Frontier) -> Vec<String> {
 }
 
 fn draw(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Svg> {
-    let narrow = style.is_narrow();
-    let margin = if narrow { NARROW_MARGIN } else { MARGIN };
-    let small = if style.titled { said(frontier) } else { Vec::new() };
-    let small: Vec<String> = small.iter().flat_map(|text| wrap(text, TEXT, style.width - 2.0 * margin)).collect();
-    let titles = if style.titled { 1 + small.len() } else { 0 };
-    let top = margin + titles as f64 * LINE + 44.0;
-    let (left, right) = (margin + 36.0, style.width - margin - if narrow { 0.0 } else { LEGEND });
-    let bottom = top + if narrow { 0.72 * (right - left) } else { PLOT_HEIGHT };
+    let frame = Frame::new(style, "Robust accuracy over cost, several seeds", &said(frontier));
     let rows = bands.len() * 2 + OriginKind::ALL.len() + usize::from(!frontier.networks.is_empty());
-    let rows = rows as f64;
-    let below = if narrow { 76.0 + rows * LINE } else { 72.0 };
-    let mut svg = Svg::new(style.width, bottom + below);
-    if style.titled {
-        svg.text(margin, margin + 8.0, 18.0, Anchor::Start, INK, "Robust accuracy over cost, several seeds");
-        for (i, line) in small.iter().enumerate() {
-            svg.text(margin, margin + 8.0 + (i + 1) as f64 * LINE, TEXT, Anchor::Start, FAINT, line);
-        }
-    }
-    let Some(axes) = Axes::over(frontier, (left, right), (bottom, top)) else {
+    let mut svg = frame.picture(if frame.narrow { 76.0 + rows as f64 * LINE } else { 72.0 });
+    let Some(axes) = Axes::over(frontier, frame.across(), frame.up()) else {
         return Err(Error::Usage("no candidate of these runs may be ranked; there is nothing to draw".to_owned()));
     };
-    axes.draw(&mut svg, frontier, narrow);
+    axes.draw(&mut svg, frontier, frame.narrow);
     let coloured = || bands.iter().enumerate().map(|(i, band)| (i, band, style.colour(i)));
     for (_, band, colour) in coloured() {
         filled(&mut svg, &axes, band, &tint(colour));
@@ -101,8 +87,8 @@ fn draw(frontier: &Frontier, bands: &[Band], style: &Style) -> Result<Svg> {
         }
     }
     axes.networks(&mut svg, frontier);
-    let (x, y) = if narrow { (margin, bottom + 72.0) } else { (right + 28.0, top + 4.0) };
-    let mut legend = Legend { svg: &mut svg, x, y, width: style.width };
+    let mut legend = Legend::beside(&mut svg, &frame);
+    let x = legend.x;
     for (_, band, colour) in coloured() {
         legend.row(&band.name, |svg, x, y| {
             svg.rect(x, y - 5.0, 24.0, 10.0, 0.0, &tint(colour), Stroke::NONE);

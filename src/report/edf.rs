@@ -2,16 +2,13 @@
 
 use super::axis::Axis;
 use super::figure::{Figure, comma_separated};
-use super::plot::{FAINT, GRID, INK};
 use super::population::{PopulationReport, Space};
-use super::style::{MOST, Style};
+use super::style::{FAINT, GRID, INK, LINE, MOST, Style, TEXT};
 use super::svg::{Anchor, Stroke, Svg, wrap};
 use crate::error::{Error, Result};
 use crate::population::{Images, edf};
 
 const MARGIN: f64 = 24.0;
-const TEXT: f64 = 13.0;
-const LINE: f64 = 19.0;
 const PANEL_HEIGHT: f64 = 340.0;
 /// Between the panels; the second one's labels are in it.
 const GAP: f64 = 70.0;

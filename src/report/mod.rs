@@ -1,6 +1,7 @@
 //! Reports: bytes and pictures from records and architectures. No tensors, no files: the caller writes the bytes.
 
 pub mod attacked;
+pub mod axes;
 pub mod axis;
 pub mod bands;
 pub mod blocks;
@@ -14,12 +15,16 @@ pub mod evaluated;
 pub mod events;
 pub mod examples;
 pub mod figure;
+mod frame;
 pub mod frontier;
+mod legend;
+mod marks;
 pub mod optuna;
 pub mod page;
 pub mod panel;
 #[cfg(feature = "png")]
 pub mod pdf;
+mod placing;
 pub mod plot;
 #[cfg(feature = "png")]
 pub mod png;

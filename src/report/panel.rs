@@ -1,8 +1,7 @@
 //! Curves over the epochs of something that learns.
 
 use super::axis::Axis;
-use super::plot::{FAINT, GRID, INK};
-use super::style::{Palette, Style};
+use super::style::{FAINT, GRID, INK, LINE, Palette, Style, TEXT};
 use super::svg::{Anchor, Stroke, Svg, text_width};
 
 /// A curve's name and its points.
@@ -10,9 +9,6 @@ pub type Curve<'a> = (&'a str, Vec<(f64, f64)>);
 
 /// Room for the labels left of a panel.
 pub const EDGE: f64 = 46.0;
-
-const TEXT: f64 = 13.0;
-const LINE: f64 = 19.0;
 
 /// Curves over the same epochs.
 pub struct Panel {

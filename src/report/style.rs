@@ -22,6 +22,17 @@ pub const MOST: usize = COLOURS.len();
 const DASHES: [Option<&str>; MOST] =
     [None, Some("7 3"), Some("2 3"), Some("9 3 2 3"), Some("14 4"), Some("5 2 1 2 1 2"), Some("1 2")];
 
+/// Lines and words.
+pub(super) const INK: &str = "#222222";
+/// Words that matter less.
+pub(super) const FAINT: &str = "#767676";
+/// The lines behind curves.
+pub(super) const GRID: &str = "#e6e6e6";
+/// The size of words, in pixels.
+pub(super) const TEXT: f64 = 13.0;
+/// From one line of words to the next.
+pub(super) const LINE: f64 = 19.0;
+
 /// The width of a figure for a screen, in pixels.
 pub const SCREEN: f64 = 1040.0;
 

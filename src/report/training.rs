@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::events::Events;
 use super::figure::Figure;
 use super::panel::{Curve, EDGE, Panel};
-use super::plot::{FAINT, INK};
-use super::style::Style;
+use super::style::{FAINT, INK, LINE, Style, TEXT};
 use super::svg::{Anchor, Svg, wrap};
 use super::table::{Cell, align, number};
 use crate::units::Tally;
@@ -244,8 +243,6 @@ impl TrainingReport {
 }
 
 const MARGIN: f64 = 24.0;
-const TEXT: f64 = 13.0;
-const LINE: f64 = 19.0;
 const PANEL: f64 = 240.0;
 const GAP: f64 = 50.0;
 

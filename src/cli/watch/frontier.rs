@@ -10,8 +10,8 @@ use ratatui::widgets::Block;
 use super::signs::{FAINT, FIRST, SECOND, THIRD, nothing};
 use super::watched::Watched;
 use crate::record::{Origin, OriginKind};
+use crate::report::axes::{Axes, short};
 use crate::report::frontier::FrontierPoint;
-use crate::report::plot::{Axes, short};
 
 /// Room for the labels of accuracies.
 const LEFT: u16 = 4;

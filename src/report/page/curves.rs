@@ -3,9 +3,8 @@
 use crate::arch::file::short;
 use crate::record::{Outcome, SearchEpoch};
 use crate::report::panel::{Curve, EDGE, Panel};
-use crate::report::plot::{FAINT, INK};
 use crate::report::ranked::{Entry, Ranked, RankedBudget};
-use crate::report::style::{MOST, Style};
+use crate::report::style::{FAINT, INK, MOST, Style, TEXT};
 use crate::report::svg::{Anchor, Stroke, Svg};
 
 const WIDTH: f64 = 1000.0;
@@ -63,7 +62,6 @@ pub fn curves(epochs: &[SearchEpoch]) -> Option<Svg> {
 
 /// What a panel of losses leaves at the right for the names of networks.
 const NAMES: f64 = 330.0;
-const TEXT: f64 = 13.0;
 const LINE: f64 = 22.0;
 
 /// A network and the loss of each epoch of its training.

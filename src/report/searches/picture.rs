@@ -5,14 +5,11 @@ use super::{Network, SearchesReport};
 use crate::error::Result;
 use crate::report::axis::Axis;
 use crate::report::figure::{Figure, comma_separated};
-use crate::report::plot::{FAINT, GRID, INK};
-use crate::report::style::Style;
+use crate::report::style::{FAINT, GRID, INK, LINE, Style, TEXT};
 use crate::report::svg::{Anchor, Stroke, Svg, text_width, wrap};
 use crate::study::Moments;
 
 const MARGIN: f64 = 24.0;
-const TEXT: f64 = 13.0;
-const LINE: f64 = 19.0;
 /// Between two rows of dots.
 const ROW: f64 = 72.0;
 /// How far dots of a row are spread upwards and downwards, so that they do not hide each other.
