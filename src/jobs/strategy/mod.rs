@@ -8,5 +8,5 @@ mod training;
 
 pub use networks::{Built, Networks};
 pub use notes::Notes;
-pub use search::Search;
+pub use search::{Search, too_dear};
 pub use training::{Seeds, Trainings};

@@ -112,13 +112,7 @@ impl<'a> Search<'a, '_> {
         tried.extend(self.drawn(drawn, &tried)?);
         let (left, spend) = (self.left(), self.trainings.trials.spend);
         if left < halving.trainings() {
-            return Err(Error::Impossible(format!(
-                "{}: its supernet cost {:.2} of the {spend} full trainings that a search may spend, which leaves less than the \
-                 {:.2} of its trials; raise `spend`, or lower search.epochs or `halving`",
-                self.name,
-                spend - left,
-                halving.trainings()
-            )));
+            return Err(too_dear(&self.name, spend - left, spend, halving));
         }
         self.train(AnyStrategy::Halving(halving), Some(tried), left)?;
         self.notes.trials(Phase::Train)
@@ -281,6 +275,15 @@ impl<'a> Search<'a, '_> {
         let trainings = training.0 as f64 / whole.training.0 as f64;
         self.notes.keep_shared(Spent { trainings, training, evaluation })
     }
+}
+
+/// Says that a supernet leaves its search too little for trials.
+pub fn too_dear(search: &str, supernet: f64, spend: f64, halving: Halving) -> Error {
+    Error::Impossible(format!(
+        "{search}: its supernet costs {supernet:.2} of the {spend} full trainings that a search may spend, which leaves less \
+         than the {:.2} of its trials; raise `spend`, or lower search.epochs or `halving`",
+        halving.trainings()
+    ))
 }
 
 /// Goes on with a search until it has nothing to ask or nothing to spend.

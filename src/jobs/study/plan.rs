@@ -8,10 +8,11 @@ use crate::config::strategy::{Method, Pool};
 use crate::config::study::{Expected, Study};
 use crate::engine::Network;
 use crate::error::Result;
-use crate::jobs::strategy::{Networks, Trainings};
+use crate::jobs::strategy::{Networks, Trainings, supernet, too_dear};
 use crate::jobs::{duration_words, estimate};
 use crate::recipe::Time;
 use crate::search::evaluator::passes;
+use crate::search::trial::Fidelity;
 use crate::seed::Seed;
 use crate::study::{Design, Power, power};
 use crate::train::trainee::Trainee;
@@ -47,8 +48,12 @@ impl Plan {
     /// Times a small step of a random network and tries two thousand studies of this size with normal noise.
     ///
     /// # Errors
-    /// As `Networks::random`; [`crate::error::Error::Usage`] for a study that cannot be tested.
+    /// As `Networks::random`; [`crate::error::Error::Usage`] for a study that cannot be tested, and
+    /// [`crate::error::Error::Impossible`] for a supernet that leaves its search too little for trials.
     pub fn draw(trainings: &Trainings<'_>, study: &Study, networks: &Networks<'_>) -> Result<Plan> {
+        if study.strategies.contains(&Method::TwoStage) {
+            affordable(trainings, study, networks)?;
+        }
         let Trainings { config, data, splits, ids, seed, .. } = *trainings;
         let genotype = networks.random(1, seed.child("random"))?.remove(0);
         let built = networks.build(&genotype)?;
@@ -106,6 +111,21 @@ impl Plan {
     pub fn seconds(&self) -> f64 {
         let searches: f64 = self.searches.iter().map(|(_, n, seconds)| f64::from(*n) * seconds).sum();
         searches + f64::from(self.compared) * self.training
+    }
+}
+
+/// Whether the supernet of a two-stage search leaves enough for its trials: known before anything is trained.
+fn affordable(trainings: &Trainings<'_>, study: &Study, networks: &Networks<'_>) -> Result<()> {
+    let Trainings { config, data, splits, seed, .. } = *trainings;
+    let mut whole = estimate::supernet(config, data, splits, seed, &Device::Cpu)?;
+    let batch = config.search.batch;
+    let weights = estimate::loader(config, data, &splits.weights, batch, Seed::root(0), &Device::Cpu);
+    let held = supernet::held_out(config, data, splits, config.derive.images);
+    let (training, _) = supernet::spent(&mut whole, config, &weights, &held);
+    let cost = training.0 as f64 / trainings.spent(networks.budget, Fidelity::FULL).training.0 as f64;
+    match study.spend - cost < study.halving.trainings() {
+        true => Err(too_dear("two-stage", cost, study.spend, study.halving)),
+        false => Ok(()),
     }
 }
 
