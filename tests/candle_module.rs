@@ -120,7 +120,7 @@ fn hold(what: &str, cases: Vec<(String, Net)>, tolerance: f64, measure: impl Fn(
 #[test]
 fn every_operation_is_the_engines() {
     let cases = || [operations(), windows()].concat();
-    assert_eq!((Op::each().len(), operations().len(), windows().len()), (64, 62, 20));
+    assert_eq!((Op::each().len(), operations().len(), windows().len()), (68, 66, 20));
     hold("logits", cases(), 1e-5, logits_apart);
     hold("gradients", cases(), 1e-6, gradients_apart);
 }

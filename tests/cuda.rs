@@ -217,19 +217,22 @@ const THERE: [&str; 18] = [
 ];
 
 /// Operations that are still to come.
-const MISSING: [&str; 20] = [
+const MISSING: [&str; 23] = [
     "attention",
     "class_token",
     "clip",
     "conv_norm",
     "cross_covariance",
+    "elu",
     "erf",
     "flc_pool",
     "gelu",
     "gelu_tanh",
     "group_norm",
     "layer_norm",
+    "matmul",
     "mul",
+    "permute",
     "position",
     "scale",
     "sigmoid",

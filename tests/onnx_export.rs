@@ -59,7 +59,6 @@ fn exported(network: &Network) -> Vec<u8> {
 /// of the image in front of one that is no matrix on every pixel.
 fn refusal(op: &Op, alone: bool) -> Option<&'static str> {
     match op {
-        Op::ConvNorm { window, .. } if window.taps() > 1 => Some("multiplies the last axis"),
         Op::SinePosition { .. } | Op::Zero { .. } if alone => Some("takes a constant"),
         _ => None,
     }

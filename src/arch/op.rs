@@ -37,12 +37,14 @@ pub enum Act {
     Tanh,
     /// The error function.
     Erf,
+    /// `x` above 0, `exp(x) - 1` below (Clevert et al. 2016, alpha 1).
+    Elu,
 }
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 8] =
-        [Act::Relu, Act::Sigmoid, Act::Silu, Act::Gelu, Act::GeluTanh, Act::Softplus, Act::Tanh, Act::Erf];
+    pub const ALL: [Act; 9] =
+        [Act::Relu, Act::Sigmoid, Act::Silu, Act::Gelu, Act::GeluTanh, Act::Softplus, Act::Tanh, Act::Erf, Act::Elu];
 
     /// The name used in files, messages and drawings.
     pub fn name(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Act {
             Act::Softplus => "softplus",
             Act::Tanh => "tanh",
             Act::Erf => "erf",
+            Act::Elu => "elu",
         }
     }
 }
@@ -183,6 +186,18 @@ pub enum Op {
         /// The other shape.
         shape: Shape,
     },
+    /// The entries in another order: those of `[h, w, c]` seen as an array with the sides `dims`, its axes put in another
+    /// order, and the result seen as `shape`. PyTorch's `x.reshape(dims).permute(order).reshape(shape)`.
+    Permute {
+        /// Sides of the array, outermost first.
+        dims: Vec<usize>,
+        /// For every axis of the result, which one of the array it is.
+        order: Vec<usize>,
+        /// The shape of the result.
+        shape: Shape,
+    },
+    /// Products of matrices, one for every row: `[h, w, k]` and `[h, k, c]` to `[h, w, c]`.
+    Matmul,
     /// Drops rows and columns: `x[top..h - bottom, left..w - right]`.
     Crop {
         /// Rows dropped at the start.
@@ -289,6 +304,8 @@ impl Op {
             Op::Scale { .. } => "scale",
             Op::Slice { .. } => "slice",
             Op::Reshape { .. } => "reshape",
+            Op::Permute { .. } => "permute",
+            Op::Matmul => "matmul",
             Op::Pad { .. } => "pad",
             Op::Softmax { .. } => "softmax",
             Op::Attention { .. } => "attention",
@@ -333,6 +350,8 @@ impl Op {
             | Op::GlobalAvgPool
             | Op::FlcPool { .. }
             | Op::Reshape { .. }
+            | Op::Permute { .. }
+            | Op::Matmul
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Attention { .. }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::call::{
     Activation, Attention, Convolution, CrossCovariance, Depthwise, FlcPool, GroupNorm, KernelCall, Kind, Layer, Load,
-    Over, Pool, Precondition, Separable, Softmax,
+    Matmul, Over, Permute, Pool, Precondition, Separable, Softmax,
 };
 use super::params::ParamLayout;
 use crate::arch::net::{Net, NodeId};
@@ -263,6 +263,11 @@ fn plain(
         Op::GroupNorm { groups, epsilon } => layer(norm(Over::Groups(*groups), *epsilon)),
         Op::Slice { from, .. } => layer(Layer::Slice { from: *from, c: shapes[0].c }),
         Op::Reshape { .. } => layer(Layer::Reshape),
+        Op::Permute { dims, order, .. } => layer(Layer::Permute(Permute::new(dims, order))),
+        Op::Matmul => {
+            let (a, b) = (shapes[0], shapes[1]);
+            layer(Layer::Matmul(Matmul { batches: a.h, rows: a.w, terms: a.c, cols: b.c }))
+        }
         Op::Pad { top, left, .. } => layer(Layer::Pad { front: [*top, *left], source: shapes[0], output: node.shape }),
         Op::Softmax { over } => layer(Layer::Softmax(Softmax { c, over: *over })),
         Op::Attention { heads } => {

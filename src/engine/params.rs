@@ -175,6 +175,8 @@ impl ParamLayout {
                 | Op::Concat
                 | Op::Slice { .. }
                 | Op::Reshape { .. }
+                | Op::Permute { .. }
+                | Op::Matmul
                 | Op::Crop { .. }
                 | Op::Pad { .. }
                 | Op::Softmax { .. }

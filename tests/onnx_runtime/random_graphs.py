@@ -97,7 +97,7 @@ class Graph:
         self.value = self.node("Transpose", [normed], perm=[0, 3, 1, 2])
 
     def activation(self):
-        kind = self.pick(["Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Softplus", "Clip", "silu", "gelu", "PRelu", "Identity"])
+        kind = self.pick(["Relu", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "HardSigmoid", "Softplus", "Clip", "silu", "gelu", "PRelu", "Identity", "Elu", "Selu", "Celu"])
         if kind == "silu":
             self.value = self.node("Mul", [self.value, self.node("Sigmoid", [self.value])])
         elif kind == "gelu":
@@ -112,6 +112,8 @@ class Graph:
             self.value = self.node("PRelu", [self.value, self.constant(slope)])
         elif kind == "HardSwish" and self.opset < 14:
             self.value = self.node("Relu", [self.value])
+        elif kind in ("Elu", "Celu"):
+            self.value = self.node(kind, [self.value], alpha=float(self.pick([1, 0.5, 2])))
         elif kind == "LeakyRelu":
             self.value = self.node(kind, [self.value], alpha=0.1)
         elif kind == "HardSigmoid":
@@ -220,8 +222,99 @@ class Graph:
         else:
             self.value = self.node("Add", [self.node("MatMul", [self.value, self.constant(weight)])] + bias)
 
+    def batch(self):
+        return 1 if self.fixed else -1
+
+    def mix(self):
+        """A matrix product over the pixels, as in mixers."""
+        c, h, w = self.shape
+        flat = self.node("Reshape", [self.value, self.ints(self.batch(), c, h * w)])
+        product = self.node("MatMul", [flat, self.constant(self.numbers(h * w, h * w, spread=(h * w) ** -0.5))])
+        self.value = self.node("Reshape", [product, self.ints(self.batch(), c, h, w)])
+
+    def attend(self):
+        """Attention as no layer has it: shares over any axis, numbers added to the scores, heads mixed."""
+        c, h, w = self.shape
+        heads = self.pick([d for d in (1, 2, 3) if c % d == 0])
+        rows = self.node("Reshape", [self.value, self.ints(self.batch(), heads, c // heads, h * w)])
+        turned = self.node("Transpose", [rows], perm=[0, 1, 3, 2])
+        scores = self.node("MatMul", [rows, turned])
+        scores = self.node("Mul", [scores, self.constant(np.float32((h * w) ** -0.5))])
+        if self.coin():
+            scores = self.node("Add", [scores, self.constant(self.numbers(*self.pick([(1, heads), (heads,), (1, 1)]), c // heads, c // heads))])
+        if self.coin(0.3):
+            last = self.node("Transpose", [scores], perm=[0, 2, 3, 1])
+            mixed = self.node("MatMul", [last, self.constant(self.numbers(heads, heads))])
+            scores = self.node("Transpose", [mixed], perm=[0, 3, 1, 2])
+        shares = self.node("Softmax", [scores], axis=self.pick([-1, -1, 2, 1]))
+        product = self.node("MatMul", [shares, rows])
+        self.value = self.node("Reshape", [product, self.ints(self.batch(), c, h, w)])
+
+    def turn(self):
+        """Rows, columns and channels change places."""
+        self.value = self.node("Transpose", [self.value], perm=[0] + self.pick([[2, 3, 1], [3, 2, 1], [2, 1, 3], [1, 3, 2]]))
+
+    def windows(self):
+        """A matrix product on squares of pixels, whose number is one with that of the images."""
+        c, h, w = self.shape
+        if h % 2 or w % 2:
+            return
+        apart = self.node("Reshape", [self.value, self.ints(self.batch(), c, h // 2, 2, w // 2, 2)])
+        squares = self.node("Transpose", [apart], perm=[0, 2, 4, 3, 5, 1])
+        rows = self.node("Reshape", [squares, self.ints(-1, 4 * c)])
+        product = self.node("MatMul", [rows, self.constant(self.numbers(4 * c, 4 * c, spread=(4 * c) ** -0.5))])
+        back = self.node("Reshape", [product, self.ints(self.batch(), h // 2, w // 2, 2, 2, c)])
+        planes = self.node("Transpose", [back], perm=[0, 5, 1, 3, 2, 4])
+        self.value = self.node("Reshape", [planes, self.ints(self.batch(), c, h, w)])
+
+    def reduce(self):
+        """One number along an axis, laid over the map."""
+        axis, op = self.pick([1, 2, 3]), self.pick(["ReduceMean", "ReduceMax", "ReduceSum"])
+        by_input = self.opset >= (13 if op == "ReduceSum" else 18)
+        number = self.node(op, [self.value, self.ints(axis)], keepdims=1) if by_input else self.node(op, [self.value], axes=[axis], keepdims=1)
+        if op == "ReduceSum":
+            number = self.node("Mul", [number, self.constant(np.float32(0.1))])
+        self.value = self.node(self.pick(["Add", "Mul", "Sub"]), [self.value, number])
+
+    def stack(self):
+        """Maps along a new axis, and shares of them."""
+        others = [name for name, shape in self.kept if shape == self.shape]
+        if not others:
+            return
+        maps = [self.node("Unsqueeze", [name, self.ints(1)]) for name in (self.value, self.pick(others))]
+        both = self.node("Concat", maps, axis=1)
+        shares = self.node("Softmax", [both], axis=1)
+        product = self.node("Mul", [both, shares])
+        self.value = self.node("ReduceSum", [product, self.ints(1)], keepdims=0)
+
+    def roll(self):
+        """What is cut off at one end of an axis is put before the other."""
+        axis = self.pick([1, 2, 3])
+        length = self.shape[axis - 1]
+        if length < 2:
+            return
+        at = int(self.random.integers(1, length))
+        parts = [self.node("Slice", [self.value, self.ints(a), self.ints(b), self.ints(axis)]) for a, b in ((at, length), (0, at))]
+        self.value = self.node("Concat", parts, axis=axis)
+
+    def entries(self):
+        """With a number for every entry, or for every one of some axes."""
+        c, h, w = self.shape
+        op = self.pick(["Add", "Sub", "Mul", "Div"])
+        shape = self.pick([(1, c, h, w), (h, w), (c, 1, w), (1, c, h, 1)])
+        number = self.numbers(*shape) if op in ("Add", "Sub") else self.random.uniform(0.7, 1.3, shape).astype(np.float32)
+        self.value = self.node(op, [self.value, self.constant(number)])
+
+    def line_gate(self):
+        """A gate whose convolution runs along the channels."""
+        c = self.shape[0]
+        mean = self.node("Reshape", [self.node("GlobalAveragePool", [self.value]), self.ints(self.batch(), 1, c)])
+        conv = self.node("Conv", [mean, self.constant(self.numbers(1, 1, 3))], kernel_shape=[3], pads=[1, 1])
+        gate = self.node("Reshape", [self.node("Sigmoid", [conv]), self.ints(self.batch(), c, 1, 1)])
+        self.value = self.node("Mul", [self.value, gate])
+
     STEPS = [conv, conv, conv, batch_norm, activation, activation, pool, pad, arithmetic, residual, residual, gate, channels, tokens,
-             instance_norm, layer_norm]  # fmt: skip
+             instance_norm, layer_norm, mix, attend, turn, windows, reduce, stack, roll, entries, line_gate]  # fmt: skip
 
     def model(self):
         batch = 1 if self.fixed else "n"

@@ -34,6 +34,8 @@ fn act(act: Act, x: f64) -> (f64, f64) {
         }
         Act::Softplus => (x.max(0.0) + (-x.abs()).exp().ln_1p(), s),
         Act::Tanh => (x.tanh(), 1.0 - x.tanh().powi(2)),
+        Act::Elu if x > 0.0 => (x, 1.0),
+        Act::Elu => (x.exp() - 1.0, x.exp()),
         Act::Erf => (erf_f64(x), 2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp()),
     }
 }
@@ -56,6 +58,7 @@ fn moves(op: &Op, x: Shape, y: Shape) -> Vec<(usize, usize)> {
     let all = |s: Shape| (0..s.h).flat_map(move |r| (0..s.w).flat_map(move |q| (0..s.c).map(move |c| (r, q, c))));
     match op {
         Op::Reshape { .. } => (0..x.len()).map(|i| (i, i)).collect(),
+        Op::Permute { dims, order, .. } => (0..x.len()).map(|i| (i, permuted(dims, order, i))).collect(),
         Op::Slice { from, .. } => all(y).map(|(r, q, c)| (entry(y, r, q, c), entry(x, r, q, from + c))).collect(),
         Op::Crop { top, left, .. } => {
             all(y).map(|(r, q, c)| (entry(y, r, q, c), entry(x, r + top, q + left, c))).collect()
@@ -66,6 +69,16 @@ fn moves(op: &Op, x: Shape, y: Shape) -> Vec<(usize, usize)> {
         Op::ClassToken => (0..x.len()).map(|i| (i + x.c, i)).collect(),
         _ => panic!("{op:?} moves nothing"),
     }
+}
+
+/// The entry of the array with sides `dims` that is entry `i` of it with its axes in `order`.
+fn permuted(dims: &[usize], order: &[usize], mut i: usize) -> usize {
+    let mut place = vec![0; dims.len()];
+    for axis in order.iter().rev() {
+        place[*axis] = i % dims[*axis];
+        i /= dims[*axis];
+    }
+    place.iter().zip(dims).fold(0, |at, (place, side)| at * side + place)
 }
 
 fn conv(at: &Context<'_>) -> Option<Conv> {
@@ -141,7 +154,12 @@ pub fn forward(at: &Context<'_>, inputs: &[&[f64]], image: usize) -> Vec<f64> {
         Op::Concat => (0..shape.area())
             .flat_map(|p| inputs.iter().zip(&at.shapes).flat_map(move |(x, s)| x[p * s.c..(p + 1) * s.c].to_vec()))
             .collect(),
-        op @ (Op::Slice { .. } | Op::Reshape { .. } | Op::Crop { .. } | Op::Pad { .. } | Op::ClassToken) => {
+        op @ (Op::Slice { .. }
+        | Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Crop { .. }
+        | Op::Pad { .. }
+        | Op::ClassToken) => {
             let mut y = vec![0.0; shape.len()];
             if matches!(op, Op::ClassToken) {
                 y[..c].copy_from_slice(at.param(0));
@@ -150,6 +168,14 @@ pub fn forward(at: &Context<'_>, inputs: &[&[f64]], image: usize) -> Vec<f64> {
             y
         }
         Op::Softmax { .. } => tokens::softmax(x, &groups(at).0),
+        Op::Matmul => {
+            let (w, k) = (shape.w, at.shapes[0].c);
+            let entry = |i: usize| {
+                let (row, (q, j)) = (i / (w * c), (i / c % w, i % c));
+                (0..k).map(|t| x[(row * w + q) * k + t] * inputs[1][(row * k + t) * c + j]).sum()
+            };
+            (0..shape.len()).map(entry).collect()
+        }
         Op::Attention { heads } => Attention { d: c, heads: *heads, apart: inputs.len() > 1 }.forward(inputs),
         Op::CrossCovariance { heads } => CrossCovariance { d: c, heads: *heads }.forward(x, at.param(0)),
         Op::Position => x.iter().zip(at.param(0)).map(|(x, p)| x + p).collect(),
@@ -256,7 +282,12 @@ pub fn backward(at: &Context<'_>, inputs: &[&[f64]], dy: &[f64], image: usize, t
                 first += s.c;
             }
         }
-        op @ (Op::Slice { .. } | Op::Reshape { .. } | Op::Crop { .. } | Op::Pad { .. } | Op::ClassToken) => {
+        op @ (Op::Slice { .. }
+        | Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Crop { .. }
+        | Op::Pad { .. }
+        | Op::ClassToken) => {
             if matches!(op, Op::ClassToken) {
                 to.params[range(0)].iter_mut().zip(dy).for_each(|(t, d)| *t += d);
             }
@@ -265,6 +296,16 @@ pub fn backward(at: &Context<'_>, inputs: &[&[f64]], dy: &[f64], image: usize, t
         Op::Softmax { .. } => {
             let (groups, _) = groups(at);
             to.inputs[0] = tokens::softmax_backward(&tokens::softmax(x, &groups), &groups, dy);
+        }
+        Op::Matmul => {
+            let (w, k) = (shape.w, at.shapes[0].c);
+            for (i, d) in dy.iter().enumerate() {
+                let (row, (q, j)) = (i / (w * c), (i / c % w, i % c));
+                for t in 0..k {
+                    to.inputs[0][(row * w + q) * k + t] += d * inputs[1][(row * k + t) * c + j];
+                    to.inputs[1][(row * k + t) * c + j] += d * x[(row * w + q) * k + t];
+                }
+            }
         }
         Op::Attention { heads } => {
             Attention { d: c, heads: *heads, apart: inputs.len() > 1 }.backward(inputs, dy, to.inputs);

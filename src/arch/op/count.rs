@@ -53,6 +53,8 @@ impl Op {
             | Op::Concat
             | Op::Slice { .. }
             | Op::Reshape { .. }
+            | Op::Permute { .. }
+            | Op::Matmul
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Softmax { .. }
@@ -66,7 +68,7 @@ impl Op {
     }
 
     /// Multiply-accumulates of one image under `conv-linear-macs/1`: convolutions and linear layers, the two matrix
-    /// products of attention among them, biases not counted.
+    /// products of attention and other products of matrices among them, biases not counted.
     pub fn macs(&self, inputs: &[Shape], output: Shape) -> u64 {
         let c = inputs.first().map_or(0, |s| s.c);
         let count = match self {
@@ -79,6 +81,7 @@ impl Op {
             // Scores and their sums of values, every query with every key.
             Op::Attention { .. } => 2 * output.len() * inputs.last().map_or(0, |x| x.area()),
             Op::CrossCovariance { heads } => 2 * output.len() * (output.c / heads),
+            Op::Matmul => output.len() * c,
             Op::Input { .. }
             | Op::Normalize { .. }
             | Op::BatchNorm { .. }
@@ -99,6 +102,7 @@ impl Op {
             | Op::Concat
             | Op::Slice { .. }
             | Op::Reshape { .. }
+            | Op::Permute { .. }
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Softmax { .. }
@@ -147,6 +151,8 @@ impl Op {
             | Op::Concat
             | Op::Slice { .. }
             | Op::Reshape { .. }
+            | Op::Permute { .. }
+            | Op::Matmul
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Softmax { .. }
@@ -161,12 +167,15 @@ impl Op {
     }
 
     /// Activations as pycls counts them: outputs of convolutions, linear layers and windowed pools, in entries. Of
-    /// attention, which pycls does not count, the scores and the output.
+    /// attention, which pycls does not count, the scores and the output; so of other products of matrices.
     pub fn activations(&self, inputs: &[Shape], output: Shape) -> u64 {
         let count = match self {
-            Op::Conv2d { .. } | Op::ConvNorm { .. } | Op::Linear { .. } | Op::MaxPool { .. } | Op::AvgPool { .. } => {
-                output.len()
-            }
+            Op::Conv2d { .. }
+            | Op::ConvNorm { .. }
+            | Op::Linear { .. }
+            | Op::Matmul
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. } => output.len(),
             Op::Attention { heads } => heads * output.area() * inputs.last().map_or(0, |x| x.area()) + output.len(),
             Op::CrossCovariance { heads } => output.c * (output.c / heads) + output.len(),
             Op::BatchNorm { .. }
@@ -185,6 +194,7 @@ impl Op {
             | Op::Concat
             | Op::Slice { .. }
             | Op::Reshape { .. }
+            | Op::Permute { .. }
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Softmax { .. }

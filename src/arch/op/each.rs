@@ -69,6 +69,11 @@ fn instances(kind: OpKind) -> Vec<(Op, Vec<Shape>)> {
         OpKind::Concat => vec![(Op::Concat, vec![x, Shape { c: 3, ..x }])],
         OpKind::Slice => on_x(vec![Op::Slice { from: 1, len: 2 }]),
         OpKind::Reshape => on_x(vec![Op::Reshape { shape: Shape::new(1, 30, 4) }]),
+        OpKind::Permute => on_x(vec![
+            Op::Permute { dims: vec![6, 5, 2, 2], order: vec![2, 1, 0, 3], shape: Shape::new(2, 5, 12) },
+            Op::Permute { dims: vec![30, 4], order: vec![1, 0], shape: Shape::new(4, 1, 30) },
+        ]),
+        OpKind::Matmul => vec![(Op::Matmul, vec![Shape::new(3, 4, 4), Shape::new(3, 4, 2)])],
         OpKind::Crop => on_x(vec![
             Op::Crop { top: 1, left: 1, bottom: 0, right: 0 },
             Op::Crop { top: 1, left: 0, bottom: 2, right: 1 },
@@ -102,6 +107,6 @@ mod tests {
             let found = instances(kind);
             assert!(!found.is_empty() && found.iter().all(|(op, _)| OpKind::from(op) == kind), "{kind:?}");
         }
-        assert_eq!(Op::each().len(), 64);
+        assert_eq!(Op::each().len(), 68);
     }
 }

@@ -151,6 +151,24 @@ impl Op {
                 }
                 *shape
             }
+            Op::Permute { dims, order, shape } => {
+                let x = one()?;
+                let entries = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+                if entries != Some(x.len()) || shape.checked_len() != entries {
+                    return Err(format!("{x} has {} entries, {dims:?} or {shape} has another number", x.len()));
+                }
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                if !sorted.iter().copied().eq(0..dims.len()) {
+                    return Err(format!("{order:?} is no order of {} axes", dims.len()));
+                }
+                *shape
+            }
+            Op::Matmul => match inputs {
+                [a, b] if a.h == b.h && a.c == b.w => Shape { c: b.c, ..*a },
+                [a, b] => return Err(format!("cannot multiply {a} by {b}; expected {}x{} and any width", a.h, a.c)),
+                _ => return Err(format!("takes two inputs, got {}", inputs.len())),
+            },
             Op::Crop { top, left, bottom, right } => {
                 let x = one()?;
                 let (rows, columns) = (top.saturating_add(*bottom), left.saturating_add(*right));
@@ -247,6 +265,7 @@ impl Op {
                 0
             }
             Op::Attention { .. } => product(&[2, output.h, output.w, output.c, inputs.last().map_or(0, |x| x.area())]),
+            Op::Matmul => product(&[output.h, output.w, output.c, c]),
             Op::CrossCovariance { .. } => product(&[2, output.h, output.w, output.c, output.c]),
             _ => 0,
         };

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::attention::{Attention, CrossCovariance, Softmax};
+use super::matrix::{Matmul, Permute};
 use super::pointwise::{Activation, GroupNorm};
 use super::spectrum::{FlcPool, Precondition};
 use crate::arch::op::Shape;
@@ -22,6 +23,10 @@ pub enum Layer {
     Slice { from: usize, c: usize },
     /// The same scalars.
     Reshape,
+    /// The same scalars in another order.
+    Permute(Permute),
+    /// Products of matrices.
+    Matmul(Matmul),
     /// Zeros around; `front` rows and columns come before the source.
     Pad { front: [usize; 2], source: Shape, output: Shape },
     /// Shares of one.
@@ -58,11 +63,12 @@ impl Layer {
     /// Whether the backward pass reads the inputs' values, given whether input and trainable numbers want gradients.
     pub fn reads_values(&self, through: bool, params: bool) -> bool {
         match self {
-            Layer::Activation(_) | Layer::Mul | Layer::Softmax(_) | Layer::Attention(_) => through,
+            Layer::Activation(_) | Layer::Mul | Layer::Matmul(_) | Layer::Softmax(_) | Layer::Attention(_) => through,
             Layer::GroupNorm(_) | Layer::CrossCovariance(_) => through || params,
             Layer::Scale => params,
             Layer::Slice { .. }
             | Layer::Reshape
+            | Layer::Permute(_)
             | Layer::Pad { .. }
             | Layer::ClassToken
             | Layer::Position

@@ -4,6 +4,7 @@
 mod attention;
 mod check;
 mod layer;
+mod matrix;
 mod pointwise;
 mod spectrum;
 mod window;
@@ -15,6 +16,7 @@ use crate::arch::op::Shape;
 pub use attention::{Attention, CrossCovariance, Softmax};
 pub(super) use check::check;
 pub use layer::Layer;
+pub use matrix::{Matmul, Permute};
 pub use pointwise::{Activation, GroupNorm, Over};
 pub use spectrum::{FlcPool, Precondition};
 pub use window::{Convolution, Depthwise, Load, Pool, Separable};

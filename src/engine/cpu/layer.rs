@@ -59,6 +59,7 @@ impl Layer {
             Layer::Softmax(_) | Layer::Dropout { .. } => len,
             Layer::Attention(attention) => attention.scratch(),
             Layer::CrossCovariance(attention) => attention.scratch(),
+            Layer::Matmul(product) => product.scratch(),
             Layer::FlcPool(pool) => pool.scratch(),
             Layer::Precondition { map, .. } => map.scratch(),
             Layer::Activation(_)
@@ -66,6 +67,7 @@ impl Layer {
             | Layer::Scale
             | Layer::Slice { .. }
             | Layer::Reshape
+            | Layer::Permute(_)
             | Layer::Pad { .. }
             | Layer::ClassToken
             | Layer::Position
@@ -87,6 +89,8 @@ impl Layer {
                 pointwise::take_channels(x, *c, *from, y, len, false);
             }
             Layer::Reshape => y.copy_from_slice(x),
+            Layer::Permute(permute) => permute.forward(x, y),
+            Layer::Matmul(product) => product.forward(isa, x, r.inputs[1], y),
             Layer::Pad { front, source, output } => pointwise::place(x, *source, *front, *output, (y, false)),
             Layer::Softmax(softmax) => softmax.forward(x, y),
             Layer::Attention(attention) => {
@@ -132,6 +136,11 @@ impl Layer {
                 pointwise::put_channels(dy, len, dx, *c, *from, true);
             }
             Layer::Reshape | Layer::Position => pointwise::axpy(isa, T::ONE, dy, dx, accumulate),
+            Layer::Permute(permute) => permute.backward(isa, dy, (dx, accumulate)),
+            Layer::Matmul(product) if input == 0 => {
+                product.backward_first(isa, r.inputs[1], dy, (dx, accumulate), scratch);
+            }
+            Layer::Matmul(product) => product.backward_second(isa, r.inputs[0], dy, (dx, accumulate)),
             Layer::Pad { front, source, output } => pointwise::crop(dy, *output, *front, *source, (dx, accumulate)),
             Layer::Softmax(softmax) => softmax.backward(r.inputs[0], dy, (dx, accumulate), scratch),
             Layer::Attention(attention) => {
@@ -168,6 +177,8 @@ impl Layer {
             | Layer::Mul
             | Layer::Slice { .. }
             | Layer::Reshape
+            | Layer::Permute(_)
+            | Layer::Matmul(_)
             | Layer::Pad { .. }
             | Layer::Softmax(_)
             | Layer::Attention(_)

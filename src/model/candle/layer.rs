@@ -50,6 +50,12 @@ pub enum Layer {
         len: usize,
     },
     Reshape(Shape),
+    Permute {
+        dims: Vec<usize>,
+        order: Vec<usize>,
+        to: Shape,
+    },
+    Matmul,
     Crop {
         top: usize,
         left: usize,
@@ -142,6 +148,10 @@ impl Layer {
             Op::Concat => Layer::Concat,
             Op::Slice { from, len } => Layer::Slice { from: *from, len: *len },
             Op::Reshape { shape } => Layer::Reshape(*shape),
+            Op::Permute { dims, order, shape } => {
+                Layer::Permute { dims: dims.clone(), order: order.clone(), to: *shape }
+            }
+            Op::Matmul => Layer::Matmul,
             Op::Crop { top, left, .. } => Layer::Crop { top: *top, left: *left, to: y },
             Op::Pad { top, left, bottom, right } => Layer::Pad { rows: [*top, *bottom], columns: [*left, *right] },
             Op::Softmax { over } => Layer::Softmax { over: *over },
@@ -193,6 +203,17 @@ impl Layer {
                 let last = x.permute((0, 2, 3, 1))?.reshape(((), to.h, to.w, to.c))?;
                 last.permute((0, 3, 1, 2))?.contiguous()
             }
+            Layer::Permute { dims, order, to } => {
+                let n = x.dim(0)?;
+                let sides: Vec<usize> = std::iter::once(n).chain(dims.iter().copied()).collect();
+                let order: Vec<usize> = std::iter::once(0).chain(order.iter().map(|axis| axis + 1)).collect();
+                let permuted = x.permute((0, 2, 3, 1))?.reshape(sides)?.permute(order)?;
+                permuted.reshape((n, to.h, to.w, to.c))?.permute((0, 3, 1, 2))?.contiguous()
+            }
+            Layer::Matmul => {
+                let rows = |x: &Tensor| x.permute((0, 2, 3, 1))?.contiguous();
+                rows(x)?.matmul(&rows(inputs[1])?)?.permute((0, 3, 1, 2))?.contiguous()
+            }
             Layer::Crop { top, left, to } => x.narrow(2, *top, to.h)?.narrow(3, *left, to.w),
             Layer::Pad { rows, columns } => {
                 x.pad_with_zeros(2, rows[0], rows[1])?.pad_with_zeros(3, columns[0], columns[1])
@@ -226,5 +247,7 @@ fn activate(act: Act, x: &Tensor) -> Result<Tensor> {
         Act::Softplus => x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?,
         Act::Tanh => x.tanh(),
         Act::Erf => x.erf(),
+        // Below 0 only: the gradient of candle's own is that of its branch at 0.
+        Act::Elu => x.relu()? + (x.neg()?.relu()?.neg()?.exp()? - 1.0)?,
     }
 }

@@ -64,6 +64,8 @@ impl Helper {
             | Op::Concat
             | Op::Slice { .. }
             | Op::Reshape { .. }
+            | Op::Permute { .. }
+            | Op::Matmul
             | Op::Crop { .. }
             | Op::Pad { .. }
             | Op::Softmax { .. }

@@ -87,6 +87,8 @@ pub fn module(node: &Node, inputs: &[Shape], flat: bool) -> Option<Code> {
         | Op::Concat
         | Op::Slice { .. }
         | Op::Reshape { .. }
+        | Op::Permute { .. }
+        | Op::Matmul
         | Op::Crop { .. }
         | Op::Pad { .. }
         | Op::Softmax { .. }
@@ -184,6 +186,18 @@ pub fn expression(node: &Node, operands: Vec<Operand>, flat: bool, module: Optio
             let code = code.number(Role::Width, w).text(", ").number(Role::Channels, c);
             whole(code.text(").permute(0, 3, 1, 2)"))
         }
+        Op::Permute { dims, order, .. } => {
+            let sides = dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            let order = order.iter().map(|axis| (axis + 1).to_string()).collect::<Vec<_>>().join(", ");
+            let code =
+                tight.text(&format!(".permute(0, 2, 3, 1).reshape(-1, {sides}).permute(0, {order}).reshape(-1, "));
+            whole(code.text(&format!("{h}, {w}, {c}).permute(0, 3, 1, 2)")))
+        }
+        Op::Matmul => {
+            let rows = |x: &Expression| x.clone().at_least(Hold::Whole).text(".permute(0, 2, 3, 1)");
+            let product = rows(&operands[0]).text(" @ ").and(rows(&operands[1]));
+            whole(Code::of("(").and(product).text(").permute(0, 3, 1, 2)"))
+        }
         Op::Crop { top, left, bottom, right } => {
             whole(tight.text(&format!("[:, :, {}, {}]", kept(*top, *bottom), kept(*left, *right))))
         }
@@ -244,6 +258,7 @@ fn activation(act: Act, x: Code) -> Code {
         Act::Softplus => ("F.softplus(", ")"),
         Act::Tanh => ("torch.tanh(", ")"),
         Act::Erf => ("torch.erf(", ")"),
+        Act::Elu => ("F.elu(", ")"),
     };
     Code::of(before).and(x).text(behind)
 }

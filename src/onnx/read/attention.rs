@@ -1,6 +1,6 @@
 //! Attention, recognised by its products and softmax: `softmax(q k) v`, head by head.
 
-use super::constant::Constant;
+use super::constant::{Constant, Data};
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
@@ -12,10 +12,35 @@ use crate::arch::op::{Op, Shape};
 pub fn product(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     if let Value::Scores(scores) = low.value(node, 0)?.clone() {
         let values = low.settled(node, 1)?;
-        return layer(low, node, scores, values);
+        // What is no attention of a layer is what it is made of.
+        if let Ok(made) = layer(low, node, scores.clone(), values.clone()) {
+            return Ok(made);
+        }
+        let shares = self::scores(low, scores)?;
+        return low.matmul(shares, values).map(Value::Activation);
     }
     let (queries, keys) = (low.unpadded(node, 0)?, low.unpadded(node, 1)?);
     Ok(Value::Scores(Scores { queries, keys, factor: vec![1.0], shared: false }))
+}
+
+/// The scores, or the shares of the keys in them, as layers.
+pub fn scores(low: &mut Lowering<'_>, scores: Scores) -> Result<Activation, String> {
+    let Scores { queries, keys, factor, shared } = scores;
+    let mut made = low.matmul(queries, keys)?;
+    made = match factor[..] {
+        [factor] => scaled(low, made, f64::from(factor))?,
+        _ => {
+            let constant = Constant { dims: vec![factor.len(), 1, 1], data: Data::Float(factor) };
+            let numbers = low.laid_over(&made, &constant)?.ok_or("has a factor a head, and no heads")?;
+            let numbers = low.numbers(made.layer, numbers)?;
+            Activation { layer: low.draft.push("", Op::Mul, &[made.layer, numbers], Weights::default())?, ..made }
+        }
+    };
+    if !shared {
+        return Ok(made);
+    }
+    let over = low.shape(&made).c;
+    Ok(Activation { layer: low.draft.push("", Op::Softmax { over }, &[made.layer], Weights::default())?, ..made })
 }
 
 impl Scores {

@@ -114,7 +114,15 @@ pub fn beside(
         let views: Option<Vec<View>> = list.iter().map(seen).collect();
         views.filter(|views| views.iter().all(|v| *v == views[0])).map(|mut views| views.remove(0))
     };
-    let Some(view) = view else { return along(low, node, list, place) };
+    let Some(view) = view else {
+        if let Some(stacked) = stacked(low, node, &list, place)? {
+            return Ok(stacked);
+        }
+        return match along(low, node, list.clone(), place) {
+            Err(_) => any(low, node, list, place),
+            made => made,
+        };
+    };
     let mut layers = Vec::new();
     for x in list {
         let c = low.shape(&x).c;
@@ -122,6 +130,36 @@ pub fn beside(
     }
     let layer = low.draft.push(node.name, Op::Concat, &layers, Weights::default())?;
     Ok(Activation::new(layer, view))
+}
+
+/// Planes along a new axis: their channels side by side.
+fn stacked(
+    low: &mut Lowering<'_>,
+    node: &Node<'_>,
+    list: &[Activation],
+    place: usize,
+) -> Result<Option<Activation>, String> {
+    let (first, c) = (&list[0], low.shape(&list[0]).c);
+    let channels = first.view.axes.iter().rposition(|axis| c > 1 && *axis == Axis::channels(c));
+    let alike = list.iter().all(|x| x.view == first.view && low.shape(x) == low.shape(first));
+    let (Some(channels), true, true) = (channels, alike, first.view.axes[place] == Axis::default()) else {
+        return Ok(None);
+    };
+    let layers: Vec<usize> = list.iter().map(|x| x.layer).collect();
+    let mut view = first.view.with_channels_at(channels, c, c * list.len());
+    view.axes[channels] = Axis::channels(c);
+    view.axes[place] = Axis::steps(list.len(), c);
+    let layer = low.draft.push(node.name, Op::Concat, &layers, Weights::default())?;
+    Ok(Some(Activation::new(layer, view)))
+}
+
+/// Activations side by side along any axis, which becomes that of the channels.
+fn any(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>, place: usize) -> Result<Activation, String> {
+    let list = list.into_iter().map(|x| low.with_channels(x, place)).collect::<Result<Vec<_>, _>>()?;
+    let layers: Vec<usize> = list.iter().map(|x| x.layer).collect();
+    let layer = low.draft.push(node.name, Op::Concat, &layers, Weights::default())?;
+    let (own, all) = (low.shape(&list[0]).c, low.draft.shape(layer).c);
+    Ok(Activation::new(layer, list[0].view.with_channels_at(place, own, all)))
 }
 
 /// Tokens, rows or columns one behind the other: each with zeros where the others are, and their sum.
@@ -136,7 +174,7 @@ fn along(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>, place: 
     for x in list {
         let own = low.shape(&x);
         if !tokens {
-            parts.push(low.as_planes(x)?);
+            parts.push(low.as_planes_in_order(x)?);
             continue;
         }
         let others = (0..rank).all(|at| at == place || x.view.axes[at] == first.view.axes[at]);

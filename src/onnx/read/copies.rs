@@ -113,8 +113,12 @@ impl Lowering<'_> {
         let mut made = Vec::new();
         for x in &list {
             let laid = self.laid(x.clone(), &sides)?;
-            made.push(self.as_planes(laid).map_err(|_| unfit())?);
+            made.push(laid);
         }
-        Ok(made)
+        let planes: Result<Vec<_>, _> = made.iter().map(|x| self.as_planes_in_order(x.clone())).collect();
+        if let Ok(planes) = planes {
+            return Ok(planes);
+        }
+        made.into_iter().map(|x| self.in_view_order(x)).collect()
     }
 }

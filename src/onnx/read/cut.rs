@@ -34,10 +34,12 @@ pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         }
         x = cut(low, x, place, from, to)?;
         if steps[at] > 1 {
-            // Rows and columns of planes.
-            let side = place.checked_sub(2).filter(|s| *s < 2 && x.view.axes.len() == 4);
-            let side = side.ok_or_else(|| format!("has the step {} along axis {axis}", steps[at]))?;
-            strides[side] = usize::try_from(steps[at]).map_err(|_| "has a negative step")?;
+            let step = usize::try_from(steps[at]).map_err(|_| "has a negative step")?;
+            match place.checked_sub(2).filter(|side| *side < 2 && x.view.axes.len() == 4) {
+                // Rows and columns of planes.
+                Some(side) => strides[side] = step,
+                None => x = every(low, x, place, step)?,
+            }
         }
     }
     if strides != [1; 2] {
@@ -48,6 +50,17 @@ pub fn slice(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         return Ok(Value::Activation(Activation::new(layer, low.planes_of(low.draft.shape(layer)))));
     }
     Ok(Value::Activation(x))
+}
+
+/// Every `step`-th entry of an axis, which becomes that of the rows.
+fn every(low: &mut Lowering<'_>, x: Activation, place: usize, step: usize) -> Result<Activation, String> {
+    let x = low.with_rows(x, place)?;
+    let window = Window { kernel: [1; 2], stride: [step, 1], pad: [0; 2], dilation: [1; 2] };
+    let Shape { w, c, .. } = low.shape(&x);
+    let layer = low.draft.push("", Op::MaxPool { window }, &[x.layer], Weights::default())?;
+    let mut view = x.view;
+    view.axes[place] = Axis::steps(low.draft.shape(layer).h, w * c);
+    Ok(Activation::new(layer, view))
 }
 
 /// `Split` into parts.
@@ -150,12 +163,26 @@ fn range(start: i64, end: i64, len: usize) -> (usize, usize) {
 
 /// The entries `from..to` of an axis: channels, rows, columns, or pixels in their order.
 fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usize) -> Result<Activation, String> {
-    let axis = &x.view.axes[place];
-    if (from, to) == (0, axis.len()) {
+    if (from, to) == (0, x.view.axes[place].len()) {
         return Ok(x);
     }
-    let unfit = || format!("takes {from} to {to} of an axis of [{}] that is not an axis of the planes", x.view.words());
-    let [len, stride] = axis.only().ok_or_else(unfit)?;
+    if let Some(made) = cut_in_order(low, x.clone(), place, from, to)? {
+        return Ok(made);
+    }
+    let channels = low.with_channels(x, place)?;
+    let made = cut_in_order(low, channels, place, from, to)?;
+    made.ok_or_else(|| format!("takes {from} to {to} of an axis, which no layer does"))
+}
+
+/// The same of an axis of the planes; `None` of another.
+fn cut_in_order(
+    low: &mut Lowering<'_>,
+    x: Activation,
+    place: usize,
+    from: usize,
+    to: usize,
+) -> Result<Option<Activation>, String> {
+    let Some([len, stride]) = x.view.axes[place].only() else { return Ok(None) };
     let Shape { h, w, c } = low.shape(&x);
     if stride * len == c {
         let kept = (to - from) * stride;
@@ -163,15 +190,15 @@ fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usi
         let layer = low.draft.push("", op, &[x.layer], Weights::default())?;
         let mut view = x.view.with_channels(c, kept);
         view.axes[place] = Axis::steps(to - from, stride);
-        return Ok(Activation::new(layer, view));
+        return Ok(Some(Activation::new(layer, view)));
     }
     if [len, stride] == [h * w, c] && h > 1 && w > 1 {
         let line = low.reshaped(x, Shape::new(1, h * w, c))?;
-        return cut(low, line, place, from, to);
+        return cut_in_order(low, line, place, from, to);
     }
     let rows = [len, stride] == [h, w * c];
     if !rows && [len, stride] != [w, c] {
-        return Err(unfit());
+        return Ok(None);
     }
     let (front, back) = (from, len - to);
     let op = match rows {
@@ -188,9 +215,9 @@ fn cut(low: &mut Lowering<'_>, x: Activation, place: usize, from: usize, to: usi
             Some([n, stride]) if h > 1 && w > 1 && [n, stride] == [h, w * c] => Axis::steps(h, columns * c),
             Some([n, stride]) if [n, stride] == [w, c] || n * stride <= c => axis.clone(),
             None if axis.0.iter().all(|p| *p == Part::Images) => axis.clone(),
-            _ => return Err(unfit()),
+            _ => return Ok(None),
         });
     }
     let layer = low.draft.push("", op, &[x.layer], Weights::default())?;
-    Ok(Activation::new(layer, View { axes }))
+    Ok(Some(Activation::new(layer, View { axes })))
 }

@@ -13,13 +13,14 @@ use super::view::IMAGES;
 use crate::onnx::proto::{TensorProto, dtype};
 
 /// The operations that are computed on constants but are no layer of a network.
-pub const ON_CONSTANTS: [&str; 32] = [
+pub const ON_CONSTANTS: [&str; 34] = [
     "Abs",
     "And",
     "Ceil",
     "Constant",
     "ConstantOfShape",
     "Cos",
+    "CumSum",
     "Equal",
     "Exp",
     "Floor",
@@ -35,6 +36,7 @@ pub const ON_CONSTANTS: [&str; 32] = [
     "Or",
     "Range",
     "Reciprocal",
+    "ScatterND",
     "ReduceProd",
     "Shape",
     "Sin",
@@ -100,6 +102,8 @@ pub fn fold(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Option<Value>, St
         "Slice" => sliced(low, node, &first)?,
         "Gather" => gathered(node, &first, given.get(1).ok_or("input 1 is missing")?)?,
         "Tile" => tiled(&first, given.get(1).ok_or("input 1 is missing")?.ints()?)?,
+        "ScatterND" => scattered(node, &given)?,
+        "CumSum" => added_up(node, &first, given.get(1).ok_or("input 1 is missing")?)?,
         "Range" => range(&given)?,
         "Where" => chosen(&given)?,
         "Not" => of_whole(&first, |v| i64::from(v == 0))?,
@@ -254,6 +258,60 @@ fn cast(constant: &Constant, to: i64) -> Result<Constant, String> {
         _ => return Err(format!("to {} is not supported", dtype::name(kind))),
     };
     Ok(Constant { dims: constant.dims.clone(), data: numbers })
+}
+
+/// `CumSum`: each number with those before it along an axis.
+fn added_up(node: &Node<'_>, constant: &Constant, axis: &Constant) -> Result<Constant, String> {
+    node.only("exclusive", 0)?;
+    node.only("reverse", 0)?;
+    let &[axis] = axis.ints()? else { return Err("has no single axis".into()) };
+    let axis = place(axis, constant.dims.len())?;
+    let (len, step) = (constant.dims[axis], constant.dims[axis + 1..].iter().product::<usize>());
+    let later = (0..constant.len()).filter(|at| at / step % len.max(1) > 0);
+    let mut made = constant.clone();
+    match &mut made.data {
+        Data::Float(values) => later.for_each(|at| values[at] += values[at - step]),
+        Data::Int(values) => later.for_each(|at| values[at] = values[at].saturating_add(values[at - step])),
+    }
+    Ok(made)
+}
+
+/// `ScatterND`: numbers put into an array at places, the last side of which counts its first axes.
+fn scattered(node: &Node<'_>, given: &[&Constant]) -> Result<Constant, String> {
+    let &[into, places, from] = given else { return Err("takes an array, places and numbers".into()) };
+    let reduction = node.text("reduction", "none")?;
+    if reduction != "none" {
+        return Err(format!("reduction={reduction} is not supported"));
+    }
+    let unfit = || format!("puts {:?} at the places {:?} of {:?}", from.dims, places.dims, into.dims);
+    let (depth, lead) = places.dims.split_last().ok_or_else(unfit)?;
+    let (outer, inner) = into.dims.split_at_checked(*depth).ok_or_else(unfit)?;
+    let run: usize = inner.iter().product();
+    if from.dims != [lead, inner].concat() || outer.is_empty() || run == 0 {
+        return Err(unfit());
+    }
+    let starts = places
+        .ints()?
+        .chunks_exact(*depth)
+        .map(|at| at.iter().zip(outer).try_fold(0, |sum, (at, side)| Some(sum * side + place(*at, *side).ok()?)));
+    let starts = starts.collect::<Option<Vec<usize>>>().ok_or_else(unfit)?;
+    let mut made = into.clone();
+    match (&mut made.data, &from.data) {
+        (Data::Float(to), Data::Float(from)) => {
+            starts
+                .iter()
+                .zip(from.chunks_exact(run))
+                .for_each(|(at, from)| to[at * run..][..run].copy_from_slice(from));
+        }
+        (Data::Int(to), Data::Int(from)) => {
+            starts
+                .iter()
+                .zip(from.chunks_exact(run))
+                .for_each(|(at, from)| to[at * run..][..run].copy_from_slice(from));
+        }
+        _ => return Err("puts numbers of another type into an array".into()),
+    }
+    Ok(made)
 }
 
 fn sliced(low: &Lowering<'_>, node: &Node<'_>, constant: &Constant) -> Result<Constant, String> {

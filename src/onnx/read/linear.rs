@@ -1,6 +1,7 @@
 //! Matrices on vectors: `Gemm` and `MatMul`.
 
 use super::attention;
+use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
@@ -50,6 +51,37 @@ pub fn matmul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
     }
 }
 
+/// Planes multiplied by constant matrices, `left X right`, as layers.
+pub fn turned_planes(low: &mut Lowering<'_>, node: &Node<'_>, planes: Transformed) -> Result<Activation, String> {
+    let of = |constant: &Constant, transposed: bool| -> Result<(Vec<f32>, [usize; 2]), String> {
+        let &[rows, columns] = &constant.dims[..] else {
+            return Err(format!("multiplies by a constant of shape {:?}, expected a matrix", constant.dims));
+        };
+        let values = constant.floats()?;
+        Ok(match transposed {
+            true => (turned(values, [rows, columns]), [columns, rows]),
+            false => (values.to_vec(), [rows, columns]),
+        })
+    };
+    let rows_last = |x: Activation| {
+        let view = x.view.transposed(&[0, 1, 3, 2]).ok_or("is of no planes")?;
+        Ok::<_, String>(Activation { view, ..x })
+    };
+    // A product from the left is one of the columns.
+    let image = rows_last(planes.image)?;
+    let mut made = layer(low, node, &image, of(&planes.left, true)?, None)?;
+    if let Value::Activation(x) = made {
+        made = Value::Activation(rows_last(x)?);
+    }
+    if let (Value::Activation(x), Some(right)) = (&made, &planes.right) {
+        made = layer(low, node, &x.clone(), of(right, false)?, None)?;
+    }
+    match made {
+        Value::Activation(x) => Ok(x),
+        _ => Err("is no activation".into()),
+    }
+}
+
 /// The second input, `[in, out]` row-major, and its shape.
 fn matrix(low: &Lowering<'_>, node: &Node<'_>, transposed: bool) -> Result<(Vec<f32>, [usize; 2]), String> {
     let constant = low.constant(node, 1)?;
@@ -80,6 +112,10 @@ fn layer(
     if fan != last.len() || last.has_images() || out == 0 {
         return Err(format!("has the matrix [{fan}, {out}] for {} features", last.len()));
     }
+    if *last != Axis::channels(c) && others.iter().any(|a| a.len() > 1) {
+        let channels = low.with_channels(x.clone(), others.len())?;
+        return layer(low, node, &channels, (weight, [fan, out]), bias);
+    }
     let has_bias = bias.is_some();
     let with = |weight| Weights { trainable: std::iter::once(weight).chain(bias).collect(), running: None };
     if *last == Axis::channels(c) {
@@ -89,10 +125,6 @@ fn layer(
             _ => Op::Conv2d { out, window: Window::square(1, 1, 0), groups: 1, bias: has_bias },
         };
         return low.push(node, op, &[x.layer], with(weight), view);
-    }
-    if others.iter().any(|a| a.len() > 1) {
-        let words = x.view.words();
-        return Err(format!("multiplies the last axis of [{words}] by a matrix; expected all channels, or an image"));
     }
     let mut own = vec![0f32; h * w * c * out];
     for (entry, row) in x.view.order().into_iter().zip(weight.chunks_exact(out)) {

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::arrays::place;
+use super::attention;
 use super::constant::{Constant, Constants};
 use super::draft::{Draft, Weights};
+use super::linear;
 use super::node::Node;
 
 use super::value::{Activation, Affine, Length, Value};
@@ -85,19 +87,29 @@ impl Lowering<'_> {
                  constants are folded"
             )),
             Value::Length(_) => Err(format!("takes `{name}`, a length; only `x / max(|x|, epsilon)` is supported")),
-            Value::Scores(_) => Err(format!(
-                "takes `{name}`, a product of two activations; only attention, softmax(q k) v, is supported"
-            )),
-            Value::Transformed(_) => Err(format!(
-                "takes `{name}`, planes multiplied by matrices; only those of low-frequency-cut pooling are supported"
-            )),
+            Value::Scores(_) => Err(format!("takes `{name}`, a product of two activations that was not made a layer")),
+            Value::Transformed(_) => Err(format!("takes `{name}`, a product of matrices that was not made a layer")),
             Value::Above(..) => Err(format!("takes `{name}`, a comparison; only a softplus may")),
             Value::Parts(_) => Err(format!("takes `{name}`, which is several tensors")),
         }
     }
 
+    /// Makes layers of what else is a part of a layer that is known by it: attention's scores, products with matrices.
+    fn computed(&mut self, node: &Node<'_>, at: usize) -> Result<(), String> {
+        let made = match self.value(node, at)?.clone() {
+            Value::Scores(scores) => attention::scores(self, scores)?,
+            Value::Transformed(turned) => linear::turned_planes(self, node, turned)?,
+            _ => return Ok(()),
+        };
+        if let Some(value) = node.input(at).and_then(|name| self.values.get_mut(name)) {
+            *value = Value::Activation(made);
+        }
+        Ok(())
+    }
+
     /// An activation with its line made a layer; zeros around it may be left.
     pub fn applied(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+        self.computed(node, at)?;
         let activation = self.activation(node, at)?;
         self.apply(node.input(at).unwrap_or_default(), activation)
     }
@@ -119,9 +131,15 @@ impl Lowering<'_> {
     /// length over the root of its channels.
     fn of_unit_length(&mut self, x: Activation) -> Result<Activation, String> {
         let Some(axis) = &x.unit else { return Ok(x) };
+        let mut x = x.clone();
+        if *axis != Axis::channels(self.shape(&x).c) {
+            let place = x.view.axes.iter().rposition(|own| own == axis);
+            let place = place.ok_or("divides by a length over an axis that is none any more")?;
+            x = self.with_channels(Activation { unit: None, ..x }, place)?;
+        }
         let c = self.shape(&x).c;
-        if *axis != Axis::channels(c) || c < 2 {
-            return Err("divides by a length that is not over all channels; only attention may".into());
+        if c < 2 {
+            return Err("divides a number by its own length, which is not supported".into());
         }
         let negative = Affine { scale: vec![-1.0; c], shift: vec![0.0; c] };
         let (op, weights) = negative.layer()?;
@@ -147,6 +165,7 @@ impl Lowering<'_> {
 
     /// An input that is an activation, its padding applied; an affine map may remain.
     pub fn unpadded(&mut self, node: &Node<'_>, at: usize) -> Result<Activation, String> {
+        self.computed(node, at)?;
         let mut activation = self.activation(node, at)?;
         if let Some([top, left, bottom, right]) = activation.pad.take() {
             let name = node.input(at).unwrap_or_default();
@@ -177,8 +196,19 @@ impl Lowering<'_> {
         self.as_planes(activation)
     }
 
-    /// Reshapes, if necessary, so that a tensor `[n, c, h, w]` is a layer of that shape.
+    /// Makes a tensor `[n, c, h, w]` a layer of that shape, in whatever order its entries lie.
     pub fn as_planes(&mut self, activation: Activation) -> Result<Activation, String> {
+        let axes = &activation.view.axes;
+        let in_order = self.as_planes_in_order(activation.clone());
+        if in_order.is_err() && axes.len() == 4 && axes[0].len() == 1 {
+            let made = self.copies_made(activation)?;
+            return self.arranged(made, [&[2], &[3], &[1]]);
+        }
+        in_order
+    }
+
+    /// Reshapes, if necessary, so that a tensor `[n, c, h, w]` is a layer of that shape.
+    pub fn as_planes_in_order(&mut self, activation: Activation) -> Result<Activation, String> {
         let sides = activation.view.sides(1);
         let own = self.shape(&activation);
         if activation.view == self.planes_of(own) {

@@ -1,6 +1,7 @@
 //! From a file to a network. The graph becomes a [`Net`](crate::arch::net::Net) and the initializers its weights; an
 //! operation that no layer can express is refused by name.
 
+mod arrange;
 mod arrays;
 mod attention;
 mod concat;

@@ -3,7 +3,7 @@
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
-use super::value::{EPSILON, Value};
+use super::value::{Activation, EPSILON, Value};
 use super::view::Axis;
 use crate::arch::op::{Op, Shape};
 
@@ -20,7 +20,9 @@ pub fn batch(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         shape = Shape::new(1, 1, shape.len());
         x = low.reshaped(x, shape)?;
     } else if x.view.axes.get(1) != Some(&Axis::channels(shape.c)) {
-        return Err(format!("of [{}] that was {} planes is not supported", x.view.words(), shape.c));
+        let place = low.axis(&x, 1)?;
+        x = low.with_channels(x, place)?;
+        shape = low.shape(&x);
     }
     let numbers = |at: usize| -> Result<Vec<f32>, String> {
         let given = low.vector(node, at, shape.c)?;
@@ -53,13 +55,18 @@ pub fn batch(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
 
 /// `LayerNormalization` over channels that are the last axis.
 pub fn layer(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.settled(node, 0)?;
-    let (c, rank) = (low.shape(&x).c, x.view.axes.len() as i64);
-    let axis = node.int("axis", -1)?;
-    if axis != -1 && axis != rank - 1 || x.view.axes.last() != Some(&Axis::channels(c)) {
-        let words = x.view.words();
-        return Err(format!("over axis {axis} of [{words}] is not supported; only over all channels, the last axis"));
+    let mut x = low.settled(node, 0)?;
+    let place = low.axis(&x, node.int("axis", -1)?)?;
+    if place + 1 != x.view.axes.len() {
+        return Err(format!(
+            "over the axes from {place} on of [{}] is not supported, only over the last",
+            x.view.words()
+        ));
     }
+    if x.view.axes[place] != Axis::channels(low.shape(&x).c) {
+        x = low.with_channels(x, place)?;
+    }
+    let c = low.shape(&x).c;
     let scale = low.vector(node, 1, c)?;
     let bias = if node.input(2).is_some() { low.vector(node, 2, c)? } else { vec![0.0; c] };
     let weights = Weights { trainable: vec![scale, bias], running: None };
@@ -69,13 +76,20 @@ pub fn layer(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
 
 /// `InstanceNormalization` of channels, or of groups reshaped to channels.
 pub fn instance(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
-    let x = low.settled(node, 0)?;
-    let (c, words) = (low.shape(&x).c, x.view.words());
-    let groups = x.view.axes.get(1).map_or(0, Axis::len);
+    let mut x = low.settled(node, 0)?;
+    let place = low.axis(&x, 1)?;
+    let groups = x.view.axes[place].len();
     // The first axis is that of the images, which has no entries where the file is of one.
-    if x.view.axes[0].len() > 1 || groups == 0 || c % groups != 0 || x.view.axes[1] != Axis::steps(groups, c / groups) {
+    if x.view.axes[0].len() > 1 || groups == 0 {
+        let words = x.view.words();
         return Err(format!("of [{words}] is not supported; expected channels, or groups of them, behind the images"));
     }
+    let is_grouped =
+        |x: &Activation, c: usize| c % groups == 0 && x.view.axes[place] == Axis::steps(groups, c / groups);
+    if !is_grouped(&x, low.shape(&x).c) {
+        x = low.with_channels(x, place)?;
+    }
+    let c = low.shape(&x).c;
     let spread = |list: Vec<f32>| list.into_iter().flat_map(|v| std::iter::repeat_n(v, c / groups)).collect();
     let trainable = vec![spread(low.vector(node, 1, groups)?), spread(low.vector(node, 2, groups)?)];
     let op = Op::GroupNorm { groups, epsilon: node.float("epsilon", EPSILON as f32)? };
@@ -88,18 +102,19 @@ pub fn softmax(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
         ..13 => before_13(low, node)?,
         _ => node.int("axis", -1)?,
     };
-    if let Value::Scores(scores) = low.value(node, 0)? {
-        return scores.softmax(axis);
+    if let Value::Scores(scores) = low.value(node, 0)?
+        && let Ok(shares) = scores.softmax(axis)
+    {
+        return Ok(shares);
     }
-    let x = low.settled(node, 0)?;
-    let (c, rank) = (low.shape(&x).c, x.view.axes.len() as i64);
-    let found = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok().and_then(|at| x.view.axes.get(at));
-    match found.map(Axis::len) {
-        Some(over) if c % over == 0 && found == Some(&Axis::steps(over, c / over)) => {
-            low.push(node, Op::Softmax { over }, &[x.layer], Weights::default(), x.view)
-        }
-        _ => Err(format!("over axis {axis} of [{}] is not supported; only over channels", x.view.words())),
+    let mut x = low.settled(node, 0)?;
+    let place = low.axis(&x, axis)?;
+    let over = x.view.axes[place].len();
+    let c = low.shape(&x).c;
+    if c % over != 0 || x.view.axes[place] != Axis::steps(over, c / over) {
+        x = low.with_channels(x, place)?;
     }
+    low.push(node, Op::Softmax { over }, &[x.layer], Weights::default(), x.view)
 }
 
 /// Up to operator set 12, a softmax shares among all entries from its axis on: one axis where that is the last.

@@ -14,16 +14,18 @@ use crate::arch::op::Act;
 type Rule = fn(&mut Lowering<'_>, &Node<'_>) -> Result<Value, String>;
 
 /// Every operation with its rule, and with how its sides follow from those of its inputs; sorted by name.
-const RULES: [(&str, Rule, Gives); 50] = [
+const RULES: [(&str, Rule, Gives); 53] = [
     ("Add", |low, node| pointwise::arithmetic(low, node, Arithmetic::Add), Gives::Over),
     ("AveragePool", windows::average_pool, Gives::Pool),
     ("BatchNormalization", norm::batch, Gives::Same),
     ("Cast", |low, node| reshape::cast(low, node), Gives::Same),
+    ("Celu", pointwise::celu, Gives::Same),
     ("Clip", pointwise::clip, Gives::Same),
     ("Concat", concat::concat, Gives::Concat),
     ("Conv", windows::conv, Gives::Conv),
     ("Div", |low, node| pointwise::arithmetic(low, node, Arithmetic::Div), Gives::Over),
     ("Dropout", |low, node| reshape::dropout(low, node), Gives::Same),
+    ("Elu", pointwise::elu, Gives::Same),
     ("Erf", |low, node| pointwise::act(low, node, Act::Erf), Gives::Same),
     ("Expand", reshape::expand, Gives::Expand),
     ("Flatten", reshape::flatten, Gives::Flatten),
@@ -53,6 +55,7 @@ const RULES: [(&str, Rule, Gives); 50] = [
     ("ReduceSum", |low, node| windows::reduce(low, node, Reduced::Sum), Gives::Reduce),
     ("Relu", |low, node| pointwise::act(low, node, Act::Relu), Gives::Same),
     ("Reshape", reshape::reshape, Gives::Reshape),
+    ("Selu", pointwise::selu, Gives::Same),
     ("Sigmoid", |low, node| pointwise::act(low, node, Act::Sigmoid), Gives::Same),
     ("Slice", cut::slice, Gives::Slice),
     ("Softmax", norm::softmax, Gives::Same),

@@ -31,16 +31,22 @@ pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> 
         Value::Repeated(constant) => Value::Constant(constant.clone()),
         other => other.clone(),
     };
-    match (plain(low.value(node, 0)?), plain(low.value(node, 1)?)) {
-        (Value::Scores(scores), Value::Constant(c)) | (Value::Constant(c), Value::Scores(scores))
-            if what == Arithmetic::Mul =>
-        {
-            scores.times(&c, |v| v)
-        }
-        (Value::Scores(scores), Value::Constant(c)) if what == Arithmetic::Div => scores.times(&c, |v| 1.0 / v),
-        (Value::Transformed(a), Value::Transformed(b)) if what == Arithmetic::Sub => {
-            product::spectral_pool(low, node, &a, &b)
-        }
+    let pair = (plain(low.value(node, 0)?), plain(low.value(node, 1)?));
+    // Attention takes a factor over; other scores become layers.
+    let scores = match (&pair.0, &pair.1, what) {
+        (Value::Scores(scores), Value::Constant(c), Arithmetic::Mul)
+        | (Value::Constant(c), Value::Scores(scores), Arithmetic::Mul) => scores.times(c, |v| v).ok(),
+        (Value::Scores(scores), Value::Constant(c), Arithmetic::Div) => scores.times(c, |v| 1.0 / v).ok(),
+        _ => None,
+    };
+    let pool = match (&pair.0, &pair.1, what) {
+        (Value::Transformed(a), Value::Transformed(b), Arithmetic::Sub) => product::spectral_pool(low, node, a, b)?,
+        _ => None,
+    };
+    if let Some(known) = scores.or(pool) {
+        return Ok(known);
+    }
+    match pair {
         (Value::Activation(x), Value::Length(y)) if what == Arithmetic::Div => product::unit(&x, &y.of),
         (_, Value::Constant(right)) => with_constant(low, node, 0, &right, what),
         (Value::Constant(left), _) => match what {
@@ -81,10 +87,7 @@ fn with_constant(
     let x = fitted(low, node, at, constant)?;
     let values = match per_channel(low, &x, constant) {
         Ok(values) => values,
-        Err(why) if matches!(what, Arithmetic::Add | Arithmetic::Sub) => {
-            return position(low, node, x, constant, what)?.ok_or(why);
-        }
-        Err(why) => return Err(why),
+        Err(why) => return entry_by_entry(low, node, x, constant, what)?.ok_or(why),
     };
     // A bias of its own behind a layer without one.
     if what == Arithmetic::Add && x.affine.is_none() && low.is_only_reader(node.input(at).unwrap_or_default(), x.layer)
@@ -116,7 +119,10 @@ fn fitted(low: &mut Lowering<'_>, node: &Node<'_>, at: usize, constant: &Constan
     }
     let x = low.apply(node.input(at).unwrap_or_default(), x)?;
     let laid = low.laid(x, &sides)?;
-    low.as_planes(laid)
+    match low.as_planes_in_order(laid.clone()) {
+        Err(_) => low.copies_made(laid),
+        planes => planes,
+    }
 }
 
 /// A constant as a number for every channel of an activation.
@@ -146,8 +152,8 @@ fn per_channel(low: &Lowering<'_>, x: &Activation, constant: &Constant) -> Resul
     ))
 }
 
-/// A sum with a constant of the activation's shape (position embedding), if it is one.
-fn position(
+/// Arithmetic with a constant that has a number for every entry, such as a position embedding, if it is one.
+fn entry_by_entry(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
     x: Activation,
@@ -155,21 +161,19 @@ fn position(
     what: Arithmetic,
 ) -> Result<Option<Value>, String> {
     let x = low.apply("", x)?;
-    let sides = x.view.sides(1);
-    let images = x.view.axes.iter().position(Axis::has_images).unwrap_or(0);
-    let lead = sides.len().checked_sub(constant.dims.len());
-    let same = lead.is_some_and(|lead| {
-        lead <= images + 1 && sides[lead..].iter().zip(&constant.dims).all(|(s, d)| *s == *d as i64)
-    });
-    if !same || images > 0 || low.shape(&x).len() != constant.len() {
-        return Ok(None);
+    let Some(mut numbers) = low.laid_over(&x, constant)? else { return Ok(None) };
+    match what {
+        Arithmetic::Add => {}
+        Arithmetic::Sub => numbers.iter_mut().for_each(|v| *v = -*v),
+        Arithmetic::Mul | Arithmetic::Div => {
+            if what == Arithmetic::Div {
+                numbers.iter_mut().for_each(|v| *v = 1.0 / *v);
+            }
+            let numbers = low.numbers(x.layer, numbers)?;
+            return low.push(node, Op::Mul, &[x.layer, numbers], Weights::default(), x.view).map(Some);
+        }
     }
-    let sign = if what == Arithmetic::Sub { -1.0 } else { 1.0 };
-    let mut own = vec![0f32; constant.len()];
-    for (entry, value) in x.view.order().into_iter().zip(constant.floats()?) {
-        own[entry] = sign * value;
-    }
-    let weights = Weights { trainable: vec![own], running: None };
+    let weights = Weights { trainable: vec![numbers], running: None };
     low.push(node, Op::Position, &[x.layer], weights, x.view).map(Some)
 }
 
@@ -185,8 +189,10 @@ pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let mut sum = add(low, node, list)?;
     for constant in constants {
         let Value::Activation(x) = sum else { return Err("is no activation".into()) };
-        let values = per_channel(low, &x, &constant)?;
-        sum = low.affine(x, |k, _, shift| *shift += values[k]);
+        sum = match per_channel(low, &x, &constant) {
+            Ok(values) => low.affine(x, |k, _, shift| *shift += values[k]),
+            Err(why) => entry_by_entry(low, node, x, &constant, Arithmetic::Add)?.ok_or(why)?,
+        };
     }
     Ok(sum)
 }
@@ -258,12 +264,57 @@ pub fn hard_sigmoid(low: &mut Lowering<'_>, node: &Node<'_>, swish: bool) -> Res
 pub fn leaky_relu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let alpha = f64::from(node.float("alpha", 0.01)?);
     let x = low.settled(node, 0)?;
-    let c = low.shape(&x).c;
+    with_relu(low, node, &x, x.layer, [alpha, 1.0 - alpha])
+}
+
+/// `own` of a layer beside `of_relu` of the positive part of what it is made of.
+fn with_relu(
+    low: &mut Lowering<'_>,
+    node: &Node<'_>,
+    x: &Activation,
+    layer: usize,
+    [own, of_relu]: [f64; 2],
+) -> Result<Value, String> {
+    let c = low.shape(x).c;
     let scaled = |scale: f64| Some(Affine { scale: vec![scale; c], shift: vec![0.0; c] });
     let relu = low.draft.push("", Op::Act { act: Act::Relu }, &[x.layer], Weights::default())?;
-    let own = low.apply("", Activation { affine: scaled(alpha), ..x.clone() })?;
-    let relu = low.apply("", Activation { layer: relu, affine: scaled(1.0 - alpha), ..x.clone() })?;
-    low.push(node, Op::Add, &[own.layer, relu.layer], Weights::default(), x.view)
+    let own = low.apply("", Activation { layer, affine: scaled(own), ..x.clone() })?;
+    let relu = low.apply("", Activation { layer: relu, affine: scaled(of_relu), ..x.clone() })?;
+    low.push(node, Op::Add, &[own.layer, relu.layer], Weights::default(), x.view.clone())
+}
+
+/// `max(x, 0) + alpha (exp(min(x, 0)) - 1)`.
+pub fn elu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let alpha = f64::from(node.float("alpha", 1.0)?);
+    let x = low.settled(node, 0)?;
+    if alpha == 1.0 {
+        return low.push(node, Op::Act { act: Act::Elu }, &[x.layer], Weights::default(), x.view);
+    }
+    let own = low.draft.push("", Op::Act { act: Act::Elu }, &[x.layer], Weights::default())?;
+    with_relu(low, node, &x, own, [alpha, 1.0 - alpha])
+}
+
+/// `gamma` times an ELU.
+pub fn selu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let (alpha, gamma) = (node.float("alpha", 1.673_263_2)?, node.float("gamma", 1.050_701)?);
+    let (alpha, gamma) = (f64::from(alpha), f64::from(gamma));
+    let x = low.settled(node, 0)?;
+    let own = low.draft.push("", Op::Act { act: Act::Elu }, &[x.layer], Weights::default())?;
+    with_relu(low, node, &x, own, [gamma * alpha, gamma * (1.0 - alpha)])
+}
+
+/// `alpha` times the ELU of `x / alpha`.
+pub fn celu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    let alpha = f64::from(node.float("alpha", 1.0)?);
+    if !(alpha > 0.0 && alpha.is_finite()) {
+        return Err(format!("alpha={alpha} is not supported, only positive ones"));
+    }
+    let x = low.settled(node, 0)?;
+    let c = low.shape(&x).c;
+    let affine = Some(Affine { scale: vec![1.0 / alpha; c], shift: vec![0.0; c] });
+    let inner = low.apply("", Activation { affine, ..x.clone() })?;
+    let layer = low.draft.push(node.name, Op::Act { act: Act::Elu }, &[inner.layer], Weights::default())?;
+    Ok(low.affine(Activation { layer, ..x }, |_, scale, _| *scale *= alpha))
 }
 
 /// `Pow` with a small whole exponent: a product.
@@ -279,10 +330,22 @@ pub fn pow(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     low.push(node, Op::Mul, &[x.layer, layer], Weights::default(), x.view)
 }
 
-/// `PRelu` with a slope a channel: `slope x + (1 - slope) max(x, 0)`.
+/// `PRelu` with a slope a channel or an entry: `slope x + (1 - slope) max(x, 0)`.
 pub fn prelu(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.settled(node, 0)?;
-    let slopes = per_channel(low, &x, &*low.constant(node, 1)?)?;
+    let constant = low.constant(node, 1)?;
+    let slopes = match per_channel(low, &x, &constant) {
+        Ok(slopes) => slopes,
+        Err(why) => {
+            let slopes = low.laid_over(&x, &constant)?.ok_or(why)?;
+            let rest = low.numbers(x.layer, slopes.iter().map(|s| 1.0 - s).collect())?;
+            let slopes = low.numbers(x.layer, slopes)?;
+            let relu = low.draft.push("", Op::Act { act: Act::Relu }, &[x.layer], Weights::default())?;
+            let own = low.draft.push("", Op::Mul, &[x.layer, slopes], Weights::default())?;
+            let relu = low.draft.push("", Op::Mul, &[relu, rest], Weights::default())?;
+            return low.push(node, Op::Add, &[own, relu], Weights::default(), x.view);
+        }
+    };
     let scaled = |of: fn(f64) -> f64| {
         let scale: Vec<f64> = slopes.iter().map(|s| of(*s)).collect();
         Some(Affine { shift: vec![0.0; scale.len()], scale })

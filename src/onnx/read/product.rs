@@ -7,7 +7,7 @@ use super::lowering::Lowering;
 use super::node::Node;
 use super::value::{Activation, Length, Transformed, Value};
 use crate::arch::fourier::flc_matrix;
-use crate::arch::op::{Act, Op};
+use crate::arch::op::{Act, Op, Shape};
 
 /// The largest epsilon of a division by a length; a larger one would not only avoid a division by zero.
 pub const LEAST: f32 = 1e-6;
@@ -22,13 +22,14 @@ pub fn mul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     let (x, y) = (low.settled(node, 0)?, low.settled(node, 1)?);
     for (whole, factor) in [(&x, &y), (&y, &x)] {
-        let (shape, channels) = (low.shape(whole), low.shape(factor));
-        let numbers = channels.area() == 1 && channels.c == shape.c && shape.area() > 1;
+        let shape = low.shape(whole);
+        let numbers = low.shape(factor).len() == shape.c && shape.area() > 1;
         let sides = (whole.view.sides(low.images()), factor.view.sides(low.images()));
         if numbers
             && over(&sides.0, &sides.1).as_ref() == Some(&sides.0)
             && whole.view.of_one_pixel(shape.c).once() == factor.view.once()
         {
+            let factor = low.reshaped(factor.clone(), Shape::new(1, 1, shape.c))?;
             return low.push(node, Op::Mul, &[whole.layer, factor.layer], Weights::default(), whole.view.clone());
         }
     }
@@ -90,13 +91,13 @@ pub fn length(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
     Ok(Value::Length(Length { of, spread: false }))
 }
 
-/// Low-frequency-cut pooling: `Re(A X B^T)` as a difference of real products with its matrices.
+/// Low-frequency-cut pooling, if it is that: `Re(A X B^T)` as a difference of real products with its matrices.
 pub fn spectral_pool(
     low: &mut Lowering<'_>,
     node: &Node<'_>,
     re: &Transformed,
     im: &Transformed,
-) -> Result<Value, String> {
+) -> Result<Option<Value>, String> {
     let shape = low.shape(&re.image);
     let same = re.image.layer == im.image.layer;
     for hamming in [false, true] {
@@ -115,8 +116,8 @@ pub fn spectral_pool(
         if fits(re, &rows.re, &columns.re) && fits(im, &rows.im, &columns.im) {
             let layer = low.draft.push(node.name, Op::FlcPool { hamming }, &[re.image.layer], Weights::default())?;
             let shape = low.draft.shape(layer);
-            return Ok(Value::Activation(Activation::new(layer, low.planes_of(shape))));
+            return Ok(Some(Value::Activation(Activation::new(layer, low.planes_of(shape)))));
         }
     }
-    Err("of planes multiplied by matrices is not low-frequency-cut pooling".into())
+    Ok(None)
 }

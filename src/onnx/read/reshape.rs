@@ -30,16 +30,11 @@ pub fn cast(low: &Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
 }
 
-/// `Flatten` from the channels on.
+/// `Flatten` to two axes.
 pub fn flatten(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let x = low.unpadded(node, 0)?;
-    let rank = x.view.axes.len();
-    let axis = node.int("axis", 1)?;
-    if axis != 1 && axis != 1 - rank as i64 {
-        return Err(format!("axis={axis} is not supported, only axis=1"));
-    }
-    let rest: i64 = x.view.sides(low.images())[1..].iter().product();
-    seen(low, x, &[low.images(), rest])
+    let sides = Gives::Flatten.sides(low, node)?.pop().unwrap_or_default();
+    seen(low, x, &sides)
 }
 
 /// The same activation with another shape.

@@ -23,7 +23,24 @@ impl Sliding {
     fn read(node: &Node<'_>, kernel: [usize; 2], shape: Shape) -> Result<Self, String> {
         let stride = node.sides("strides", 1)?.unwrap_or([1; 2]);
         let dilation = node.sides("dilations", 1)?.unwrap_or([1; 2]);
-        let [top, left, bottom, right] = node.sides("pads", 0)?.unwrap_or([0; 4]);
+        let pads = node.sides("pads", 0)?.unwrap_or([0; 4]);
+        Sliding::new(node, kernel, shape, (stride, dilation, pads))
+    }
+
+    /// Along a line, which is a map of one row.
+    fn along(node: &Node<'_>, taps: usize, shape: Shape) -> Result<Self, String> {
+        let [stride] = node.sides("strides", 1)?.unwrap_or([1]);
+        let [dilation] = node.sides("dilations", 1)?.unwrap_or([1]);
+        let [left, right] = node.sides("pads", 0)?.unwrap_or([0; 2]);
+        Sliding::new(node, [1, taps], shape, ([1, stride], [1, dilation], [0, left, 0, right]))
+    }
+
+    fn new(
+        node: &Node<'_>,
+        kernel: [usize; 2],
+        shape: Shape,
+        (stride, dilation, [top, left, bottom, right]): ([usize; 2], [usize; 2], [usize; 4]),
+    ) -> Result<Self, String> {
         let mut sliding = Sliding { kernel, stride, dilation, begin: [top, left], end: [bottom, right] };
         if kernel.iter().any(|k| !(1..=LARGEST_SIDE).contains(k)) {
             return Err(format!("has the kernel {kernel:?}"));
@@ -165,13 +182,24 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
         Value::Repeated(x) => return Ok(Value::Repeated(conv_of_constant(low, node, x)?.into())),
         _ => {}
     }
-    let mut x = low.applied_planes(node, 0)?;
-    let mut shape = low.shape(&x);
     let weight = low.constant(node, 1)?;
     let name = node.input(1).unwrap_or_default();
-    let &[out, fan, kh, kw] = &weight.dims[..] else {
-        return Err(format!("`{name}` has the shape {:?}, expected [out, in, rows, columns]", weight.dims));
+    let (out, fan, kh, kw) = match weight.dims[..] {
+        [out, fan, kh, kw] => (out, fan, kh, kw),
+        [out, fan, taps] => (out, fan, 1, taps),
+        _ => return Err(format!("`{name}` has the shape {:?}, expected [out, in, rows, columns]", weight.dims)),
     };
+    let is_line = weight.dims.len() == 3;
+    let mut x = match is_line {
+        false => low.applied_planes(node, 0)?,
+        true => {
+            let mut line = low.settled(node, 0)?;
+            let row = line.view.axes.len() == 3;
+            row.then(|| line.view.axes.insert(2, Axis::default())).ok_or("has a kernel of one axis")?;
+            low.as_planes(line)?
+        }
+    };
+    let mut shape = low.shape(&x);
     let values = weight.floats().map_err(|why| format!("`{name}` {why}"))?;
     let groups = usize::try_from(node.int("group", 1)?).ok().filter(|g| *g > 0).ok_or("group is not positive")?;
     if fan.checked_mul(groups) != Some(shape.c) || values.is_empty() {
@@ -181,11 +209,15 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
             shape.c
         ));
     }
-    if node.sides("kernel_shape", 1)?.is_some_and(|k| k != [kh, kw]) {
+    let taps: Vec<i64> = weight.dims[2..].iter().map(|taps| *taps as i64).collect();
+    if node.ints("kernel_shape")?.is_some_and(|kernel| kernel != taps) {
         return Err(format!("kernel_shape is not that of `{name}`, {:?}", weight.dims));
     }
     let pad = x.pad.unwrap_or_default();
-    let mut sliding = Sliding::read(node, [kh, kw], enlarged(shape, pad))?;
+    let mut sliding = match is_line {
+        true => Sliding::along(node, kw, shape)?,
+        false => Sliding::read(node, [kh, kw], enlarged(shape, pad))?,
+    };
     sliding.widen(pad);
     let sides = [shape.h, shape.w];
     if (0..2)
@@ -221,7 +253,14 @@ pub fn conv(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     }
     let window = Window { kernel, stride: sliding.stride, pad, dilation: sliding.dilation };
     let op = Op::Conv2d { out, window, groups, bias: trainable.len() == 2 };
-    planes(low, node, op, &x, Weights { trainable, running: None })
+    let made = planes(low, node, op, &x, Weights { trainable, running: None })?;
+    Ok(match made {
+        Value::Activation(mut made) if is_line => {
+            made.view.axes.remove(2);
+            Value::Activation(made)
+        }
+        made => made,
+    })
 }
 
 /// A map with zeros around it, as a layer.
@@ -365,17 +404,14 @@ pub fn reduce(low: &mut Lowering<'_>, node: &Node<'_>, to: Reduced) -> Result<Va
     let count: i64 = taken.iter().map(|at| sides[*at]).try_fold(1, i64::checked_mul).unwrap_or(0);
     let once = x.view.once();
     let channels = once.axes.iter().rposition(|a| *a == Axis::channels(shape.c) && shape.c > 1);
-    let channels = channels.filter(|at| taken.contains(at));
+    let mut channels = channels.filter(|at| taken.contains(at));
     let rest: Vec<usize> = (0..rank).filter(|at| taken.contains(at) && Some(*at) != channels).collect();
     let pixels = Axis::of(rest.iter().flat_map(|at| once.axes[*at].0.clone()));
     let all_pixels = pixels == Axis::pixels(shape);
     if !all_pixels && !pixels.0.is_empty() {
-        return Err(format!(
-            "over the axes {axes:?} of [{}] is not supported, only over all pixels, rows and columns, or all channels",
-            x.view.words()
-        ));
-    }
-    if all_pixels && shape.area() > 1 {
+        x = one_of(low, node, x, &taken, to)?;
+        channels = None;
+    } else if all_pixels && shape.area() > 1 {
         let op = if to == Reduced::Max { largest_of(shape) } else { Op::GlobalAvgPool };
         let name = if channels.is_some() { "" } else { node.name };
         x = Activation::new(low.draft.push(name, op, &[x.layer], Weights::default())?, x.view.of_one_pixel(shape.c));
@@ -401,6 +437,26 @@ pub fn reduce(low: &mut Lowering<'_>, node: &Node<'_>, to: Reduced) -> Result<Va
         }
         Reduced::Mean | Reduced::Max => Value::Activation(x),
     })
+}
+
+/// One number of all entries along some axes, which become those of the pixels.
+fn one_of(
+    low: &mut Lowering<'_>,
+    node: &Node<'_>,
+    x: Activation,
+    taken: &[usize],
+    to: Reduced,
+) -> Result<Activation, String> {
+    if taken.iter().any(|at| x.view.axes[*at].has_images()) {
+        return Err("is over the images, which is not supported".into());
+    }
+    let x = low.copies_made(x)?;
+    let others: Vec<usize> = (0..x.view.axes.len()).filter(|at| !taken.contains(at)).collect();
+    let x = low.arranged(x, [&[], taken, &others])?;
+    let shape = low.shape(&x);
+    let op = if to == Reduced::Max { largest_of(shape) } else { Op::GlobalAvgPool };
+    let layer = low.draft.push(node.name, op, &[x.layer], Weights::default())?;
+    Ok(Activation::new(layer, x.view.of_one_pixel(shape.c)))
 }
 
 /// The largest of all pixels.

@@ -63,6 +63,19 @@ pub fn write(mut w: Writer<'_, '_>, inputs: Vec<Tensor>) -> Result<Tensor, Strin
             let reshaped = w.reshape(&pixels, &[shape.h, shape.w, shape.c]);
             w.transpose(&reshaped, &[0, 3, 1, 2])
         }
+        Op::Permute { dims, order, .. } => {
+            let pixels = w.transpose(first, &[0, 2, 3, 1]);
+            let array = w.reshape(&pixels, dims);
+            let order: Vec<i64> = std::iter::once(0).chain(order.iter().map(|axis| *axis as i64 + 1)).collect();
+            let permuted = w.transpose(&array, &order);
+            let reshaped = w.reshape(&permuted, &[shape.h, shape.w, shape.c]);
+            w.transpose(&reshaped, &[0, 3, 1, 2])
+        }
+        Op::Matmul => {
+            let rows: Vec<String> = named.iter().map(|x| w.transpose(x, &[0, 2, 3, 1])).collect();
+            let product = w.op("MatMul", &refs(&rows), &[]);
+            w.transpose(&product, &[0, 3, 1, 2])
+        }
         Op::Crop { top, left, .. } => {
             let starts = w.graph.ints(&[*top as i64, *left as i64]);
             let ends = w.graph.ints(&[(top + shape.h) as i64, (left + shape.w) as i64]);
@@ -117,6 +130,7 @@ fn activation(w: &mut Writer<'_, '_>, x: &str, act: Act) -> String {
         Act::Softplus => w.op("Softplus", &[x], &[]),
         Act::Tanh => w.op("Tanh", &[x], &[]),
         Act::Erf => w.op("Erf", &[x], &[]),
+        Act::Elu => w.op("Elu", &[x], &[]),
         Act::Silu => {
             let gate = w.op("Sigmoid", &[x], &[]);
             w.op("Mul", &[x, &gate], &[])

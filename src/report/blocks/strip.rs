@@ -124,10 +124,11 @@ fn sort(op: &Op, channels: usize) -> Sort {
         | Op::Concat
         | Op::Slice { .. }
         | Op::Reshape { .. }
+        | Op::Permute { .. }
         | Op::Crop { .. }
         | Op::Pad { .. }
         | Op::Zero { .. } => Sort::Selection,
-        Op::Add | Op::Mul | Op::MixedSum { .. } => Sort::Arithmetic,
+        Op::Add | Op::Mul | Op::Matmul | Op::MixedSum { .. } => Sort::Arithmetic,
     }
 }
 
@@ -162,6 +163,8 @@ fn label(op: &Op, channels: usize, out: Shape) -> String {
         Op::Concat => format!("concat, {}", out.c),
         Op::Slice { from, len } => format!("channels {from} to {}", from + len - 1),
         Op::Reshape { shape } => format!("reshape, {}", size(*shape)),
+        Op::Permute { shape, .. } => format!("permute, {}", size(*shape)),
+        Op::Matmul => "matrix product".into(),
         Op::Crop { .. } => format!("crop to {}×{}", out.h, out.w),
         Op::Pad { .. } => format!("pad to {}×{}", out.h, out.w),
         Op::Softmax { over } => format!("softmax over {over}"),
@@ -203,6 +206,7 @@ fn word(act: Act) -> &'static str {
         Act::Silu => "SiLU",
         Act::Gelu => "GELU",
         Act::GeluTanh => "GELU (tanh)",
+        Act::Elu => "ELU",
         Act::Sigmoid | Act::Softplus | Act::Tanh | Act::Erf => act.name(),
     }
 }

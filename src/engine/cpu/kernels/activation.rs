@@ -73,6 +73,13 @@ impl Activation {
                 #[inline(always)]
                 |x: T| x.erf(),
             ),
+            Activation::Act(Act::Elu) => map(
+                isa,
+                x,
+                y,
+                #[inline(always)]
+                |x| x.larger(T::ZERO) + (x.smaller(T::ZERO).exp() - one),
+            ),
             Activation::Clip { min, max } => {
                 let (min, max) = (of(min.into()), of(max.into()));
                 map(
@@ -168,6 +175,13 @@ impl Activation {
                     |x| (-x * x).exp() * of(std::f64::consts::FRAC_2_SQRT_PI),
                 );
             }
+            Activation::Act(Act::Elu) => slope(
+                isa,
+                x,
+                to,
+                #[inline(always)]
+                |x| x.smaller(T::ZERO).exp(),
+            ),
             Activation::Clip { min, max } => {
                 let (min, max) = (of(min.into()), of(max.into()));
                 slope(

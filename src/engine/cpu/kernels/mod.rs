@@ -14,6 +14,7 @@ pub mod flc_pool;
 pub mod group_norm;
 pub mod incoming;
 pub mod load;
+pub mod matrix;
 pub mod norm;
 pub mod panels;
 pub mod phases;

@@ -31,6 +31,8 @@ fn moved(layer: &Layer) -> Result<Moved> {
         Layer::Mul => "a product of planes",
         Layer::Scale => "a learned factor a channel",
         Layer::GroupNorm(_) => "layer or group normalisation",
+        Layer::Permute(_) => "a permutation",
+        Layer::Matmul(_) => "a product of activations",
         Layer::Softmax(_) => "softmax",
         Layer::Attention(_) => "attention",
         Layer::CrossCovariance(_) => "cross-covariance attention",
