@@ -16,31 +16,33 @@ pub fn product(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
         if let Ok(made) = layer(low, node, scores.clone(), values.clone()) {
             return Ok(made);
         }
-        let shares = self::scores(low, scores)?;
+        let shares = low.made_of_scores(scores)?;
         return low.matmul(shares, values).map(Value::Activation);
     }
     let (queries, keys) = (low.unpadded(node, 0)?, low.unpadded(node, 1)?);
     Ok(Value::Scores(Scores { queries, keys, factor: vec![1.0], shared: false }))
 }
 
-/// The scores, or the shares of the keys in them, as layers.
-pub fn scores(low: &mut Lowering<'_>, scores: Scores) -> Result<Activation, String> {
-    let Scores { queries, keys, factor, shared } = scores;
-    let mut made = low.matmul(queries, keys)?;
-    made = match factor[..] {
-        [factor] => scaled(low, made, f64::from(factor))?,
-        _ => {
-            let constant = Constant { dims: vec![factor.len(), 1, 1], data: Data::Float(factor) };
-            let numbers = low.laid_over(&made, &constant)?.ok_or("has a factor a head, and no heads")?;
-            let numbers = low.numbers(made.layer, numbers)?;
-            Activation { layer: low.draft.push("", Op::Mul, &[made.layer, numbers], Weights::default())?, ..made }
+impl Lowering<'_> {
+    /// The scores of attention, or the shares of the keys in them, as layers.
+    pub fn made_of_scores(&mut self, scores: Scores) -> Result<Activation, String> {
+        let Scores { queries, keys, factor, shared } = scores;
+        let mut made = self.matmul(queries, keys)?;
+        made = match factor[..] {
+            [factor] => scaled(self, made, f64::from(factor))?,
+            _ => {
+                let constant = Constant { dims: vec![factor.len(), 1, 1], data: Data::Float(factor) };
+                let numbers = self.laid_over(&made, &constant)?.ok_or("has a factor a head, and no heads")?;
+                let numbers = self.numbers(made.layer, numbers)?;
+                Activation { layer: self.draft.push("", Op::Mul, &[made.layer, numbers], Weights::default())?, ..made }
+            }
+        };
+        if !shared {
+            return Ok(made);
         }
-    };
-    if !shared {
-        return Ok(made);
+        let over = self.shape(&made).c;
+        Ok(Activation { layer: self.draft.push("", Op::Softmax { over }, &[made.layer], Weights::default())?, ..made })
     }
-    let over = low.shape(&made).c;
-    Ok(Activation { layer: low.draft.push("", Op::Softmax { over }, &[made.layer], Weights::default())?, ..made })
 }
 
 impl Scores {

@@ -51,34 +51,36 @@ pub fn matmul(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> 
     }
 }
 
-/// Planes multiplied by constant matrices, `left X right`, as layers.
-pub fn turned_planes(low: &mut Lowering<'_>, node: &Node<'_>, planes: Transformed) -> Result<Activation, String> {
-    let of = |constant: &Constant, transposed: bool| -> Result<(Vec<f32>, [usize; 2]), String> {
-        let &[rows, columns] = &constant.dims[..] else {
-            return Err(format!("multiplies by a constant of shape {:?}, expected a matrix", constant.dims));
+impl Lowering<'_> {
+    /// Planes multiplied by constant matrices, `left X right`, as layers.
+    pub fn made_of_matrices(&mut self, node: &Node<'_>, planes: Transformed) -> Result<Activation, String> {
+        let of = |constant: &Constant, transposed: bool| -> Result<(Vec<f32>, [usize; 2]), String> {
+            let &[rows, columns] = &constant.dims[..] else {
+                return Err(format!("multiplies by a constant of shape {:?}, expected a matrix", constant.dims));
+            };
+            let values = constant.floats()?;
+            Ok(match transposed {
+                true => (turned(values, [rows, columns]), [columns, rows]),
+                false => (values.to_vec(), [rows, columns]),
+            })
         };
-        let values = constant.floats()?;
-        Ok(match transposed {
-            true => (turned(values, [rows, columns]), [columns, rows]),
-            false => (values.to_vec(), [rows, columns]),
-        })
-    };
-    let rows_last = |x: Activation| {
-        let view = x.view.transposed(&[0, 1, 3, 2]).ok_or("is of no planes")?;
-        Ok::<_, String>(Activation { view, ..x })
-    };
-    // A product from the left is one of the columns.
-    let image = rows_last(planes.image)?;
-    let mut made = layer(low, node, &image, of(&planes.left, true)?, None)?;
-    if let Value::Activation(x) = made {
-        made = Value::Activation(rows_last(x)?);
-    }
-    if let (Value::Activation(x), Some(right)) = (&made, &planes.right) {
-        made = layer(low, node, &x.clone(), of(right, false)?, None)?;
-    }
-    match made {
-        Value::Activation(x) => Ok(x),
-        _ => Err("is no activation".into()),
+        let rows_last = |x: Activation| {
+            let view = x.view.transposed(&[0, 1, 3, 2]).ok_or("is of no planes")?;
+            Ok::<_, String>(Activation { view, ..x })
+        };
+        // A product from the left is one of the columns.
+        let image = rows_last(planes.image)?;
+        let mut made = layer(self, node, &image, of(&planes.left, true)?, None)?;
+        if let Value::Activation(x) = made {
+            made = Value::Activation(rows_last(x)?);
+        }
+        if let (Value::Activation(x), Some(right)) = (&made, &planes.right) {
+            made = layer(self, node, &x.clone(), of(right, false)?, None)?;
+        }
+        match made {
+            Value::Activation(x) => Ok(x),
+            _ => Err("is no activation".into()),
+        }
     }
 }
 

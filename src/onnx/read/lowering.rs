@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::arrays::place;
-use super::attention;
 use super::constant::{Constant, Constants};
 use super::draft::{Draft, Weights};
-use super::linear;
 use super::node::Node;
 
 use super::value::{Activation, Affine, Length, Value};
@@ -97,8 +95,8 @@ impl Lowering<'_> {
     /// Makes layers of what else is a part of a layer that is known by it: attention's scores, products with matrices.
     fn computed(&mut self, node: &Node<'_>, at: usize) -> Result<(), String> {
         let made = match self.value(node, at)?.clone() {
-            Value::Scores(scores) => attention::scores(self, scores)?,
-            Value::Transformed(turned) => linear::turned_planes(self, node, turned)?,
+            Value::Scores(scores) => self.made_of_scores(scores)?,
+            Value::Transformed(turned) => self.made_of_matrices(node, turned)?,
             _ => return Ok(()),
         };
         if let Some(value) = node.input(at).and_then(|name| self.values.get_mut(name)) {
