@@ -85,7 +85,7 @@ pub fn instance(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String
         return Err(format!("of [{words}] is not supported; expected channels, or groups of them, behind the images"));
     }
     let is_grouped =
-        |x: &Activation, c: usize| c % groups == 0 && x.view.axes[place] == Axis::steps(groups, c / groups);
+        |x: &Activation, c: usize| c.is_multiple_of(groups) && x.view.axes[place] == Axis::steps(groups, c / groups);
     if !is_grouped(&x, low.shape(&x).c) {
         x = low.with_channels(x, place)?;
     }
@@ -111,7 +111,7 @@ pub fn softmax(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String>
     let place = low.axis(&x, axis)?;
     let over = x.view.axes[place].len();
     let c = low.shape(&x).c;
-    if c % over != 0 || x.view.axes[place] != Axis::steps(over, c / over) {
+    if !c.is_multiple_of(over) || x.view.axes[place] != Axis::steps(over, c / over) {
         x = low.with_channels(x, place)?;
     }
     low.push(node, Op::Softmax { over }, &[x.layer], Weights::default(), x.view)
