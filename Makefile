@@ -22,8 +22,8 @@ study: ## Run, or continue, the study of docs/search.md; DATA=cifar10:DIR or DAT
 	$(if $(DATA),,$(error study needs DATA=cifar10:DIR or DATA=hf:DIR, which names CIFAR-10))
 	cargo run --release -- study search_spaces/study-cifar10.toml --data "$(DATA)" --out results/study-cifar10
 
-test: ## Run every test
-	cargo test
+test: ## Run every test, also behind one that fails
+	cargo test --no-fail-fast
 
 examples: ## Build and run the programs of examples/
 	cargo test --test examples

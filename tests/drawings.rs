@@ -144,7 +144,7 @@ fn dot_names_every_edge() {
     let genotype = published("ARNAS");
     let dot = cells::dot(&genotype);
     assert_eq!(dot.matches(" -> ").count(), 3 * (8 + 4));
-    assert!(dot.contains("\"robust/c_{k-2}\" -> \"robust/0\" [label=\"dil_conv_5x5\"];"), "{dot}");
+    assert!(dot.contains("\"robust/0: c_{k-2}\" -> \"robust/2\" [label=\"dil_conv_5x5\"];"), "{dot}");
     assert_eq!(dot.matches('{').count(), dot.matches('}').count());
 }
 

@@ -35,12 +35,12 @@ fn colours(op: CellOp) -> (&'static str, &'static str) {
     }
 }
 
-/// The name of a state: the cell's inputs, then its nodes from 0.
+/// The name of a state, by its number as in files: the cell's inputs are 0 and 1.
 fn state_name(state: usize) -> String {
     match state {
-        0 => "c_{k-2}".into(),
-        1 => "c_{k-1}".into(),
-        s => (s - 2).to_string(),
+        0 => "0: c_{k-2}".into(),
+        1 => "1: c_{k-1}".into(),
+        node => node.to_string(),
     }
 }
 
@@ -127,7 +127,8 @@ pub fn draw_cell(cell: &CellGenotype) -> Svg {
     }
     for (state, y) in y.iter().enumerate().take(2) {
         svg.rect(10.0, y - 13.0, LEFT - 24.0, 26.0, 5.0, "#e9ebef", Stroke::solid(INK, 1.6));
-        indexed(&mut svg, 10.0 + (LEFT - 24.0) / 2.0, y + 4.0, if state == 0 { "k-2" } else { "k-1" });
+        svg.text(16.0, y + 4.0, 11.0, Anchor::Start, RAIL, &state.to_string());
+        indexed(&mut svg, 14.0 + (LEFT - 24.0) / 2.0, y + 4.0, if state == 0 { "k-2" } else { "k-1" });
     }
     svg.rect(out, y[first] - 13.0, 50.0, y[last] - y[first] + 26.0, 5.0, "#e9ebef", Stroke::solid(INK, 1.6));
     let middle = (y[first] + y[last]) / 2.0;

@@ -234,9 +234,9 @@ mod tests {
 
     #[test]
     fn a_second_taker_is_told_who_holds_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
         for take in [Lock::take, Lock::create] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("lock");
             let first = take(&path).unwrap();
             let message = take(&path).unwrap_err().to_string();
             assert!(message.contains(&format!("pid {}", std::process::id())), "{message}");

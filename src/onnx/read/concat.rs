@@ -119,7 +119,7 @@ pub fn beside(
             return Ok(stacked);
         }
         return match along(low, node, list.clone(), place) {
-            Err(_) => any(low, node, list, place),
+            Err(_) => as_channels(low, node, list, place),
             made => made,
         };
     };
@@ -154,7 +154,12 @@ fn stacked(
 }
 
 /// Activations side by side along any axis, which becomes that of the channels.
-fn any(low: &mut Lowering<'_>, node: &Node<'_>, list: Vec<Activation>, place: usize) -> Result<Activation, String> {
+fn as_channels(
+    low: &mut Lowering<'_>,
+    node: &Node<'_>,
+    list: Vec<Activation>,
+    place: usize,
+) -> Result<Activation, String> {
     let list = list.into_iter().map(|x| low.with_channels(x, place)).collect::<Result<Vec<_>, _>>()?;
     let layers: Vec<usize> = list.iter().map(|x| x.layer).collect();
     let layer = low.draft.push(node.name, Op::Concat, &layers, Weights::default())?;

@@ -340,8 +340,8 @@ mod tests {
             (1, "AveragePool", pool(&[attribute("pads", 1)]), "`pads` has the type 2, expected 7"),
             (0, "Conv", vec![attribute("group", 0)], "group is not positive"),
             (0, "Conv", vec![list("kernel_shape", &[1, 3])], "kernel_shape is not that of `w`"),
-            (1, "ReduceMean", vec![list("axes", &[3])], "over the axes [3]"),
-            (2, "Flatten", vec![attribute("axis", 2)], "axis=2"),
+            (1, "ReduceMean", vec![list("axes", &[0])], "is over the images"),
+            (2, "Flatten", vec![attribute("axis", 7)], "has no axis 7 of 4"),
             (3, "Gemm", vec![attribute("transA", 1)], "transA=1"),
         ];
         for (at, op, attributes, words) in cases {
