@@ -41,13 +41,28 @@ impl Lock {
     /// # Errors
     /// [`Error::Run`] naming the process that holds it.
     pub fn take(path: &Path) -> Result<Lock> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path).at(path)?;
+        let (file, is_new) = match Lock::new_file(path) {
+            Ok(file) => (file, true),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                // Created again if it was removed meanwhile.
+                (File::options().read(true).write(true).create(true).truncate(false).open(path).at(path)?, false)
+            }
+            Err(e) => return Err(e).at(path),
+        };
         match file.try_lock() {
             Ok(()) => Lock { path: path.to_owned(), file, kind: Kind::System }.signed(),
             Err(TryLockError::WouldBlock) => Err(held(path)),
+            Err(TryLockError::Error(e)) if has_no_locks(&e) && is_new => {
+                Lock { path: path.to_owned(), file, kind: Kind::Created }.signed()
+            }
             Err(TryLockError::Error(e)) if has_no_locks(&e) => Lock::create(path),
             Err(TryLockError::Error(e)) => Err(e).at(path),
         }
+    }
+
+    /// The file, which only one process can create.
+    fn new_file(path: &Path) -> io::Result<File> {
+        File::options().read(true).write(true).create_new(true).open(path)
     }
 
     /// Takes the lock where the file system has none.
@@ -61,7 +76,7 @@ impl Lock {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).at(path),
             _ => {}
         }
-        match File::options().read(true).write(true).create_new(true).open(path) {
+        match Lock::new_file(path) {
             Ok(file) => Lock { path: path.to_owned(), file, kind: Kind::Created }.signed(),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(held(path)),
             Err(e) => Err(e).at(path),

@@ -56,8 +56,7 @@ pub fn arithmetic(low: &mut Lowering<'_>, node: &Node<'_>, what: Arithmetic) -> 
                 let x = fitted(low, node, 1, &left)?;
                 let negative = low.affine(x, |_, scale, shift| (*scale, *shift) = (-*scale, -*shift));
                 let Value::Activation(x) = negative else { return Err("is no activation".into()) };
-                let values = per_channel(low, &x, &left)?;
-                Ok(low.affine(x, |k, _, shift| *shift += values[k]))
+                plus(low, node, x, &left)
             }
             Arithmetic::Add | Arithmetic::Mul => with_constant(low, node, 1, &left, what),
         },
@@ -177,6 +176,14 @@ fn entry_by_entry(
     low.push(node, Op::Position, &[x.layer], weights, x.view).map(Some)
 }
 
+/// The sum with a constant that has a number for every channel, or for every entry.
+fn plus(low: &mut Lowering<'_>, node: &Node<'_>, x: Activation, constant: &Constant) -> Result<Value, String> {
+    match per_channel(low, &x, constant) {
+        Ok(values) => Ok(low.affine(x, |k, _, shift| *shift += values[k])),
+        Err(why) => entry_by_entry(low, node, x, constant, Arithmetic::Add)?.ok_or(why),
+    }
+}
+
 /// `Sum`, and `Add` of activations; constants among them have one value per channel.
 pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let (mut list, mut constants) = (Vec::new(), Vec::new());
@@ -189,10 +196,7 @@ pub fn sum(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
     let mut sum = add(low, node, list)?;
     for constant in constants {
         let Value::Activation(x) = sum else { return Err("is no activation".into()) };
-        sum = match per_channel(low, &x, &constant) {
-            Ok(values) => low.affine(x, |k, _, shift| *shift += values[k]),
-            Err(why) => entry_by_entry(low, node, x, &constant, Arithmetic::Add)?.ok_or(why)?,
-        };
+        sum = plus(low, node, x, &constant)?;
     }
     Ok(sum)
 }
