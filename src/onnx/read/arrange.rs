@@ -76,8 +76,8 @@ impl Lowering<'_> {
     /// # Errors
     /// Those of [`Lowering::arranged`], and for an axis that runs through the images.
     pub fn with_channels(&mut self, x: Activation, place: usize) -> Result<Activation, String> {
-        if x.view.axes[place].has_images() {
-            return Err(format!("works along axis {place} of [{}], in which there are images", x.view.words()));
+        if x.view.axes.get(place).is_none_or(Axis::has_images) {
+            return Err(format!("works along axis {place} of [{}], which is none of an image", x.view.words()));
         }
         let x = self.copies_made(x)?;
         let others = Self::others(&x, Some(place));
@@ -90,8 +90,8 @@ impl Lowering<'_> {
     /// # Errors
     /// Those of [`Lowering::arranged`], and for an axis that runs through the images.
     pub fn with_rows(&mut self, x: Activation, place: usize) -> Result<Activation, String> {
-        if x.view.axes[place].has_images() {
-            return Err(format!("works along axis {place} of [{}], in which there are images", x.view.words()));
+        if x.view.axes.get(place).is_none_or(Axis::has_images) {
+            return Err(format!("works along axis {place} of [{}], which is none of an image", x.view.words()));
         }
         let x = self.copies_made(x)?;
         let others = Self::others(&x, Some(place));

@@ -6,12 +6,15 @@ use super::constant::Constant;
 use super::draft::Weights;
 use super::lowering::Lowering;
 use super::node::Node;
+use super::sides::Gives;
 use super::value::{Activation, Value};
 use super::view::{Axis, View};
 use crate::arch::op::{Op, Shape};
 
 /// `Concat` of channels, of tokens, rows or columns, or of a token in front of the others.
 pub fn concat(low: &mut Lowering<'_>, node: &Node<'_>) -> Result<Value, String> {
+    // All inputs have as many axes.
+    Gives::Concat.sides(low, node)?;
     let axis = node.int("axis", 0)?;
     let count = node.inputs().len();
     let of_image = |at: usize| matches!(low.value(node, at), Ok(value) if constant_of(value).is_none());

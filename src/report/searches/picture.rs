@@ -165,11 +165,10 @@ impl Row<'_> {
             let moments = Moments::of(&dots)?;
             let reach = interval(&moments);
             let bar = y + 18.0;
-            svg.line(
-                (percent(moments.mean - reach), bar),
-                (percent(moments.mean + reach), bar),
-                Stroke::solid(INK, 2.0),
-            );
+            // Of two networks it may be wider than the picture, where it ends at the edge.
+            let edges = (axis.pixels.0 - 8.0, axis.pixels.1 + 8.0);
+            let end = |share: f64| (percent(share).clamp(edges.0, edges.1), bar);
+            svg.line(end(moments.mean - reach), end(moments.mean + reach), Stroke::solid(INK, 2.0));
             svg.circle((percent(moments.mean), bar), 4.5, colour, Stroke::solid(INK, 1.2));
             label = format!("{label}, mean {:.2} %", 100.0 * moments.mean);
         }
