@@ -55,8 +55,8 @@ fn exported(network: &Network) -> Vec<u8> {
     write(&Export { net: network.net(), weights: &weights, branch: 0, mix: &mix }).unwrap()
 }
 
-/// What the reader does not know again, and what it says: spectra other than of pools, and a layer that reads nothing
-/// of the image in front of one that is no matrix on every pixel.
+/// What the reader does not know again, and what it says: a layer that reads nothing of the image in front of one that is no
+/// matrix on every pixel.
 fn refusal(op: &Op, alone: bool) -> Option<&'static str> {
     match op {
         Op::SinePosition { .. } | Op::Zero { .. } if alone => Some("takes a constant"),

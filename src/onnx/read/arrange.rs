@@ -70,17 +70,23 @@ impl Lowering<'_> {
         axes.filter(|(at, axis)| Some(*at) != place && axis.0 != [Part::Images]).map(|(at, _)| at).collect()
     }
 
+    /// An activation whose copies are entries, and its axes beside one that is of an image.
+    fn along(&mut self, x: Activation, place: usize) -> Result<(Activation, Vec<usize>), String> {
+        if x.view.axes.get(place).is_none_or(Axis::has_images) {
+            return Err(format!("works along axis {place} of [{}], which is none of an image", x.view.words()));
+        }
+        let x = self.copies_made(x)?;
+        let others = Self::others(&x, Some(place));
+        Ok((x, others))
+    }
+
     /// An activation as a layer whose channels are one axis of its view, whose columns are the last of the others, and whose rows
     /// are the rest.
     ///
     /// # Errors
     /// Those of [`Lowering::arranged`], and for an axis that runs through the images.
     pub fn with_channels(&mut self, x: Activation, place: usize) -> Result<Activation, String> {
-        if x.view.axes.get(place).is_none_or(Axis::has_images) {
-            return Err(format!("works along axis {place} of [{}], which is none of an image", x.view.words()));
-        }
-        let x = self.copies_made(x)?;
-        let others = Self::others(&x, Some(place));
+        let (x, others) = self.along(x, place)?;
         let (rows, columns) = others.split_at(others.len().saturating_sub(1));
         self.arranged(x, [rows, columns, &[place]])
     }
@@ -90,11 +96,7 @@ impl Lowering<'_> {
     /// # Errors
     /// Those of [`Lowering::arranged`], and for an axis that runs through the images.
     pub fn with_rows(&mut self, x: Activation, place: usize) -> Result<Activation, String> {
-        if x.view.axes.get(place).is_none_or(Axis::has_images) {
-            return Err(format!("works along axis {place} of [{}], which is none of an image", x.view.words()));
-        }
-        let x = self.copies_made(x)?;
-        let others = Self::others(&x, Some(place));
+        let (x, others) = self.along(x, place)?;
         let (columns, channels) = others.split_at(others.len().saturating_sub(1));
         self.arranged(x, [&[place], columns, channels])
     }
