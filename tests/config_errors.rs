@@ -364,6 +364,26 @@ fn bad_overrides_are_usage_errors() {
     }
 }
 
+/// A preset of the command line takes the place of the short keys of a method, which are the file's.
+#[test]
+fn a_method_is_set_by_its_name() {
+    let file = read(GOOD, &[]).unwrap().retrain;
+    for key in ["retrain.method", "retrain.preset", "method"] {
+        let recipe = read(GOOD, &[(key, "trades")]).unwrap().retrain;
+        assert_eq!((recipe.name.as_str(), recipe.epochs, recipe.batch), ("trades", file.epochs, file.batch), "{key}");
+        assert_eq!(recipe.objective.divergence, 6.0);
+    }
+    let recipe = read(GOOD, &[("retrain.method", "trades"), ("retrain.objective.divergence", "4.0")]).unwrap().retrain;
+    assert_eq!(recipe.objective.divergence, 4.0);
+    let unknown = read(GOOD, &[("retrain.method", "tradez")]).unwrap_err().to_string();
+    assert!(unknown.starts_with("--set retrain.method=tradez: ") && unknown.contains("`trades`"), "{unknown}");
+    // Keys of both kinds that were asked for are refused as those of a file are.
+    let both = read(GOOD, &[("retrain.method", "trades"), ("retrain.sgd.lr", "0.1")]).unwrap_err().to_string();
+    assert!(both.contains("`retrain.sgd` stands beside `retrain.preset`"), "{both}");
+    let both = read(GOOD, &[("retrain.preset", "trades"), ("retrain.method.eps", "4/255")]).unwrap_err().to_string();
+    assert!(both.contains("`retrain.preset` stands beside the short keys"), "{both}");
+}
+
 /// An option of its own is checked like a key of the file, and named as it was given.
 #[test]
 fn options_are_named_in_errors() {

@@ -72,6 +72,9 @@ fn seeds_lie_in_one_folder_and_are_compared() {
     let points = both["runs"][0]["points"].as_array().unwrap();
     let same = points.iter().find(|known| known["arch"] == point["arch"]).unwrap();
     assert_eq!((&same["clean"], &same["robust"], &same["macs"]), (&point["clean"], &point["robust"], &point["macs"]));
+    std::fs::remove_file(own.join("result.json")).unwrap();
+    let (code, _, err) = robustnas(&["frontier", &name(&after), &name(&own), "--out", &name(&out)]);
+    assert!(code == Some(0) && err.contains("the attack has not finished, left out"), "{err}");
     let (code, _, err) = robustnas(&["frontier", &name(&own), "--out", &name(&out)]);
     assert!(code == Some(2) && err.contains("no run is among the folders"), "{err}");
 

@@ -12,6 +12,7 @@ use crate::jobs::attack::{Job, Subject, run};
 use crate::jobs::{Interrupt, stored};
 use crate::report::attacked;
 use crate::report::stored::table;
+use crate::store::attack::RESULT;
 
 /// What `attack` takes.
 #[derive(clap::Args)]
@@ -51,10 +52,16 @@ pub fn attack(arguments: &AttackArguments, console: Console) -> Result<()> {
     let Prepared { data, subject: network, plan, ids, seed } = subject.prepare(console)?;
     let source = arguments.source(&data, &network, console)?;
     let batch = subject.batch;
-    let (out, save_adversarial) = (out.clone(), *save_adversarial);
-    let job = Job { data: &data, ids, subject: network, source, plan, seed, batch, out, save_adversarial };
+    let save_adversarial = *save_adversarial;
+    let job = Job { data: &data, ids, subject: network, source, plan, seed, batch, out: out.clone(), save_adversarial };
     let result = run(job, &Interrupt::install(say, || ())?, &mut Terminal::new(console))?;
-    if *json { files::print_json(&result) } else { files::print(&attacked::table(&result)) }
+    if *json {
+        files::print_json(&result)?
+    } else {
+        files::print(&attacked::table(&result))?
+    }
+    out.iter().for_each(|folder| console.wrote(&folder.join(RESULT)));
+    Ok(())
 }
 
 impl AttackArguments {

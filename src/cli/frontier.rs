@@ -14,7 +14,7 @@ use crate::report::frontier::Frontier;
 use crate::report::plot::figure;
 use crate::report::protocol::Split;
 use crate::report::ranked::Ranked;
-use crate::store::attack::RESULT;
+use crate::store::attack::{ABOUT, RESULT};
 
 /// The images whose accuracies a frontier shows.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -104,14 +104,20 @@ pub fn frontier(arguments: &FrontierArguments, console: Console) -> Result<()> {
 
 /// Whether a folder is one of an attack.
 fn is_attack(folder: &Path) -> bool {
-    folder.join(RESULT).is_file()
+    folder.join(ABOUT).is_file()
 }
 
-/// What attacks found, by the names of their folders. One that raised a check is no number to compare, and is left out.
+/// What attacks found, by the names of their folders. One that raised a check is no number to compare, and is left out like one
+/// that has not finished.
 fn networks(folders: &[PathBuf], console: Console) -> Result<Vec<(String, AttackResultFile)>> {
     let mut networks = Vec::new();
     for folder in folders {
         let path = folder.join(RESULT);
+        if !path.exists() {
+            let next = "the same attack command continues it";
+            console.warn(&format!("{}: the attack has not finished, left out; {next}", folder.display()));
+            continue;
+        }
         let found = AttackResultFile::from_json(&path, &std::fs::read(&path).at(&path)?)?;
         if found.checks.is_empty() {
             networks.push((name(folder), found));

@@ -113,6 +113,46 @@ impl<'a> Doc<'a> {
         Some(self.node(&steps)?.get_ref().as_str()?.to_owned())
     }
 
+    /// Whether the value at a dotted path, or a part of it, came from the command line.
+    pub fn is_set(&self, path: &str) -> bool {
+        fn beyond(node: &Node<'_>, end: usize) -> bool {
+            let inner = match node.get_ref() {
+                DeValue::Table(table) => table.values().any(|value| beyond(value, end)),
+                DeValue::Array(array) => array.iter().any(|value| beyond(value, end)),
+                _ => false,
+            };
+            inner || node.span().start > end
+        }
+        let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
+        self.node(&steps).is_some_and(|node| beyond(node, self.text.len()))
+    }
+
+    /// The table at the top of the file with this name.
+    fn table_mut(&mut self, at: &str) -> Option<&mut DeTable<'a>> {
+        match child_mut(self.root.get_mut(), at)?.get_mut() {
+            DeValue::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Takes a key out of the table at `at`, if it is there.
+    pub fn remove(&mut self, at: &str, key: &str) {
+        if let Some(table) = self.table_mut(at) {
+            table.remove(key);
+        }
+    }
+
+    /// Calls a key of the table at `at` by another name, in the place of what has that name.
+    pub fn rename(&mut self, at: &str, from: &str, to: &'a str) {
+        if let Some(table) = self.table_mut(at)
+            && let Some(value) = table.remove(from)
+        {
+            let key = Spanned::new(value.span(), DeString::Borrowed(to));
+            table.remove(to);
+            table.insert(key, value);
+        }
+    }
+
     /// The same file with what the table at `at` lacks filled in from another text, at every depth. A table with
     /// another `name` is another kind of table, into which nothing is filled. What is filled in stands where the
     /// table's `preset` does.

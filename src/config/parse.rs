@@ -145,8 +145,10 @@ impl Config {
         read: &dyn Fn(&Path) -> Result<String>,
     ) -> Result<Config> {
         let overrides = Override::list(text, settings);
-        let base = retrain::base(&Doc::parse(text, path, &overrides)?, "retrain")?;
-        let doc = Doc::parse(text, path, &overrides)?.over("retrain", base.as_deref())?;
+        let mut doc = Doc::parse(text, path, &overrides)?;
+        retrain::by_name(&mut doc, "retrain");
+        let base = retrain::base(&doc, "retrain")?;
+        let doc = doc.over("retrain", base.as_deref())?;
         let raw: RawConfig = doc.read()?;
         let mut cells = Vec::with_capacity(raw.cells.len());
         for (i, cell) in raw.cells.into_iter().enumerate() {

@@ -93,8 +93,10 @@ impl Population {
     /// # Errors
     /// [`Error::Config`](crate::error::Error::Config) with the line of the offending key.
     pub fn resolve(text: &str, path: &Path, read: &dyn Fn(&Path) -> Result<String>) -> Result<Population> {
-        let base = retrain::base(&Doc::parse(text, path, &[])?, "retrain")?;
-        let doc = Doc::parse(text, path, &[])?.over("retrain", base.as_deref())?;
+        let mut doc = Doc::parse(text, path, &[])?;
+        retrain::by_name(&mut doc, "retrain");
+        let base = retrain::base(&doc, "retrain")?;
+        let doc = doc.over("retrain", base.as_deref())?;
         let RawPopulation { name, data, space, limits, images, retrain, evaluate } = doc.read()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if name.is_empty() || !name.chars().all(plain) {

@@ -180,6 +180,11 @@ impl RawRetrain {
                 };
                 (recipe, None)
             }
+            (None, Some(_)) if self.preset.is_some() => {
+                let (key, other) = (format!("{at}.sgd"), format!("{at}.preset"));
+                let why = format!("`{key}` stands beside `{other}`; a preset's keys are `optimiser` and `schedule`");
+                return Err(doc.fail(&key, why));
+            }
             (Some(_), None) => return Err(missing("sgd")),
             (None, Some(_)) => return Err(missing("method")),
             (Some(method), Some(sgd)) => {
@@ -269,6 +274,19 @@ impl From<&Recipe> for RawRetrain {
 /// A recipe as files write it.
 pub(super) fn serialize<S: Serializer>(recipe: &Recipe, s: S) -> Result<S::Ok, S::Error> {
     RawRetrain::from(recipe).serialize(s)
+}
+
+/// Makes a method that is only a name the preset of that name, and lets a preset of the command line take the place of the
+/// file's short keys, which tell another method.
+pub(super) fn by_name(doc: &mut Doc<'_>, at: &str) {
+    let (method, preset) = (format!("{at}.method"), format!("{at}.preset"));
+    if doc.word(&method).is_some() {
+        doc.rename(at, "method", "preset");
+    }
+    let short = ["method", "sgd"];
+    if doc.is_set(&preset) && !short.iter().any(|key| doc.is_set(&format!("{at}.{key}"))) {
+        short.iter().for_each(|key| doc.remove(at, key));
+    }
 }
 
 /// The text of the preset that a file's table names, to be laid under it; none where it names none.

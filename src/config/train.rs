@@ -106,8 +106,10 @@ impl Train {
     /// from a pair.
     pub fn resolve(text: &str, path: &Path, settings: &[Setting]) -> Result<Train> {
         let overrides = Override::list(text, settings);
-        let base = retrain::base(&Doc::parse(text, path, &overrides)?, "train")?;
-        let doc = Doc::parse(text, path, &overrides)?.over("train", base.as_deref())?;
+        let mut doc = Doc::parse(text, path, &overrides)?;
+        retrain::by_name(&mut doc, "train");
+        let base = retrain::base(&doc, "train")?;
+        let doc = doc.over("train", base.as_deref())?;
         let RawTrain { train, split, watch, guard } = doc.read()?;
         let recipe = train.resolve(&doc, "train")?;
         let RawSplit { train, validation, crop_pad, flip } = split;

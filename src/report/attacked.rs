@@ -174,14 +174,8 @@ pub fn table(result: &AttackResultFile) -> String {
         "{} on {} {} (content {}, indices {}), n = {n}, seed {}",
         result.network.net, sample.data, sample.split, sample.data_id, sample.index_id, result.seed
     );
-    let _ = writeln!(
-        text,
-        "{:<16}{:>9}{:>9}{:>9}  constants",
-        "clean",
-        result.clean_correct,
-        rate(result.clean_correct),
-        ""
-    );
+    let _ = writeln!(text, "{:<16}{:>9}{:>9}{:>9}  constants", "images right", "number", "share", "time");
+    let _ = writeln!(text, "{:<16}{:>9}{:>9}", "clean", result.clean_correct, rate(result.clean_correct));
     for a in &result.attacks {
         let time = format!("{:.1} s", a.seconds);
         let _ = writeln!(text, "{:<16}{:>9}{:>9}{time:>9}  {}", a.name, a.robust_after, rate(a.robust_after), a.config);
@@ -212,6 +206,9 @@ pub fn table(result: &AttackResultFile) -> String {
     }
     for check in &result.checks {
         let _ = writeln!(text, "check raised: {check}; see docs/attacks.md");
+    }
+    if result.checks.is_empty() {
+        text.push_str("checks for masked gradients and senseless answers: none raised\n");
     }
     text
 }

@@ -18,6 +18,8 @@ use super::folder::Folder;
 use crate::attack::suite::Verdicts;
 use crate::error::Result;
 
+/// The file that says what is attacked, which every such folder has.
+pub const ABOUT: &str = "attack.json";
 /// The answer's file.
 pub const RESULT: &str = "result.json";
 
@@ -36,5 +38,5 @@ pub struct Timed {
 /// # Errors
 /// Those of [`Folder::open`].
 pub fn open(path: &Path, about: &Value) -> Result<(Folder<Timed>, Vec<Timed>, Option<String>)> {
-    Folder::open(path, "attack", "attack.json", about)
+    Folder::open(path, "attack", ABOUT, about)
 }
