@@ -28,7 +28,7 @@ const SPACE: &str = include_str!("../search_spaces/dsara-tiny.toml");
 const SIDE: usize = 8;
 
 /// Two sizes, few and small images.
-const BRIEF: [(&str, &str); 22] = [
+const BRIEF: [(&str, &str); 23] = [
     ("budgets", "['64k', '128k']"),
     ("split.train", "180"),
     ("split.validation", "48"),
@@ -41,6 +41,7 @@ const BRIEF: [(&str, &str); 22] = [
     ("search.probe", "16"),
     ("search.trials.spend", "3.2"),
     ("search.trials.halving", "{ networks = 4, eta = 2, rungs = 2, longest = 0.5 }"),
+    ("search.trials.predictor", "{ drawn = 3, chosen = 3, pool = 8, share = 0.25, full = 1 }"),
     ("search.trials.pool", "{ networks = 6, images = 32, drawn = 1 }"),
     ("search.trials.single_path", "{ epochs = 1, candidates = 6, images = 32, population = 3, short = 2, eta = 2 }"),
     ("derive.images", "32"),
@@ -153,6 +154,15 @@ fn single_path() {
     let events = killed_and_calm("single-path");
     holds("single-path", &events);
     assert!(event::shared(&events, Macs(128_000)).is_some_and(|spent| spent.training.0 > 0));
+}
+
+/// Three drawn and three chosen at a quarter of a training, the best of them in full.
+#[test]
+fn predictor() {
+    let events = killed_and_calm("predictor");
+    holds("predictor", &events);
+    let shares: Vec<f64> = event::trials(&events, Some(Macs(64_000))).map(|trial| trial.fidelity.share()).collect();
+    assert_eq!(shares, [0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 1.0]);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn strategies_that_learn_beat_random_search() {
     let table = written(&folder, additive);
     for (noise, ahead) in [(0.0, 0.004), (0.01, 0.0)] {
         let report = run(&job(&table, 60, 100, noise)).unwrap();
-        for strategy in ["evolution", "local"] {
+        for strategy in ["evolution", "local", "predictor"] {
             let against = entry(&report, strategy).against_random.unwrap();
             assert!(against.welch.difference >= ahead, "{strategy} at {noise}: {against:?}");
             assert_eq!(against.verdict, Verdict::Better, "{strategy} at {noise}: {against:?}");
@@ -118,7 +118,7 @@ fn nothing_is_found_where_nothing_can_be() {
     let table = written(&folder, chance);
     for seed in [0, 1] {
         let report = run(&Job { seed, ..job(&table, 40, 60, 0.01) }).unwrap();
-        for strategy in ["evolution", "local"] {
+        for strategy in ["evolution", "local", "predictor"] {
             assert_eq!(entry(&report, strategy).against_random.unwrap().verdict, Verdict::NotShown, "{report:?}");
         }
         assert!(report.text().contains("not shown"));

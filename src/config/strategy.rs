@@ -39,6 +39,8 @@ pub enum Method {
     Local,
     /// Successive halving of trained networks.
     Halving,
+    /// A predictor that learns from trained networks which to train next.
+    Predictor,
     /// Shared weights trained a network a step, evolution over what networks inherit, successive halving of the best.
     SinglePath,
 }
@@ -61,6 +63,9 @@ pub struct Trials {
     /// Constants of successive halving (optional): of the strategy, and of the best of the two-stage search's pool.
     #[serde(default = "usual")]
     pub halving: Halving,
+    /// Constants of a search by a predictor (optional).
+    #[serde(default, skip_serializing_if = "Predictor::is_usual")]
+    pub predictor: Predictor,
     /// Genotypes that the two-stage search's supernet scores (optional).
     #[serde(default)]
     pub pool: Pool,
@@ -139,6 +144,71 @@ impl Halving {
     /// The full trainings that all rungs amount to.
     pub fn trainings(&self) -> f64 {
         (0..self.rungs).map(|rung| self.width(rung) as f64 * self.share_of(rung)).sum()
+    }
+}
+
+/// Constants of a search by a predictor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Predictor {
+    /// Networks that are drawn before anything is predicted.
+    pub drawn: usize,
+    /// Networks that it chooses behind them, before the best are trained in full.
+    pub chosen: usize,
+    /// Networks of which it chooses each.
+    pub pool: usize,
+    /// The share of a full training that these networks get.
+    pub share: f64,
+    /// How many of them are trained in full; with 0 the share is 1, and it chooses as long as there is something to spend.
+    pub full: usize,
+}
+
+impl Predictor {
+    /// Eight drawn and eight chosen at a quarter of a training, two in full: as much as six full trainings.
+    pub const USUAL: Predictor = Predictor { drawn: 8, chosen: 8, pool: 200, share: 0.25, full: 2 };
+    /// All networks in full, ten of them drawn.
+    pub const OF_WHOLE_TRAININGS: Predictor = Predictor { drawn: 10, chosen: 0, pool: 200, share: 1.0, full: 0 };
+
+    pub(super) fn is_usual(&self) -> bool {
+        *self == Predictor::USUAL
+    }
+
+    /// Refuses what is no such search.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the constant and what it may be.
+    pub fn check(&self) -> Result<()> {
+        let Predictor { drawn, chosen, pool, share, full } = *self;
+        let fault = if drawn < 2 {
+            format!("drawn {drawn}; expected at least 2, of which something can be learnt")
+        } else if pool == 0 {
+            "a pool of 0; expected at least 1".to_owned()
+        } else if !(share > 0.0 && share <= 1.0) {
+            format!("share {share} is no share of a training; expected a number above 0 and at most 1")
+        } else if (full == 0) != (share == 1.0) {
+            format!(
+                "share {share} and full {full}; expected a share below 1 with some in full, or a share of 1 with none"
+            )
+        } else if full > drawn + chosen {
+            format!("full {full} of {drawn} drawn and {chosen} chosen; expected at most all of them")
+        } else {
+            return Ok(());
+        };
+        Err(Error::Usage(format!("predictor: {fault}")))
+    }
+
+    /// The full trainings that it takes at least.
+    pub fn trainings(&self) -> f64 {
+        match self.full {
+            0 => (self.drawn + 1) as f64,
+            full => (self.drawn + self.chosen) as f64 * self.share + full as f64,
+        }
+    }
+}
+
+impl Default for Predictor {
+    fn default() -> Self {
+        Predictor::USUAL
     }
 }
 
@@ -231,6 +301,11 @@ impl Trials {
             Method::Halving => {
                 self.halving(at, check)?;
                 affordable(self.halving.trainings())
+            }
+            Method::Predictor => {
+                let why = |why: Error| check.doc.fail(&key("predictor"), why.to_string());
+                self.predictor.check().map_err(why)?;
+                affordable(self.predictor.trainings())
             }
             Method::TwoStage => {
                 self.halving(at, check)?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::check::Check;
 use super::doc::Doc;
-use super::strategy::{Halving, Method, Pool, SinglePath, Trials};
+use super::strategy::{Halving, Method, Pool, Predictor, SinglePath, Trials};
 use crate::error::Result;
 use crate::threat::Attack;
 
@@ -37,6 +37,9 @@ pub struct Study {
     /// Constants of successive halving (optional): of `halving`, and of the best of the two-stage search's pool.
     #[serde(default = "usual", skip_serializing_if = "is_usual")]
     pub halving: Halving,
+    /// Constants of `predictor` (optional).
+    #[serde(default, skip_serializing_if = "Predictor::is_usual")]
+    pub predictor: Predictor,
     /// Genotypes that the two-stage search's supernet scores (optional).
     #[serde(default, skip_serializing_if = "is_default")]
     pub pool: Pool,
@@ -69,8 +72,8 @@ pub struct Expected {
 impl Study {
     /// What the trials of its searches may cost, and how networks are chosen for them.
     pub fn trials(&self) -> Trials {
-        let Study { spend, objective, halving, pool, single_path, .. } = *self;
-        Trials { spend, objective, halving, pool, single_path }
+        let Study { spend, objective, halving, predictor, pool, single_path, .. } = *self;
+        Trials { spend, objective, halving, predictor, pool, single_path }
     }
 
     /// Checks the table of a configuration.

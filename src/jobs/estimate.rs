@@ -139,7 +139,12 @@ impl Plan {
         let mut disk_bytes = SMALL_FILES;
         let whole = match config.search.strategy {
             Method::TwoStage => Some(cells::supernet(&supernet_skeleton(config, data)?, &layout)?),
-            Method::Random | Method::Evolution | Method::Local | Method::Halving | Method::SinglePath => None,
+            Method::Random
+            | Method::Evolution
+            | Method::Local
+            | Method::Halving
+            | Method::Predictor
+            | Method::SinglePath => None,
         };
         let mut search_bytes = 0;
         if let Some(whole) = &whole {
@@ -292,7 +297,12 @@ fn training_seconds(
 fn trials(config: &Config) -> f64 {
     config.search.trials.map_or(0.0, |trials| match config.search.strategy {
         Method::TwoStage => trials.halving.trainings(),
-        Method::Random | Method::Evolution | Method::Local | Method::Halving | Method::SinglePath => trials.spend,
+        Method::Random
+        | Method::Evolution
+        | Method::Local
+        | Method::Halving
+        | Method::Predictor
+        | Method::SinglePath => trials.spend,
     })
 }
 

@@ -6,6 +6,7 @@ pub mod distribution;
 pub mod evaluator;
 pub mod learner;
 pub mod min_norm;
+pub mod ridge;
 pub mod select;
 pub mod shared;
 pub mod space;

@@ -8,6 +8,7 @@ use std::fmt::Debug;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::ridge::Features;
 use crate::seed::Stream;
 
 /// A set of architectures with steps between them.
@@ -22,6 +23,9 @@ pub trait Space {
 
     /// All architectures that differ in one choice, in a fixed order.
     fn neighbours(&self, arch: &Self::Arch) -> Vec<Self::Arch>;
+
+    /// What a predictor is told of an architecture, the same numbers of numbers for all of them; nothing where it has no network.
+    fn features(&self, arch: &Self::Arch) -> Option<Features>;
 
     /// Which network an architecture is: architectures of one key are not tried twice.
     fn key(&self, arch: &Self::Arch) -> Self::Key;

@@ -111,9 +111,12 @@ impl Leader<'_> {
             };
             let tried = match method {
                 Method::TwoStage => search.try_best(),
-                Method::Random | Method::Evolution | Method::Local | Method::Halving | Method::SinglePath => {
-                    search.run()
-                }
+                Method::Random
+                | Method::Evolution
+                | Method::Local
+                | Method::Halving
+                | Method::Predictor
+                | Method::SinglePath => search.run(),
             };
             let genotypes = match tried {
                 Ok(history) => best(&history, config.derive.genotypes as usize),

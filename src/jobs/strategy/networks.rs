@@ -11,9 +11,10 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::jobs::candidates::scalings;
 use crate::report::searches::facts::Described;
+use crate::search::ridge::Features;
 use crate::search::shared::SizedNet;
 use crate::search::space::{Space, cells::Cells};
-use crate::seed::Seed;
+use crate::seed::{Seed, Stream};
 use crate::units::Macs;
 
 /// Draws that give no new network of the size before the space is taken to hold no more.
@@ -157,6 +158,35 @@ impl<'a> Networks<'a> {
         }
         depths.sort_unstable();
         Ok(depths.iter().map(|cells| self.skeleton(cells, &widest)).collect())
+    }
+}
+
+/// The space of the cells, where a predictor is told of networks as they are at the size: in one group parameters, channels and
+/// cells of each stage, in another the operations.
+impl Space for Networks<'_> {
+    type Arch = Genotype;
+    type Key = <Cells as Space>::Key;
+
+    fn draw(&self, stream: &mut Stream) -> Genotype {
+        self.space.draw(stream)
+    }
+
+    fn neighbours(&self, arch: &Genotype) -> Vec<Genotype> {
+        self.space.neighbours(arch)
+    }
+
+    fn features(&self, arch: &Genotype) -> Option<Features> {
+        let (scaled, SizedNet { net, .. }) = self.sized(arch).ok()?;
+        let mut of_network = vec![(cost(&net).params.0 as f64).ln()];
+        of_network.extend(scaled.channels.iter().map(|channels| (*channels as f64).ln()));
+        of_network.extend(scaled.cells.iter().map(|cells| *cells as f64));
+        let mut groups = vec![of_network];
+        groups.extend(self.space.features(arch)?);
+        Some(groups)
+    }
+
+    fn key(&self, arch: &Genotype) -> Self::Key {
+        self.space.key(arch)
     }
 }
 

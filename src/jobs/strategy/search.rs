@@ -57,6 +57,7 @@ impl<'a> Search<'a, '_> {
             Method::Evolution => self.train(AnyStrategy::Evolution(Evolution::USUAL), None, spend)?,
             Method::Local => self.train(AnyStrategy::Local(Local {}), None, spend)?,
             Method::Halving => self.train(AnyStrategy::Halving(self.trainings.trials.halving), None, spend)?,
+            Method::Predictor => self.train(AnyStrategy::Predictor(self.trainings.trials.predictor), None, spend)?,
             Method::SinglePath => self.single_path()?,
             Method::TwoStage => return self.two_stage(),
         }
@@ -70,7 +71,7 @@ impl<'a> Search<'a, '_> {
         let (seed, name) = (*seed, name.clone());
         let mut evaluator =
             ByTraining { trainings, networks, name, seed: seed.child("trainings"), saver, observer: *observer };
-        let (space, seed) = (&networks.space, seed.child("train"));
+        let (space, seed) = (*networks, seed.child("train"));
         let keep = &mut |trial: &Trial<Genotype>| notes.keep(Phase::Train, trial);
         match among {
             None => exhaust(&strategy, space, &mut evaluator, spend, seed, &mut trials, keep),

@@ -80,7 +80,9 @@ impl Plan {
             false => 0.0,
         };
         let of = |method: &Method| match method {
-            Method::Random | Method::Evolution | Method::Local | Method::Halving => spend * (in_full + forward * held),
+            Method::Random | Method::Evolution | Method::Local | Method::Halving | Method::Predictor => {
+                spend * (in_full + forward * held)
+            }
             Method::TwoStage => supernet + halving.trainings() * (in_full + forward * held),
             Method::SinglePath => {
                 let shared = in_full * f64::from(single_path.epochs) / f64::from(recipe.epochs);

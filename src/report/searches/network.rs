@@ -28,6 +28,12 @@ impl Network {
         self.robust.first().copied().flatten()
     }
 
+    /// The mean of its trainings behind the first; none where one of them failed or there is none.
+    pub fn again(&self) -> Option<f64> {
+        let later: Vec<f64> = self.robust.get(1..)?.iter().copied().collect::<Option<_>>()?;
+        (!later.is_empty()).then(|| later.iter().sum::<f64>() / later.len() as f64)
+    }
+
     /// The mean of its trainings that did not fail.
     pub fn mean(&self) -> Option<f64> {
         let known: Vec<f64> = self.robust.iter().flatten().copied().collect();

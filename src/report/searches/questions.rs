@@ -23,6 +23,9 @@ pub struct Question {
     pub mann_whitney: Option<f64>,
     /// How many random networks the cost of a search buys, for the second question.
     pub networks: Option<usize>,
+    /// Whether these are chosen by one training and told by another, as what searches found is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trained_anew: bool,
     /// What the comparison is with: a mean of robust accuracies.
     pub against: f64,
     /// The probability of Welch's test, corrected for all questions of the study (Holm).
@@ -96,13 +99,17 @@ impl Asked {
 
         let spent = costs.iter().map(|cost| (cost.training + cost.evaluation) as f64).sum::<f64>();
         let networks = price.map(|price| (spent / costs.len().max(1) as f64 / price).round() as usize);
+        // What a search found is told by trainings behind that by which it was chosen; so are random networks, where all of
+        // them were trained again.
+        let trained_anew = random.iter().all(|n| n.again().is_some());
+        let told = |n: &&Network| if trained_anew { n.again() } else { n.first() };
         let drawn: Vec<Chosen> =
-            random.iter().filter_map(|n| Some(Chosen { by: n.objective?, told: n.first()? })).collect();
+            random.iter().filter_map(|n| Some(Chosen { by: n.objective?, told: told(n)? })).collect();
         let equal_cost = match networks.map(|n| n.max(1)) {
             Some(networks) if networks <= drawn.len() && own.len() > 1 => {
                 let best = BestOf::new(&drawn, networks, seed)?;
                 let asked = known(best.beaten_by(&own))?;
-                asked.map(|welch| Question { networks: Some(networks), ..Question::new(welch, best.mean) })
+                asked.map(|welch| Question { networks: Some(networks), trained_anew, ..Question::new(welch, best.mean) })
             }
             _ => None,
         };
@@ -135,6 +142,7 @@ impl Question {
             at_equal_macs: false,
             mann_whitney: None,
             networks: None,
+            trained_anew: false,
             against,
             verdict: Verdict::NotShown,
         }

@@ -105,7 +105,10 @@ fn asked(letter: char, question: &Question) -> String {
     match (letter, question.networks) {
         ('A', _) if question.at_equal_macs => "random sampling, at equal MACs".to_owned(),
         ('A', _) => "random sampling".to_owned(),
-        (_, Some(networks)) => format!("the best of {networks} random networks, which cost the same"),
+        (_, Some(networks)) => {
+            let anew = if question.trained_anew { ", trained anew" } else { "" };
+            format!("the best of {networks} random networks, which cost the same{anew}")
+        }
         _ => "the hand-made network".to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use crate::arch::cell::CellOp;
 use crate::arch::families::cells::{MixKind, MixLayout};
 use crate::arch::genotype::{Edge, Genotype};
 use crate::search::derive::sample_from;
+use crate::search::ridge::Features;
 use crate::seed::Stream;
 
 /// The genotypes of a layout.
@@ -83,6 +84,22 @@ impl Space for Cells {
             }
         }
         around
+    }
+
+    /// Of each kind of cell how many edges have each operation.
+    fn features(&self, arch: &Genotype) -> Option<Features> {
+        let mut counts = Vec::new();
+        for (cell, kind) in arch.cells.iter().zip(&self.layout.kinds) {
+            let mut ops: Vec<CellOp> = Vec::new();
+            for op in kind.edges.iter().flat_map(|edge| &edge.ops).filter(|op| **op != CellOp::None) {
+                if !ops.contains(op) {
+                    ops.push(*op);
+                }
+            }
+            let count = |op: &CellOp| cell.nodes.iter().flatten().filter(|edge| edge.op == *op).count() as f64;
+            counts.extend(ops.iter().map(count));
+        }
+        Some(vec![counts])
     }
 
     /// Of the text: genotypes with their edges in another order are one network, since nodes add up what they read.

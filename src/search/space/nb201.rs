@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Space;
 use crate::arch::nb201::Nb201Cell;
+use crate::search::ridge::Features;
 use crate::seed::Stream;
 
 /// The number of cells.
@@ -77,6 +78,13 @@ impl Space for Nb201 {
                 })
             })
             .collect()
+    }
+
+    /// Of each edge which operation it has.
+    fn features(&self, cell: &Nb201Cell) -> Option<Features> {
+        let has = |edge: usize, op: usize| f64::from(u8::from(cell.indices()[edge] == op));
+        let of = |edge| (0..Nb201Cell::OPS.len()).map(move |op| has(edge, op));
+        Some(vec![(0..Nb201Cell::EDGES.len()).flat_map(of).collect()])
     }
 
     fn key(&self, cell: &Nb201Cell) -> u16 {

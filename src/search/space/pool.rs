@@ -1,6 +1,7 @@
 //! Some networks of a space, as a space: what a strategy draws is one of them.
 
 use super::Space;
+use crate::search::ridge::Features;
 use crate::seed::Stream;
 
 /// Networks to choose from.
@@ -24,6 +25,10 @@ impl<S: Space> Space for Pool<'_, S> {
         let mut around = self.space.neighbours(arch);
         around.retain(|neighbour| own.contains(&self.key(neighbour)));
         around
+    }
+
+    fn features(&self, arch: &S::Arch) -> Option<Features> {
+        self.space.features(arch)
     }
 
     fn key(&self, arch: &S::Arch) -> S::Key {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evolution, Halving, Local, Random, Strategy};
+use super::{Evolution, Halving, Local, Predictor, Random, Strategy};
 use crate::error::Result;
 use crate::search::space::Space;
 use crate::search::trial::{History, Proposal};
@@ -20,15 +20,18 @@ pub enum AnyStrategy {
     Local(Local),
     /// Successive halving.
     Halving(Halving),
+    /// A predictor that learns from trials.
+    Predictor(Predictor),
 }
 
 impl AnyStrategy {
     /// Every strategy with its usual constants, random first: the others are measured against it.
-    pub const USUAL: [AnyStrategy; 4] = [
+    pub const USUAL: [AnyStrategy; 5] = [
         AnyStrategy::Random(Random {}),
         AnyStrategy::Evolution(Evolution::USUAL),
         AnyStrategy::Local(Local {}),
         AnyStrategy::Halving(Halving::USUAL),
+        AnyStrategy::Predictor(Predictor::OF_WHOLE_TRAININGS),
     ];
 
     /// Its word in files and tables.
@@ -38,6 +41,7 @@ impl AnyStrategy {
             AnyStrategy::Evolution(_) => "evolution",
             AnyStrategy::Local(_) => "local",
             AnyStrategy::Halving(_) => "halving",
+            AnyStrategy::Predictor(_) => "predictor",
         }
     }
 
@@ -46,6 +50,7 @@ impl AnyStrategy {
         match self {
             AnyStrategy::Random(_) | AnyStrategy::Evolution(_) | AnyStrategy::Local(_) => false,
             AnyStrategy::Halving(halving) => halving.rungs > 1,
+            AnyStrategy::Predictor(predictor) => predictor.full > 0,
         }
     }
 
@@ -58,6 +63,7 @@ impl AnyStrategy {
             AnyStrategy::Random(_) | AnyStrategy::Local(_) => Ok(()),
             AnyStrategy::Evolution(evolution) => evolution.check(),
             AnyStrategy::Halving(halving) => halving.check(),
+            AnyStrategy::Predictor(predictor) => predictor.check(),
         }
     }
 }
@@ -69,6 +75,7 @@ impl<S: Space> Strategy<S> for AnyStrategy {
             AnyStrategy::Evolution(strategy) => strategy.next(space, history, seed),
             AnyStrategy::Local(strategy) => strategy.next(space, history, seed),
             AnyStrategy::Halving(strategy) => strategy.next(space, history, seed),
+            AnyStrategy::Predictor(strategy) => strategy.next(space, history, seed),
         }
     }
 }

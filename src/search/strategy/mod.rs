@@ -7,6 +7,7 @@ mod any;
 mod evolution;
 mod halving;
 mod local;
+mod predictor;
 mod random;
 mod step;
 
@@ -14,6 +15,7 @@ pub use any::AnyStrategy;
 pub use evolution::Evolution;
 pub use halving::Halving;
 pub use local::Local;
+pub use predictor::Predictor;
 pub use random::Random;
 pub use step::step;
 

@@ -32,10 +32,17 @@ fn found(strategy: &AnyStrategy, trainings: f64, seed: u64) -> History<Nb201Cell
     history
 }
 
+/// Every strategy with its usual constants, and a predictor of trainings in part.
+fn all() -> impl Iterator<Item = AnyStrategy> {
+    AnyStrategy::USUAL.into_iter().chain([AnyStrategy::Predictor(Predictor { drawn: 20, chosen: 32, ..PARTS })])
+}
+
+const PARTS: Predictor = Predictor { full: 7, ..Predictor::USUAL };
+
 /// What has been written down after any number of trials is enough to go on as if nothing had happened.
 #[test]
 fn killed_between_two_trials_and_continued() {
-    for strategy in AnyStrategy::USUAL {
+    for strategy in all() {
         let whole = found(&strategy, 20.0, 5);
         assert_eq!(whole, found(&strategy, 20.0, 5));
         assert_ne!(whole, found(&strategy, 20.0, 6));
@@ -51,7 +58,7 @@ fn killed_between_two_trials_and_continued() {
 
 #[test]
 fn budgets_are_kept_and_told() {
-    for strategy in AnyStrategy::USUAL {
+    for strategy in all() {
         let history = found(&strategy, 20.0, 1);
         let ledger = history.ledger();
         assert!(ledger.trainings <= 20.0 + 1e-9 && ledger.trainings > 19.0, "{} {ledger:?}", strategy.name());
@@ -63,7 +70,7 @@ fn budgets_are_kept_and_told() {
 #[test]
 fn no_network_is_tried_twice() {
     let space = Nb201::new();
-    for strategy in AnyStrategy::USUAL {
+    for strategy in all() {
         let history = found(&strategy, 300.0, 2);
         let fresh = history.trials().iter().filter(|t| !matches!(t.proposal.origin, Origin::Promoted { .. }));
         let mut keys: Vec<u16> = fresh.map(|t| space.key(&t.proposal.arch)).collect();
@@ -81,10 +88,12 @@ fn those_who_learn_find_more() {
         let best = |seed| found(&strategy, 60.0, seed).best().unwrap().objective();
         (0..20).map(best).sum::<f64>() / 20.0
     };
-    let [random, evolution, local, halving] = AnyStrategy::USUAL.map(mean);
+    let [random, evolution, local, halving, predictor] = AnyStrategy::USUAL.map(mean);
     assert!(random < 10.0, "{random}");
     assert!(evolution > 11.5 && local > 11.5, "{evolution} {local}");
     assert!(halving > random, "{halving} {random}");
+    // A sum of what edges are worth is what its regression is made for.
+    assert!(predictor > 11.9, "{predictor}");
 }
 
 #[test]
@@ -125,6 +134,26 @@ fn rungs_narrow_and_lengthen() {
     let last = trials[25].proposal.clone();
     let Origin::Promoted { from } = last.origin else { panic!("{last:?}") };
     assert_eq!(trials[from].proposal.arch, last.arch);
+}
+
+#[test]
+fn a_predictor_draws_chooses_and_trains_the_best_in_full() {
+    let predictor = Predictor { drawn: 10, chosen: 20, pool: 100, share: 0.25, full: 3 };
+    let history = found(&AnyStrategy::Predictor(predictor), 20.0, 4);
+    let trials = history.trials();
+    assert_eq!(trials.len(), 33, "it ends by itself");
+    let (tried, full) = trials.split_at(30);
+    assert!(tried[..10].iter().all(|t| t.proposal.origin == Origin::Drawn));
+    assert!(tried.iter().all(|t| t.proposal.fidelity.share() == 0.25));
+    let mean = |trials: &[Trial<Nb201Cell>]| trials.iter().map(Trial::objective).sum::<f64>() / trials.len() as f64;
+    assert!(mean(&tried[20..]) > mean(&tried[..10]) + 3.0, "what it chooses is better than what is drawn");
+    for (i, trial) in full.iter().enumerate() {
+        let Origin::Promoted { from } = trial.proposal.origin else { panic!("{trial:?}") };
+        assert_eq!((trial.proposal.fidelity, &trial.proposal.arch), (Fidelity::FULL, &tried[from].proposal.arch));
+        assert!(full[..i].iter().all(|other| other.proposal.origin != trial.proposal.origin));
+    }
+    let best = tried.iter().map(Trial::objective).fold(0.0, f64::max);
+    assert!(full.iter().any(|t| t.objective() == best));
 }
 
 /// What a search found is a network trained in full, even if a partial training looked better.
@@ -170,7 +199,7 @@ fn a_search_that_has_tried_everything_ends() {
             history.push(trial);
         }
     }
-    for strategy in AnyStrategy::USUAL {
+    for strategy in all() {
         let fresh = Strategy::next(&strategy, &space, &history, Seed::root(1));
         let promoted = matches!(fresh, Some(Proposal { origin: Origin::Promoted { .. }, .. }));
         assert!(fresh.is_none() || promoted, "{}: {fresh:?}", strategy.name());
@@ -179,7 +208,7 @@ fn a_search_that_has_tried_everything_ends() {
 
 #[test]
 fn constants_are_checked() {
-    for strategy in AnyStrategy::USUAL {
+    for strategy in all() {
         strategy.check().unwrap();
         let text = serde_json::to_string(&strategy).unwrap();
         assert!(text.contains(strategy.name()), "{text}");
@@ -194,5 +223,16 @@ fn constants_are_checked() {
         refused(AnyStrategy::Halving(Halving { networks: 8, eta: 1, rungs: 2, longest: 1.0 }))
             .contains("an eta of at least 2")
     );
+    for (predictor, why) in [
+        (Predictor { drawn: 1, ..PARTS }, "drawn 1; expected at least 2"),
+        (Predictor { pool: 0, ..PARTS }, "a pool of 0"),
+        (Predictor { share: 1.5, ..PARTS }, "share 1.5 is no share of a training"),
+        (Predictor { share: 1.0, ..PARTS }, "share 1 and full 7"),
+        (Predictor { full: 0, ..PARTS }, "share 0.25 and full 0"),
+        (Predictor { full: 17, ..PARTS }, "full 17 of 8 drawn and 8 chosen"),
+    ] {
+        let said = refused(AnyStrategy::Predictor(predictor));
+        assert!(said.contains(why), "{said}");
+    }
     assert!(serde_json::from_str::<Fidelity>("1.5").is_err() && Fidelity::new(0.0).is_err());
 }
