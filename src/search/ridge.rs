@@ -26,7 +26,7 @@ pub struct Ridge {
 }
 
 impl Ridge {
-    /// Fits values to features, a row a network. The cost is that of `n d^2 + d^3` multiplications a penalty.
+    /// Fits values to features, a row a network: `n d^2 + d^3` multiplications a penalty, less a constant.
     ///
     /// # Panics
     /// For rows of different shapes, and other than one value a row.
@@ -37,7 +37,8 @@ impl Ridge {
         let scaling = scaling(rows);
         let x: Vec<Vec<f64>> = rows.iter().map(|row| scaled(&scaling, row)).collect();
         let y: Vec<f64> = values.iter().map(|value| value - mean).collect();
-        let fits = PENALTIES.map(|penalty| Fit::new(&x, &y, penalty));
+        let (gram, sides) = sums(&x, &y);
+        let fits = PENALTIES.map(|penalty| Fit::new(&x, &y, &gram, &sides, penalty));
         let best = fits.into_iter().reduce(|a, b| if b.left_out < a.left_out { b } else { a });
         let Fit { weights, lower, noise, .. } = best.unwrap_or_else(|| unreachable!("there are penalties"));
         Ridge { scaling, mean, weights, lower, noise }
@@ -85,6 +86,20 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// What fits need of rows and values: products of features, of which those below the diagonal count, and of features with
+/// values.
+fn sums(x: &[Vec<f64>], y: &[f64]) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let d = x.first().map_or(0, Vec::len);
+    let (mut gram, mut sides) = (vec![vec![0.0; d]; d], vec![0.0; d]);
+    for (row, y) in x.iter().zip(y) {
+        for (i, value) in row.iter().enumerate() {
+            gram[i][..=i].iter_mut().zip(row).for_each(|(sum, other)| *sum += value * other);
+            sides[i] += value * y;
+        }
+    }
+    (gram, sides)
+}
+
 /// A fit with one penalty.
 struct Fit {
     weights: Vec<f64>,
@@ -95,13 +110,10 @@ struct Fit {
 }
 
 impl Fit {
-    fn new(x: &[Vec<f64>], y: &[f64], penalty: f64) -> Fit {
-        let (n, d) = (x.len(), x.first().map_or(0, Vec::len));
-        let precision =
-            |i: usize, j: usize| x.iter().map(|row| row[i] * row[j]).sum::<f64>() + if i == j { penalty } else { 0.0 };
-        let lower = factor(d, precision);
-        let sides: Vec<f64> = (0..d).map(|i| x.iter().zip(y).map(|(row, y)| row[i] * y).sum()).collect();
-        let weights = backward(&lower, &forward(&lower, &sides));
+    fn new(x: &[Vec<f64>], y: &[f64], gram: &[Vec<f64>], sides: &[f64], penalty: f64) -> Fit {
+        let n = x.len();
+        let lower = factor(gram.len(), |i, j| gram[i][j] + if i == j { penalty } else { 0.0 });
+        let weights = backward(&lower, &forward(&lower, sides));
         let (mut left_out, mut residual, mut freedom) = (0.0, 0.0, n as f64);
         for (row, y) in x.iter().zip(y) {
             let half = forward(&lower, row);
@@ -177,6 +189,10 @@ mod tests {
         // Columns and values are centred by what is fitted to them, as `Ridge::fit` does once for all rows; a column of ones
         // that is not penalised is the same.
         let mean = |of: &dyn Fn(usize) -> f64, left: usize| (0..12).filter(|i| *i != left).map(of).sum::<f64>() / 11.0;
+        let with = |x: &[Vec<f64>], y: &[f64]| {
+            let (gram, sides) = sums(x, y);
+            Fit::new(x, y, &gram, &sides, 1.0)
+        };
         let mut apart = 0.0;
         for left in 0..12 {
             let centre: Vec<f64> = (0..3).map(|j| mean(&|i| x[i][j], left)).collect();
@@ -184,14 +200,14 @@ mod tests {
             let others: Vec<usize> = (0..12).filter(|i| *i != left).collect();
             let row = |i: usize| (0..3).map(|j| x[i][j] - centre[j]).collect::<Vec<f64>>();
             let (rows, values): (Vec<_>, Vec<_>) = others.iter().map(|i| (row(*i), y[*i] - middle)).unzip();
-            let fit = Fit::new(&rows, &values, 1.0);
+            let fit = with(&rows, &values);
             apart += (y[left] - middle - dot(&fit.weights, &row(left))).powi(2) / 12.0;
         }
         let (centre, middle): (Vec<f64>, f64) =
             ((0..3).map(|j| x.iter().map(|row| row[j]).sum::<f64>() / 12.0).collect(), y.iter().sum::<f64>() / 12.0);
         let rows: Vec<Vec<f64>> = x.iter().map(|row| row.iter().zip(&centre).map(|(v, c)| v - c).collect()).collect();
         let values: Vec<f64> = y.iter().map(|y| y - middle).collect();
-        let fit = Fit::new(&rows, &values, 1.0);
+        let fit = with(&rows, &values);
         assert!((fit.left_out - apart).abs() < 1e-12 * apart.max(1.0), "{} against {apart}", fit.left_out);
     }
 

@@ -109,7 +109,11 @@ impl Asked {
             Some(networks) if networks <= drawn.len() && own.len() > 1 => {
                 let best = BestOf::new(&drawn, networks, seed)?;
                 let asked = known(best.beaten_by(&own))?;
-                asked.map(|welch| Question { networks: Some(networks), trained_anew, ..Question::new(welch, best.mean) })
+                asked.map(|welch| Question {
+                    networks: Some(networks),
+                    trained_anew,
+                    ..Question::new(welch, best.mean)
+                })
             }
             _ => None,
         };

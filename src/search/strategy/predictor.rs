@@ -54,16 +54,16 @@ impl Predictor {
         let mut order: Vec<usize> = (0..values.len()).collect();
         order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
         order.truncate(PARENTS);
+        let around: Vec<(usize, Vec<S::Arch>)> =
+            order.iter().map(|of| (numbers[*of], space.neighbours(&trials[numbers[*of]].proposal.arch))).collect();
         let tried = keys(space, history);
         let mut best: Option<(f64, S::Arch, Origin)> = None;
         for place in 0..self.pool {
-            let (arch, origin) = match order.get(place / 2 % PARENTS).filter(|_| place % 2 == 1) {
-                Some(of) => {
-                    let parent = numbers[*of];
-                    let mut around = space.neighbours(&trials[parent].proposal.arch);
-                    (around.swap_remove(stream.below(around.len())), Origin::Mutated { parent })
+            let (arch, origin) = match around.get(place / 2 % PARENTS).filter(|_| place % 2 == 1) {
+                Some((parent, around)) if !around.is_empty() => {
+                    (around[stream.below(around.len())].clone(), Origin::Mutated { parent: *parent })
                 }
-                None => (space.draw(stream), Origin::Drawn),
+                _ => (space.draw(stream), Origin::Drawn),
             };
             if tried.contains(&space.key(&arch)) {
                 continue;
