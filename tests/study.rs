@@ -170,7 +170,7 @@ fn threads_do_not_matter() {
     let strategies = value["strategies"].as_array().unwrap();
     assert_eq!(
         strategies.iter().map(|s| s["strategy"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["random", "evolution", "local"]
+        ["random", "evolution", "local", "predictor"]
     );
     assert!(strategies.iter().all(|s| s["mean"].as_f64().unwrap() < 1.0 && s["sd"].as_f64().unwrap() > 0.0));
     let text = String::from_utf8(answer("2", &[])).unwrap();

@@ -77,7 +77,7 @@ METHODS = Group(
 )
 
 COLLAPSE = Group(
-    "collapse", "Single-step training at 16/255", epochs=40, batch=32, eps="16/255",
+    "collapse", "Single-step training", epochs=40, batch=32, eps="16/255",
     sets={"split.train": "2200", "split.crop_pad": "0", "split.flip": "false"},
     cases=[
         sixteen("fgsm"),
