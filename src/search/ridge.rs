@@ -1,12 +1,12 @@
 //! Bayesian linear regression: what networks are worth, predicted from a few that were measured.
 //!
 //! Values are a mean, plus weights times standardised features, plus noise; weights have a normal prior, so that the posterior
-//! mean is that of ridge regression. The penalty is the one of [`PENALTIES`] with the least error when every value is predicted
-//! from the others, which linear regression tells without fitting anew (Hastie et al. 2009, equation 7.64).
+//! mean is that of ridge regression. The penalty is the one of seven with the least error when every value is predicted from
+//! the others, which linear regression tells without fitting anew (Hastie et al. 2009, equation 7.64).
 
 use crate::seed::Stream;
 
-/// Penalties to choose from, of features whose squares sum to about one a group.
+/// Penalties to choose from, for features whose squares sum to one a group on average.
 const PENALTIES: [f64; 7] = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// Features of a network in groups; every group counts alike, however many features it has.
